@@ -1,0 +1,48 @@
+"""Every refusal of symsi: one family, and messages that say what was given, what is required, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "DiffusionError",
+    "EndpointError",
+    "ParseError",
+    "ScheduleError",
+    "SymsiError",
+    "UnknownNameError",
+    "unknown",
+]
+
+
+class SymsiError(Exception):
+    """Base of all errors that symsi raises on bad input."""
+
+
+class ParseError(SymsiError, ValueError):
+    """A string is not a formula in the accepted vocabulary."""
+
+
+class ScheduleError(SymsiError, ValueError):
+    """A pair (alpha, beta) does not carry noise to data."""
+
+
+class DiffusionError(SymsiError, ValueError):
+    """A diffusion scale is not a non-negative function of time."""
+
+
+class EndpointError(SymsiError, ValueError):
+    """A coefficient was asked for at an end of [0, 1] where it has no finite limit."""
+
+
+class UnknownNameError(SymsiError, LookupError):
+    """A name is not in a table; the message gives the closest one."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Return the error for `name` missing from `known`, with the closest match and the whole table."""
+    options = sorted(known)
+    close = get_close_matches(name.lower(), options, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return UnknownNameError(f"unknown {what} {name!r}.{hint} Known: {', '.join(options)}.")

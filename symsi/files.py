@@ -1,0 +1,51 @@
+"""Atomic writes: a file is there whole or not at all, and is never overwritten unasked."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from symsi.errors import SymsiError
+
+__all__ = ["write_atomic", "write_text"]
+
+
+def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = False) -> Path:
+    """Let `write` fill a temporary file beside `path`, then move it there.
+
+    Raises SymsiError if `path` exists and not `force`, or if its folder cannot be written.
+    """
+    if path.exists() and not force:
+        raise SymsiError(f"{path} exists; choose another name, or pass force=True (--force) to replace it.")
+    if path.is_dir():
+        raise SymsiError(f"{path} is a folder; name a file in it.")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    except OSError as error:
+        raise SymsiError(f"cannot write to {path.parent or '.'}: {error.strerror}.") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_text(path: Path, text: str, *, force: bool = False) -> Path:
+    """Write text atomically; see `write_atomic`."""
+    return write_atomic(path, lambda temporary: _fill(temporary, text), force=force)
+
+
+def _fill(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

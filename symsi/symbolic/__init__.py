@@ -1,0 +1,1 @@
+"""The mathematics as SymPy expressions: schedules, derivations, limits and proofs. No torch, no arrays."""

@@ -1,0 +1,238 @@
+"""T4 to T7: from one schedule and diffusion to another, in closed form.
+
+With rho(tau) = rho_bar(t) and c = alpha_bar / alpha(tau) the target's interpolant is c times the base's at tau, in law
+and path by path. A bar marks the target at t; bare letters are the base at tau. Coefficients are expressions in t and
+tau; they are written without differences that cancel, and without 0/0 where another form has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import mpmath
+from sympy import Eq, Expr, Float, Integer, Symbol, log
+
+from symsi.errors import unknown
+from symsi.symbolic.diffusion import Diffusion, ode
+from symsi.symbolic.endpoints import Expansion, Limit, Series, limit, near
+from symsi.symbolic.fields import PREDICTIONS, Combination, Pair, combine, determinant, drift_row, row
+from symsi.symbolic.inverse import R
+from symsi.symbolic.numeric import DIGITS, evaluate, solve_increasing
+from symsi.symbolic.schedule import Kind, Schedule
+from symsi.symbolic.symbols import PREDICTION_SYMBOLS, t, tau, x
+from symsi.symbolic.tidy import count, tidy
+
+__all__ = ["FIELDS", "Conversion", "diffusion_factor", "field_in", "scale", "time_rate"]
+
+FIELDS = (*PREDICTIONS, "drift")
+_READABLE = 60  # a formula longer than this keeps tau as a letter
+_EXACT_DIGITS = 120  # digits of numbers that stand for algebraic ones without a closed form
+
+
+def scale(base: Pair, target: Pair) -> Expr:
+    """T4: c = alpha_bar/alpha = beta_bar/beta, written (alpha_bar + beta_bar)/(alpha + beta), regular at both ends."""
+    return (target.alpha + target.beta) / (base.alpha + base.beta)
+
+
+def diffusion_factor(base: Pair, target: Pair) -> Expr:
+    """T5: epsilon_bar / epsilon = c^2 dtau/dt, which is the ratio of the two determinants (T1)."""
+    return determinant(target) / determinant(base)
+
+
+def time_rate(base: Pair, target: Pair) -> Expr:
+    """T4: dtau/dt = rho_bar'/rho'(tau), by implicit differentiation."""
+    return diffusion_factor(base, target) / scale(base, target) ** 2
+
+
+def field_in(base: Pair, target: Pair, prediction: str, wanted: str, epsilon: Expr) -> Combination:
+    """T6: a field of the target at (t, x) from the base's prediction at (tau, x/c).
+
+    eta_Z and eta_X are the same for both, so the base's prediction is one row, x = alpha_bar eta_Z + beta_bar eta_X
+    the other. For velocities this is v_bar = (c'/c) x + c tau' v.
+    """
+    goal = drift_row(target, epsilon) if wanted == "drift" else row(target, wanted)
+    return combine(target.state, row(base, prediction), goal)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Everything about `base` -> `target` under `diffusion` (chosen for the target), as formulas.
+
+    `prediction` says what the base's network predicts: velocity, score, noise or data.
+    """
+
+    base: Schedule
+    target: Schedule
+    diffusion: Diffusion = field(default_factory=ode)
+    prediction: str = "velocity"
+
+    def __post_init__(self) -> None:
+        """Check the prediction and the diffusion."""
+        if self.prediction not in PREDICTIONS:
+            raise unknown("prediction", self.prediction, PREDICTIONS)
+        self.diffusion.check(self.target.pair)
+
+    @cached_property
+    def time(self) -> Expr | None:
+        """tau(t) in closed form; None where it is defined by `time_equation` alone."""
+        if self.base == self.target:
+            return t
+        inverse = self.base.inverse_ratio
+        return None if inverse is None else tidy(inverse.subs(R, tidy(self.target.ratio)))
+
+    @property
+    def implicit(self) -> bool:
+        """Whether tau is given by rho(tau) = rho_bar(t) only."""
+        return self.time is None
+
+    @cached_property
+    def time_equation(self) -> Eq:
+        """rho(tau) = rho_bar(t)."""
+        return Eq(tidy(self.base.ratio).subs(t, tau), tidy(self.target.ratio), evaluate=False)
+
+    @cached_property
+    def start(self) -> Expr:
+        """First target time whose tau lies in [0, 1]: 0, but later where the base is truncated and the target less so."""
+        if self.base.kind is not Kind.TRUNCATED or self.base == self.target:
+            return Integer(0)
+        wanted = self.base.start_ratio
+        if evaluate(self.target.start_ratio - wanted, {}, 60) >= 0:
+            return Integer(0)
+        inverse = self.target.inverse_ratio
+        if inverse is not None:
+            return tidy(inverse.subs(R, wanted))
+        return Float(_solve_ratio(self.target, evaluate(wanted, {}, _EXACT_DIGITS), _EXACT_DIGITS), _EXACT_DIGITS)
+
+    @cached_property
+    def coefficients(self) -> Mapping[str, Expr]:
+        """Every coefficient by name, in t and tau.
+
+        time, time_rate, scale; diffusion (the target's epsilon) and base_diffusion (the base's, whose paths become the
+        target's); and for each field F in `FIELDS` the two coefficients of F = F_state x + F_prediction P, where P is
+        the base's prediction at (tau, x/scale).
+        """
+        base, target = self._base_pair, self.target.pair
+        epsilon = self.diffusion.of(target)
+        found: dict[str, Expr] = {
+            "time": tau,
+            "time_rate": time_rate(base, target),
+            "scale": scale(base, target),
+            "diffusion": epsilon,
+            "base_diffusion": epsilon / diffusion_factor(base, target),
+        }
+        for name in FIELDS:
+            combination = field_in(base, target, self.prediction, name, epsilon)
+            found[f"{name}_state"] = combination.state
+            found[f"{name}_prediction"] = combination.prediction
+        return found
+
+    @cached_property
+    def formulas(self) -> Mapping[str, Expr]:
+        """The coefficients as a reader wants them: tau written out where that stays short, and tidied."""
+        return {name: self._readable(expr) for name, expr in self.coefficients.items()}
+
+    def field(self, name: str) -> Expr:
+        """Return velocity, score, noise, data or drift of the target as an expression in t, x and the prediction."""
+        if name not in FIELDS:
+            raise unknown("field", name, FIELDS)
+        pair = Combination(self.formulas[f"{name}_state"], self.formulas[f"{name}_prediction"])
+        return pair(x, PREDICTION_SYMBOLS[self.prediction])
+
+    @property
+    def drift(self) -> Expr:
+        """b = v_bar + epsilon_bar s_bar in t, x and the base's prediction at (tau, x/c)."""
+        return self.field("drift")
+
+    @property
+    def scale(self) -> Expr:
+        """c as a formula."""
+        return self.formulas["scale"]
+
+    @cached_property
+    def limits(self) -> Mapping[str, tuple[Limit, Limit]]:
+        """The behaviour of each coefficient at the start and at t = 1."""
+        return {name: (self.limit(name, 0), self.limit(name, 1)) for name in self.coefficients}
+
+    def limit(self, name: str, end: int) -> Limit:
+        """Return the behaviour of one coefficient at the start (`end` 0) or at t = 1 (`end` 1)."""
+        point, side = (self.start, 1) if end == 0 else (Integer(1), -1)
+        return limit(self.coefficients[name], lambda size: self._environment(end, size), point, side)
+
+    def inverse(self) -> Conversion:
+        """Return the conversion back, with the diffusion that turns the target's paths into the base's."""
+        back = Conversion(self.target, self.base)
+        epsilon = self.diffusion.of(self.target.pair)
+        if back.time is None:
+            raise NotImplementedError(f"the way back from {self.target} to {self.base} has an implicit time map")
+        factor = diffusion_factor(self.base.pair, self.target.pair.at(back.time))
+        return Conversion(self.target, self.base, Diffusion(expression=tidy(epsilon.subs(t, back.time) / factor)))
+
+    def evaluate(self, name: str, time: Any, digits: int = DIGITS) -> Any:
+        """Evaluate one coefficient at one time inside the domain, with `digits` digits."""
+        working = digits + 15
+        with mpmath.workdps(working):
+            return evaluate(self.coefficients[name], {t: time, tau: self.evaluate_time(time, working)}, working)
+
+    def evaluate_time(self, time: Any, digits: int = DIGITS) -> Any:
+        """Evaluate tau(t) with `digits` digits, by the closed form or by solving rho(tau) = rho_bar(t)."""
+        if self.time is not None:
+            return evaluate(self.time, {t: time}, digits)
+        return _solve_ratio(self.base, evaluate(self.target.ratio, {t: time}, 2 * digits), digits)
+
+    @cached_property
+    def _base_pair(self) -> Pair:
+        return self.base.pair.at(tau)
+
+    def _readable(self, expr: Expr) -> Expr:
+        short = tidy(expr)
+        if self.time is None:
+            return short
+        written_out = expr.subs(tau, self.time)
+        if count(written_out) <= 4 * _READABLE:
+            written_out = tidy(written_out)
+        return written_out if not short.has(tau) or count(written_out) <= max(_READABLE, count(short)) else short
+
+    def _environment(self, end: int, size: int) -> Mapping[Symbol, Series]:
+        point, side = (self.start, 1) if end == 0 else (Integer(1), -1)
+        times = {t: near(point, side)}
+        if self.time is not None:
+            return {**times, tau: Expansion(times, size)(self.time)}
+        wanted = Expansion(times, size)(self.target.ratio)
+        origin = self._time_at_start() if end == 0 else Integer(1)
+        distance = _revert(Expansion({t: near(origin, side)}, size)(self.base.ratio), wanted, size)
+        shifted = Expansion({tau: distance}, size)(origin + side * tau)
+        return {**times, tau: shifted}
+
+    def _time_at_start(self) -> Expr:
+        """tau at the start of the domain, for an implicit time map."""
+        if self.start != 0 or self.target.kind is not Kind.TRUNCATED:
+            return Integer(0)
+        wanted = evaluate(self.target.start_ratio, {}, 2 * _EXACT_DIGITS)
+        return Float(_solve_ratio(self.base, wanted, _EXACT_DIGITS), _EXACT_DIGITS)
+
+
+def _solve_ratio(schedule: Schedule, wanted: Any, digits: int) -> Any:
+    """Solve rho(tau) = wanted numerically, in log rho."""
+    log_ratio = log(schedule.ratio)
+    with mpmath.workdps(2 * digits):
+        goal = mpmath.log(wanted)
+    return solve_increasing(lambda time: mpmath.re(evaluate(log_ratio, {t: time}, mpmath.mp.dps)), goal, digits)
+
+
+def _revert(f: Series, wanted: Series, size: int) -> Series:
+    """Solve f(w) = wanted(u) for the series w(u), by fixed-point iteration on the leading power."""
+    expansion = Expansion({}, size)
+    constant = dict(f.terms).get(Fraction(0), Integer(0)) if f.start >= 0 else Integer(0)
+    f, g = (expansion.shift(s, -constant) for s in (f, wanted))
+    p, a = f.leading
+    root = Integer(1) / p.numerator * p.denominator
+    w = expansion.power(expansion.multiply(g, 1 / a), root)
+    relative = Series(tuple((q - p, c / a) for q, c in f.terms), f.order - p)
+    for _ in range(size):
+        correction = expansion.substitute(relative, w)
+        w = expansion.power(expansion.multiply(g, 1 / a, expansion.power(correction, Integer(-1))), root)
+    return w
