@@ -1,0 +1,48 @@
+"""symsi: derive, prove and compile the formulas of stochastic interpolants.
+
+Everything public is listed here and imported on first use, so `import symsi` loads neither SymPy nor torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Conversion": "symsi.symbolic.conversion",
+    "Derivation": "symsi.symbolic.proof",
+    "Diffusion": "symsi.symbolic.diffusion",
+    "DiffusionError": "symsi.errors",
+    "EndpointError": "symsi.errors",
+    "Kind": "symsi.symbolic.schedule",
+    "Limit": "symsi.symbolic.endpoints",
+    "NAMED": "symsi.symbolic.named",
+    "ParseError": "symsi.errors",
+    "Proof": "symsi.symbolic.proof",
+    "Schedule": "symsi.symbolic.schedule",
+    "ScheduleError": "symsi.errors",
+    "SymsiError": "symsi.errors",
+    "UnknownNameError": "symsi.errors",
+    "convert": "symsi.symbolic.conversion",
+    "diffusion": "symsi.symbolic.diffusion",
+    "lazy_schedule": "symsi.symbolic.lazy",
+    "ode": "symsi.symbolic.diffusion",
+    "optimal": "symsi.symbolic.diffusion",
+    "parse": "symsi.symbolic.parse",
+    "schedule": "symsi.symbolic.named",
+}
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'symsi' has no attribute {name!r}")
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -1,6 +1,6 @@
 """T5: paths of one SDE become paths of another."""
 
-from sympy import diff, sqrt
+from sympy import Expr, diff, sqrt
 
 from symsi.derivations import run_script
 from symsi.symbolic.conversion import diffusion_factor
@@ -26,7 +26,7 @@ def prove() -> Proof:
     d.say("By T4 every target is (c alpha(tau), c beta(tau)). E[Z | .] and E[X | .] are the same for X_tau and "
           "X_bar_t = c X_tau; call them eta_Z and eta_X.")  # fmt: skip
 
-    def value(r: Row) -> Row:
+    def value(r: Row) -> Expr:
         return r.noise * noise + r.data * data
 
     epsilon = d.function("epsilon")(t)

@@ -14,22 +14,25 @@ from functools import cached_property
 from typing import Any
 
 import mpmath
-from sympy import Eq, Expr, Float, Integer, Symbol, log
+from sympy import Add, Eq, Expr, Float, Integer, Rational, Symbol, expand_mul, latex, log
 
-from symsi.errors import unknown
-from symsi.symbolic.diffusion import Diffusion, ode
+from symsi.errors import DiffusionError, unknown
+from symsi.symbolic.diffusion import Diffusion, as_diffusion, noise_increment, ode
 from symsi.symbolic.endpoints import Expansion, Limit, Series, limit, near
 from symsi.symbolic.fields import PREDICTIONS, Combination, Pair, combine, determinant, drift_row, row
 from symsi.symbolic.inverse import R
+from symsi.symbolic.named import schedule
 from symsi.symbolic.numeric import DIGITS, evaluate, solve_increasing
+from symsi.symbolic.proof import Derivation, Proof
 from symsi.symbolic.schedule import Kind, Schedule
 from symsi.symbolic.symbols import PREDICTION_SYMBOLS, t, tau, x
 from symsi.symbolic.tidy import count, tidy
 
-__all__ = ["FIELDS", "Conversion", "diffusion_factor", "field_in", "scale", "time_rate"]
+__all__ = ["FIELDS", "Conversion", "convert", "diffusion_factor", "field_in", "scale", "time_rate"]
 
 FIELDS = (*PREDICTIONS, "drift")
 _READABLE = 60  # a formula longer than this keeps tau as a letter
+_PROBES = (Rational(3, 5), Rational(7, 8))  # inside every domain
 _EXACT_DIGITS = 120  # digits of numbers that stand for algebraic ones without a closed form
 
 
@@ -96,7 +99,7 @@ class Conversion:
 
     @cached_property
     def start(self) -> Expr:
-        """First target time whose tau lies in [0, 1]: 0, but later where the base is truncated and the target less so."""
+        """First target time whose tau lies in [0, 1]: later than 0 only for a base that is truncated more."""
         if self.base.kind is not Kind.TRUNCATED or self.base == self.target:
             return Integer(0)
         wanted = self.base.start_ratio
@@ -126,8 +129,8 @@ class Conversion:
         }
         for name in FIELDS:
             combination = field_in(base, target, self.prediction, name, epsilon)
-            found[f"{name}_state"] = combination.state
-            found[f"{name}_prediction"] = combination.prediction
+            found[f"{name}_state"] = self._zero_if_it_vanishes(combination.state)
+            found[f"{name}_prediction"] = self._zero_if_it_vanishes(combination.prediction)
         return found
 
     @cached_property
@@ -152,6 +155,77 @@ class Conversion:
         """c as a formula."""
         return self.formulas["scale"]
 
+    @property
+    def noise(self) -> Expr:
+        """T7: the noise that drives a path, dW = (dx - b dt)/sqrt(2 epsilon); raises DiffusionError for the ODE."""
+        if self.diffusion.deterministic:
+            raise DiffusionError("a path of the ODE has no noise to recover; choose diffusion='optimal', for example.")
+        return noise_increment(Symbol("dx"), self.drift, self.formulas["diffusion"], Symbol("dt"))
+
+    def latex(self) -> str:
+        """Return the conversion as a LaTeX `aligned` block: time, scale, diffusion, fields and drift."""
+        pred = PREDICTION_SYMBOLS[self.prediction]
+        time = self.time_equation if self.implicit else Eq(tau, self.time, evaluate=False)
+        lines = [
+            rf"\alpha_t &= {latex(self.base.alpha)}, & \beta_t &= {latex(self.base.beta)}",
+            rf"\bar\alpha_t &= {latex(self.target.alpha)}, & \bar\beta_t &= {latex(self.target.beta)}",
+            f"{latex(time.lhs)} &= {latex(time.rhs)}",
+            f"c &= {latex(self.formulas['scale'])}",
+            rf"\bar\varepsilon_t &= {latex(self.formulas['diffusion'])}",
+            rf"\varepsilon_\tau &= {latex(self.formulas['base_diffusion'])}",
+            *(rf"\bar{{{latex(PREDICTION_SYMBOLS[f])}}} &= {latex(self.field(f))}" for f in PREDICTIONS),
+            f"b &= {latex(self.drift)}",
+        ]
+        note = rf"\text{{with }} {latex(pred)} = {latex(pred)}(\tau, x/c)"
+        return "\\begin{aligned}\n" + " \\\\\n".join([*lines, note]) + "\n\\end{aligned}"
+
+    def proof(self) -> Proof:
+        """Prove this conversion: its time map, and every coefficient against the definitions, for these two schedules.
+
+        The values of the base at tau are letters a, b, a', b' and those of the target are c a, c b by the time map;
+        what remains holds for all such values.
+        """
+        d = Derivation(
+            "conversion",
+            f"{self.base} to {self.target}",
+            f"The formulas for epsilon = {self.diffusion} hold.",
+        )
+        if self.base == self.target:
+            d.say("Both schedules are the same: tau = t.")
+        elif self.base.inverse_ratio is None:
+            d.say(
+                "tau is the root of rho(tau) = rho_bar(t); rho increases, so there is one.",
+                self.time_equation,
+            )
+        else:
+            r = d.symbol(R.name, *((0.1, 9) if self.base.start_ratio == 0 else (0.2, 9)))
+            for parameter in self.base.free_parameters:
+                d.symbol(parameter.name)
+            d.equal("The inverse of rho.", self.base.ratio.subs(t, self.base.inverse_ratio), r, by="substitution")
+        a, b, c = d.symbol("a"), d.symbol("b"), d.symbol("c")
+        a_dot, b_dot = d.symbol("a_dot", -2, -0.1), d.symbol("b_dot", 0.1, 2)
+        rate, c_dot, e = d.symbol("tau_dot"), d.symbol("c_dot", -2, 2), d.symbol("epsilon_bar")
+        noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
+        base = Pair(a, b, a_dot, b_dot)
+        target = Pair(c * a, c * b, c_dot * a + c * rate * a_dot, c_dot * b + c * rate * b_dot)
+        d.equal("Scale.", scale(base, target), c, by="T4")
+        d.equal("Speed of tau.", time_rate(base, target), rate, by="T4")
+        d.equal("Diffusion.", diffusion_factor(base, target), c**2 * rate, by="T5")
+        x_bar = c * (a * noise + b * data)
+        velocity = a_dot * noise + b_dot * data
+        given = row(base, self.prediction).noise * noise + row(base, self.prediction).data * data
+        goal = {
+            "velocity": c_dot / c * x_bar + c * rate * velocity,
+            "score": -noise / (c * a),
+            "noise": noise,
+            "data": data,
+            "drift": c_dot / c * x_bar + c * rate * velocity - e * noise / (c * a),
+        }
+        for name in FIELDS:
+            formula = field_in(base, target, self.prediction, name, e)
+            d.equal(f"{name.capitalize()}.", formula(x_bar, given), goal[name], by="T6")
+        return d.proof()
+
     @cached_property
     def limits(self) -> Mapping[str, tuple[Limit, Limit]]:
         """The behaviour of each coefficient at the start and at t = 1."""
@@ -175,13 +249,28 @@ class Conversion:
         """Evaluate one coefficient at one time inside the domain, with `digits` digits."""
         working = digits + 15
         with mpmath.workdps(working):
-            return evaluate(self.coefficients[name], {t: time, tau: self.evaluate_time(time, working)}, working)
+            expr = self.coefficients[name]
+            return evaluate(expr, {**_draw(expr), t: time, tau: self.evaluate_time(time, working)}, working)
 
     def evaluate_time(self, time: Any, digits: int = DIGITS) -> Any:
         """Evaluate tau(t) with `digits` digits, by the closed form or by solving rho(tau) = rho_bar(t)."""
         if self.time is not None:
-            return evaluate(self.time, {t: time}, digits)
-        return _solve_ratio(self.base, evaluate(self.target.ratio, {t: time}, 2 * digits), digits)
+            return evaluate(self.time, {**_draw(self.time), t: time}, digits)
+        ratio = self.target.ratio
+        return _solve_ratio(self.base, evaluate(ratio, {**_draw(ratio), t: time}, 2 * digits), digits)
+
+    def _zero_if_it_vanishes(self, expr: Expr) -> Expr:
+        """Replace a coefficient that is 0 for every t, as numbers of 50 digits show, by an exact 0."""
+        for time in _PROBES:
+            point = {**_draw(expr), t: time, tau: self._probe_times[time]}
+            size = max(abs(evaluate(a, point, 80)) for a in Add.make_args(expand_mul(expr)))
+            if abs(evaluate(expr, point, 80)) > size * mpmath.mpf("1e-50"):
+                return expr
+        return Integer(0)
+
+    @cached_property
+    def _probe_times(self) -> Mapping[Expr, Any]:
+        return {time: self.evaluate_time(time, 90) for time in _PROBES}
 
     @cached_property
     def _base_pair(self) -> Pair:
@@ -192,7 +281,7 @@ class Conversion:
         if self.time is None:
             return short
         written_out = expr.subs(tau, self.time)
-        if count(written_out) <= 4 * _READABLE:
+        if count(written_out) <= 2 * _READABLE:
             written_out = tidy(written_out)
         return written_out if not short.has(tau) or count(written_out) <= max(_READABLE, count(short)) else short
 
@@ -215,6 +304,26 @@ class Conversion:
         return Float(_solve_ratio(self.base, wanted, _EXACT_DIGITS), _EXACT_DIGITS)
 
 
+def convert(
+    base: Schedule | str,
+    target: Schedule | str,
+    diffusion: Diffusion | str | Expr = "ode",
+    prediction: str = "velocity",
+) -> Conversion:
+    """Return the conversion from `base` to `target` under a diffusion chosen for the target (T4 to T7).
+
+    Schedules may be given by name, the diffusion as 'ode', 'optimal', 'kappa=0.5' or an expression in t, alpha, beta
+    and optimal. Raises UnknownNameError, ScheduleError, DiffusionError or ParseError.
+    """
+    start, goal = (schedule(s) if isinstance(s, str) else s for s in (base, target))
+    return Conversion(start, goal, as_diffusion(diffusion), prediction)
+
+
+def _draw(expr: Expr) -> Mapping[Symbol, Expr]:
+    """Values for the parameters that are still symbols."""
+    return {s: Rational(13, 10) for s in expr.free_symbols - {t, tau}}
+
+
 def _solve_ratio(schedule: Schedule, wanted: Any, digits: int) -> Any:
     """Solve rho(tau) = wanted numerically, in log rho."""
     log_ratio = log(schedule.ratio)
@@ -226,13 +335,12 @@ def _solve_ratio(schedule: Schedule, wanted: Any, digits: int) -> Any:
 def _revert(f: Series, wanted: Series, size: int) -> Series:
     """Solve f(w) = wanted(u) for the series w(u), by fixed-point iteration on the leading power."""
     expansion = Expansion({}, size)
-    constant = dict(f.terms).get(Fraction(0), Integer(0)) if f.start >= 0 else Integer(0)
-    f, g = (expansion.shift(s, -constant) for s in (f, wanted))
+    start = dict(f.terms).get(Fraction(0)) if f.start >= 0 else None
+    f, g = (expansion.subtract(s, start) if start else s for s in (f, wanted))
     p, a = f.leading
-    root = Integer(1) / p.numerator * p.denominator
-    w = expansion.power(expansion.multiply(g, 1 / a), root)
+    root = Rational(p.denominator, p.numerator)
+    w = expansion.power(expansion.divide(g, a), root)
     relative = Series(tuple((q - p, c / a) for q, c in f.terms), f.order - p)
     for _ in range(size):
-        correction = expansion.substitute(relative, w)
-        w = expansion.power(expansion.multiply(g, 1 / a, expansion.power(correction, Integer(-1))), root)
+        w = expansion.power(expansion.divide(g, a, expansion.substitute(relative, w)), root)
     return w

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sympy import Expr, Integer, Rational, Symbol, sqrt, sympify
+from sympy import Expr, Integer, Symbol, sqrt
 
 from symsi.errors import DiffusionError
 from symsi.symbolic.fields import Pair, determinant
 from symsi.symbolic.numeric import sample_unit
-from symsi.symbolic.parse import parse
-from symsi.symbolic.symbols import t
+from symsi.symbolic.parse import as_expression
 
-__all__ = ["Diffusion", "as_diffusion", "diffusion", "excess_cost", "noise_increment", "ode", "optimal", "optimal_diffusion"]
+__all__ = [
+    "Diffusion",
+    "as_diffusion",
+    "diffusion",
+    "excess_cost",
+    "noise_increment",
+    "ode",
+    "optimal",
+    "optimal_diffusion",
+]
 
 
 def optimal_diffusion(p: Pair) -> Expr:
@@ -40,7 +48,7 @@ class Diffusion:
     def __str__(self) -> str:
         if self.expression is not None:
             return str(self.expression)
-        return {0: "ode", 1: "optimal"}.get(self.kappa, f"kappa={self.kappa}")
+        return "ode" if self.kappa == 0 else "optimal" if self.kappa == 1 else f"kappa={self.kappa}"
 
     @property
     def deterministic(self) -> bool:
@@ -77,7 +85,7 @@ def ode() -> Diffusion:
 
 def optimal(kappa: float | str | Expr = 1) -> Diffusion:
     """epsilon = kappa epsilon*; kappa = 1 is the statistically optimal SDE (T3). Raises DiffusionError if kappa < 0."""
-    value = exact(kappa)
+    value = as_expression(kappa)
     if value.is_number and value < 0:
         raise DiffusionError(f"kappa must be >= 0; got {kappa}. kappa=0 is the ODE, kappa=1 the optimal SDE.")
     return Diffusion(kappa=value)
@@ -86,10 +94,12 @@ def optimal(kappa: float | str | Expr = 1) -> Diffusion:
 def diffusion(expression: str | Expr) -> Diffusion:
     """epsilon as an expression in t, alpha, beta and optimal, e.g. 'alpha' or 'optimal*sin(pi*t)'."""
     names = ("t", "alpha", "beta", "optimal")
-    expr = parse(expression, symbols=names) if isinstance(expression, str) else sympify(expression)
+    expr = as_expression(expression, names)
     foreign = expr.free_symbols - {Symbol(n) for n in names}
     if foreign:
-        raise DiffusionError(f"epsilon may use t, alpha, beta and optimal; {expr} also has {sorted(map(str, foreign))}.")
+        raise DiffusionError(
+            f"epsilon may use t, alpha, beta and optimal; {expr} also has {sorted(map(str, foreign))}."
+        )
     return Diffusion(expression=expr)
 
 
@@ -107,12 +117,3 @@ def as_diffusion(spec: str | Expr | Diffusion) -> Diffusion:
         if head.strip() == "kappa" and tail:
             return optimal(tail)
     return diffusion(spec)
-
-
-def exact(value: float | str | Expr) -> Expr:
-    """Return a number as an exact SymPy number: 0.1 means 1/10, a string is parsed by the whitelist."""
-    if isinstance(value, str):
-        return parse(value, symbols=())
-    if isinstance(value, float):
-        return Rational(str(value))
-    return sympify(value)

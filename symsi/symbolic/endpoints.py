@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import mpmath
@@ -22,33 +23,103 @@ from sympy import Expr, Integer, Rational, Symbol
 from symsi.errors import EndpointError
 from symsi.symbolic.numeric import evaluate
 from symsi.symbolic.symbols import t
+from symsi.symbolic.tidy import tidy
 
-__all__ = ["Expansion", "Limit", "Series", "Unsupported", "limit", "near"]
+__all__ = ["Expansion", "Limit", "Series", "UnsupportedError", "limit", "near"]
 
 _SIZES = (4, 8, 16)  # terms carried; more are tried only when the leading ones cancel
+_DPS = 150
+_TINY = mpmath.mpf("1e-60")
 Order = Fraction | float
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """The function has no generalized power series here (an essential or a logarithmic singularity)."""
 
 
-class _Cancelled(Exception):
+class _CancelledError(Exception):
     """All carried terms cancelled; carry more."""
+
+
+class Coefficient:
+    """An exact constant whose expression is built only when asked for.
+
+    Arithmetic runs on `values`, the constant at two draws of its positive parameters with 150 digits; `expr` is the
+    exact expression. Most coefficients of a series are only ever tested for zero.
+    """
+
+    __slots__ = ("_build", "_expr", "size", "values")
+
+    def __init__(self, values: tuple[Any, ...], build: Callable[[], Expr], size: Any = None) -> None:
+        self.values, self._build = values, build
+        self._expr: Expr | None = None
+        self.size = max(abs(v) for v in values) if size is None else size  # magnitude before cancellation
+
+    @property
+    def expr(self) -> Expr:
+        """The exact constant."""
+        if self._expr is None:
+            self._expr = self._build()
+        return self._expr
+
+    def __bool__(self) -> bool:
+        """Whether the constant is nonzero: 60 digits below the magnitude of its parts counts as zero."""
+        return any(abs(v) > self.size * _TINY for v in self.values)
+
+    def __mul__(self, other: Coefficient) -> Coefficient:
+        return Coefficient(
+            tuple(a * b for a, b in zip(self.values, other.values, strict=True)),
+            lambda: self.expr * other.expr,
+        )
+
+    def __truediv__(self, other: Coefficient) -> Coefficient:
+        return Coefficient(
+            tuple(a / b for a, b in zip(self.values, other.values, strict=True)),
+            lambda: self.expr / other.expr,
+        )
+
+    def apply(self, numeric: Callable[[Any], Any], exact: Callable[[Expr], Expr], floor: int = 0) -> Coefficient:
+        """Return a function of the constant. `floor` is the function's own size where it may have a zero, as cos has."""
+        with mpmath.workdps(_DPS):
+            values = tuple(numeric(v) for v in self.values)
+            return Coefficient(values, lambda: exact(self.expr), max(floor, *(abs(v) for v in values)))
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where both draws agree and are real, else 0."""
+        signs = {int(mpmath.sign(mpmath.re(v))) for v in self.values if abs(mpmath.im(v)) <= abs(v) * _TINY}
+        return signs.pop() if len(signs) == 1 and self else 0
+
+
+def _total(parts: list[Coefficient]) -> Coefficient:
+    if len(parts) == 1:
+        return parts[0]
+    values = tuple(sum(column) for column in zip(*(p.values for p in parts), strict=True))
+    return Coefficient(values, lambda: sp.Add(*(p.expr for p in parts)), max(p.size for p in parts))
+
+
+@lru_cache(maxsize=16384)
+def constant(value: Expr) -> Coefficient:
+    """Wrap an exact constant, which may hold positive parameters."""
+    symbols = sorted(value.free_symbols, key=str)
+    draws = [{s: Rational(seed + 5 * i, 8 + 3 * i) for i, s in enumerate(symbols)} for seed in (7, 11)]
+    with mpmath.workdps(_DPS):
+        parts = [abs(evaluate(a, draws[0], _DPS)) for a in sp.Add.make_args(value)]
+        return Coefficient(tuple(evaluate(value, d, _DPS) for d in draws), lambda: value, max(parts))
 
 
 @dataclass(frozen=True)
 class Series:
     """sum c u^p over `terms` in ascending p, with an error O(u^order); order is inf for an exact sum."""
 
-    terms: tuple[tuple[Fraction, Expr], ...]
+    terms: tuple[tuple[Fraction, Coefficient], ...]
     order: Order = math.inf
 
     @property
-    def leading(self) -> tuple[Fraction, Expr]:
+    def leading(self) -> tuple[Fraction, Coefficient]:
         """Exponent and coefficient of the first term."""
         if not self.terms:
-            raise _Cancelled
+            raise _CancelledError
         return self.terms[0]
 
     @property
@@ -56,57 +127,30 @@ class Series:
         """Exponent from which the series starts."""
         return self.terms[0][0] if self.terms else self.order
 
-    def expr(self, u: Expr) -> Expr:
-        """Return the carried terms as an expression in u."""
-        return sp.Add(*(c * u ** Rational(p) for p, c in self.terms))
 
-
-def _constant(value: Expr) -> Series:
-    return Series(() if is_zero(value) else ((Fraction(0), value),))
+def _constant(value: Expr | int | Coefficient) -> Series:
+    c = value if isinstance(value, Coefficient) else constant(sp.sympify(value))
+    return Series(((Fraction(0), c),) if c else ())
 
 
 def near(end: Expr, side: int) -> Series:
     """Return the series of the time itself: end + side * u."""
-    return _sum([_constant(end), Series(((Fraction(1), Integer(side)),))], 4)
+    return _sum([_constant(end), Series(((Fraction(1), constant(Integer(side))),))], 4)
 
 
-@lru_cache(maxsize=65536)
-def is_zero(value: Expr) -> bool:
-    """Decide whether an exact constant is 0, by 60-digit arithmetic at two draws of its positive parameters."""
-    if value.is_Rational:
-        return bool(value == 0)
-    symbols = sorted(value.free_symbols, key=str)
-    for seed in (7, 11) if symbols else (7,):
-        draw = {s: Rational(seed + 5 * i, 8 + 3 * i) for i, s in enumerate(symbols)}
-        scale = max([abs(evaluate(a, draw, 100)) for a in sp.Add.make_args(value)] + [mpmath.mpf(1)])
-        if not abs(evaluate(value, draw, 100)) < scale * mpmath.mpf("1e-60"):
-            return False
-    return True
-
-
-@lru_cache(maxsize=65536)
-def _sign(value: Expr) -> int:
-    if value.is_Rational:
-        return int(sp.sign(value))
-    draw = {s: Rational(7 + 5 * i, 8 + 3 * i) for i, s in enumerate(sorted(value.free_symbols, key=str))}
-    number = evaluate(value, draw, 60)
-    if abs(mpmath.im(number)) > mpmath.mpf("1e-50") * abs(number):
-        return 0
-    return int(mpmath.sign(mpmath.re(number)))
-
-
-def _collect(pairs: Iterable[tuple[Fraction, Expr]], order: Order, size: int) -> Series:
-    bins: dict[Fraction, list[Expr]] = {}
+def _collect(pairs: Iterable[tuple[Fraction, Coefficient]], order: Order, size: int) -> Series:
+    bins: dict[Fraction, list[Coefficient]] = {}
     for p, c in pairs:
         if p < order:
             bins.setdefault(p, []).append(c)
-    kept = []
-    for p in sorted(bins):
-        total = sp.Add(*bins[p])
-        if not is_zero(total):
-            if len(kept) == size:
-                return Series(tuple(kept), p)
-            kept.append((p, total))
+    kept: list[tuple[Fraction, Coefficient]] = []
+    with mpmath.workdps(_DPS):
+        for p in sorted(bins):
+            total = _total(bins[p])
+            if total:
+                if len(kept) == size:
+                    return Series(tuple(kept), p)
+                kept.append((p, total))
     return Series(tuple(kept), order)
 
 
@@ -116,7 +160,8 @@ def _sum(parts: list[Series], size: int) -> Series:
 
 def _product(a: Series, b: Series, size: int) -> Series:
     order = min(a.order + b.start, b.order + a.start)
-    return _collect(((p + q, c * d) for p, c in a.terms for q, d in b.terms), order, size)
+    with mpmath.workdps(_DPS):
+        return _collect([(p + q, c * d) for p, c in a.terms for q, d in b.terms], order, size)
 
 
 class Expansion:
@@ -128,7 +173,7 @@ class Expansion:
         self._moving = set(environment)
 
     def __call__(self, expr: Expr) -> Series:
-        """Return the series of `expr`. Raises Unsupported where there is none."""
+        """Return the series of `expr`. Raises UnsupportedError where there is none."""
         found = self._known.get(expr)
         if found is None:
             found = self._known[expr] = self._expand(expr)
@@ -155,43 +200,45 @@ class Expansion:
             return self.log(self(expr.args[0]))
         if isinstance(expr, sp.Function) and len(expr.args) == 1:
             return self._function(expr.func, self(expr.args[0]))
-        raise Unsupported(f"{expr.func.__name__} has no expansion rule")
+        raise UnsupportedError(f"{expr.func.__name__} has no expansion rule")
 
     def power(self, f: Series, power: Expr) -> Series:
         """(a u^p (1 + g))^q = a^q u^{pq} sum_k binomial(q, k) g^k."""
         if power.is_Integer and power > 0 and not f.terms:
             return Series((), f.order * int(power))
         p, a = f.leading
-        if not power.is_Rational and (p != 0 or not power.is_real):
-            raise Unsupported(f"the exponent {power} is not a rational number")
-        if not power.is_Integer and _sign(a) <= 0:
-            raise Unsupported("a root of a negative number")
+        if not power.is_Rational and p != 0:
+            raise UnsupportedError(f"the exponent {power} is not a rational number")
+        if not power.is_Integer and a.sign <= 0:
+            raise UnsupportedError("a root of a negative number")
         g = self._relative(f)
-        head = Series(((p * Fraction(int(power.p), int(power.q)) if p else Fraction(0), a**power),))
+        scaled = a.apply(lambda v: v ** _multiprecision(power), lambda e: e**power)
+        head = Series(((p * Fraction(int(power.p), int(power.q)) if p else Fraction(0), scaled),))
         return _product(head, self._compose(g, lambda k: sp.ff(power, k) / sp.factorial(k)), self.size)
 
     def exp(self, f: Series) -> Series:
         """exp(c + g) = exp(c) sum_k g^k / k!."""
         c, g = self._split(f)
-        return _product(_constant(sp.exp(c)), self._compose(g, lambda k: 1 / sp.factorial(k)), self.size)
+        return _product(
+            _constant(c.apply(mpmath.exp, sp.exp)), self._compose(g, lambda k: 1 / sp.factorial(k)), self.size
+        )
 
     def log(self, f: Series) -> Series:
         """log(a (1 + g)) = log(a) + sum_k (-1)^(k+1) g^k / k; a logarithmic singularity is unsupported."""
         p, a = f.leading
         if p != 0:
-            raise Unsupported("a logarithmic singularity")
+            raise UnsupportedError("a logarithmic singularity")
         tail = self._compose(self._relative(f), lambda k: Integer(0) if k == 0 else Integer(-1) ** (k + 1) / k)
-        return _sum([_constant(sp.log(a)), tail], self.size)
+        return _sum([_constant(a.apply(mpmath.log, sp.log, floor=1)), tail], self.size)
 
-    def shift(self, f: Series, constant: Expr) -> Series:
-        """f + constant."""
-        return _sum([f, _constant(constant)], self.size)
+    def subtract(self, f: Series, value: Coefficient) -> Series:
+        """f - value."""
+        return _sum([f, _scaled(_constant(value), -1)], self.size)
 
-    def multiply(self, f: Series, factor: Expr, *others: Series) -> Series:
-        """factor * f * others."""
-        for other in (_constant(factor), *others):
-            f = _product(f, other, self.size)
-        return f
+    def divide(self, f: Series, factor: Coefficient, divisor: Series | None = None) -> Series:
+        """f / (factor * divisor)."""
+        f = _product(f, self.power(_constant(factor), Integer(-1)), self.size)
+        return f if divisor is None else _product(f, self.power(divisor, Integer(-1)), self.size)
 
     def substitute(self, f: Series, w: Series) -> Series:
         """f(w(u)) for a series f in w with exponents >= 0 and a series w that vanishes at u = 0."""
@@ -201,43 +248,40 @@ class Expansion:
     def _function(self, func: Callable[..., Expr], f: Series) -> Series:
         if func is sp.atan and f.start < 0:  # atan(f) = ±pi/2 - atan(1/f)
             inner = self._function(sp.atan, self.power(f, Integer(-1)))
-            return _sum([_constant(_sign(f.leading[1]) * sp.pi / 2), _scaled(inner, -1)], self.size)
+            return _sum([_constant(f.leading[1].sign * sp.pi / 2), _scaled(inner, -1)], self.size)
         c, g = self._split(f)
         if func in (sp.tan, sp.cot):
             sine, cosine = self._function(sp.sin, f), self._function(sp.cos, f)
             top, bottom = (sine, cosine) if func is sp.tan else (cosine, sine)
             return _product(top, self.power(bottom, Integer(-1)), self.size)
-        if func in (sp.asin, sp.acos) and is_zero(c**2 - 1):
+        if func in (sp.asin, sp.acos) and all(abs(abs(v) - 1) < _TINY for v in c.values):
             return self._arc(func, c, g)
-        z = sp.Dummy()
-        derivatives = [func(z)]
 
-        def taylor(k: int) -> Expr:
-            while len(derivatives) <= k:
-                derivatives.append(derivatives[-1].diff(z))
-            value = derivatives[k].subs(z, c)
-            if value.has(sp.nan, sp.oo, -sp.oo, sp.zoo, sp.AccumBounds):
-                raise Unsupported(f"{func.__name__} is singular at {c}")
-            return value / sp.factorial(k)
+        def taylor(k: int) -> Coefficient:
+            derivative = _derivative(func, k)
+            found = c.apply(lambda v: evaluate(derivative, {_Z: v}, _DPS), lambda e: derivative.subs(_Z, e), floor=1)
+            if not all(mpmath.isfinite(v) for v in found.values):
+                raise UnsupportedError(f"{func.__name__} is singular there")
+            return found
 
         return self._compose(g, taylor)
 
-    def _arc(self, func: Callable[..., Expr], c: Expr, g: Series) -> Series:
+    def _arc(self, func: Callable[..., Expr], c: Coefficient, g: Series) -> Series:
         """acos(1 + g) = 2 asin(sqrt(-g/2)); acos(-f) = pi - acos(f); asin = pi/2 - acos."""
-        at_one = _sign(c) > 0
+        at_one = c.sign > 0
         half = _scaled(g, Rational(-1, 2) if at_one else Rational(1, 2))
         arc = _scaled(self._function(sp.asin, self.power(half, Rational(1, 2))), 2)
         acos = arc if at_one else _sum([_constant(sp.pi), _scaled(arc, -1)], self.size)
         return acos if func is sp.acos else _sum([_constant(sp.pi / 2), _scaled(acos, -1)], self.size)
 
-    def _split(self, f: Series) -> tuple[Expr, Series]:
+    def _split(self, f: Series) -> tuple[Coefficient, Series]:
         """f = c + g with g -> 0."""
         if f.start < 0:
-            raise Unsupported("an essential singularity")
+            raise UnsupportedError("an essential singularity")
         if f.order <= 0:
-            raise _Cancelled
-        constant = dict(f.terms).get(Fraction(0), Integer(0))
-        return constant, Series(tuple((p, c) for p, c in f.terms if p > 0), f.order)
+            raise _CancelledError
+        head = dict(f.terms).get(Fraction(0), constant(Integer(0)))
+        return head, Series(tuple((p, c) for p, c in f.terms if p > 0), f.order)
 
     @staticmethod
     def _relative(f: Series) -> Series:
@@ -245,7 +289,7 @@ class Expansion:
         p, a = f.leading
         return Series(tuple((q - p, c / a) for q, c in f.terms[1:]), f.order - p)
 
-    def _compose(self, g: Series, coefficient: Callable[[int], Expr]) -> Series:
+    def _compose(self, g: Series, coefficient: Callable[[int], Expr | Coefficient]) -> Series:
         """sum_k coefficient(k) g^k for a series g that vanishes at u = 0."""
         total, power = _constant(coefficient(0)), _constant(Integer(1))
         if not g.terms:
@@ -256,8 +300,21 @@ class Expansion:
         return Series(total.terms, min(total.order, g.start * (self.size + 1)))
 
 
-def _scaled(f: Series, factor: Expr | int) -> Series:
-    return _product(f, _constant(sp.sympify(factor)), len(f.terms) or 1)
+def _scaled(f: Series, factor: Expr | int | Coefficient) -> Series:
+    return _product(f, _constant(factor), len(f.terms) or 1)
+
+
+_Z = Symbol("z")
+
+
+@lru_cache(maxsize=512)
+def _derivative(func: Callable[..., Expr], k: int) -> Expr:
+    """The k-th Taylor coefficient of a function, as an expression in its argument."""
+    return sp.diff(func(_Z), _Z, k) / sp.factorial(k)
+
+
+def _multiprecision(number: Expr) -> Any:
+    return evaluate(number, {s: Rational(7, 8) for s in number.free_symbols}, _DPS)
 
 
 @dataclass(frozen=True)
@@ -310,29 +367,33 @@ def limit(expr: Expr, environment: Callable[[int], Mapping[Symbol, Series]], end
             if not series.terms and series.order == math.inf:
                 return Limit(end, side, Integer(0), Integer(0))
             power, coefficient = series.leading
-            return Limit(end, side, sp.simplify(coefficient), Rational(power))
-        except _Cancelled:
+            return Limit(end, side, tidy(coefficient.expr), Rational(power))
+        except _CancelledError:
             continue
-        except Unsupported as reason:
+        except UnsupportedError as reason:
             return _sympy_limit(expr, end, side, str(reason))
     return Limit(end, side, Integer(0), None, f"the first {_SIZES[-1]} terms cancel")
 
 
 def _sympy_limit(expr: Expr, end: Expr, side: int, reason: str) -> Limit:
-    """SymPy's limit, believed only if multiprecision values approach it."""
-    if expr.free_symbols != {t}:
-        return Limit(end, side, Integer(0), None, reason)
+    """SymPy's limit of a function of t and positive parameters, believed only if multiprecision values approach it."""
+    undecided = Limit(end, side, Integer(0), None, reason)
+    if t not in expr.free_symbols or Symbol("tau") in expr.free_symbols:
+        return undecided
     u = sp.Dummy("u")
+    positive = {s: sp.Dummy(s.name, positive=True) for s in expr.free_symbols - {t}}
     try:
-        value = sp.limit(expr.subs(t, end + side * u), u, 0, "+")
+        value = sp.limit(expr.xreplace(positive).subs(t, end + side * u), u, 0, "+")
     except (NotImplementedError, ValueError, TypeError):
-        return Limit(end, side, Integer(0), None, reason)
-    if not value.is_number or not value.is_finite:
-        return Limit(end, side, Integer(0), None, reason)
-    gaps = [abs(evaluate(expr, {t: end + side * Rational(10) ** -k}, 500) - evaluate(value, {}, 500)) for k in (20, 60, 180)]
-    if all(later <= earlier / 2 for earlier, later in zip(gaps, gaps[1:], strict=False)):
-        return Limit(end, side, value, Integer(0))
-    return Limit(end, side, Integer(0), None, reason)
+        return undecided
+    value = value.xreplace({d: s for s, d in positive.items()})
+    if value.has(sp.oo, -sp.oo, sp.zoo, sp.nan, sp.AccumBounds, sp.Limit) or not value.free_symbols <= set(positive):
+        return undecided
+    draw = {s: Rational(13, 10) for s in positive}
+    limit_value = evaluate(value, draw, 500)
+    gaps = [abs(evaluate(expr, {**draw, t: end + side * Rational(10) ** -k}, 500) - limit_value) for k in (20, 60, 180)]
+    approaches = all(later <= earlier / 2 for earlier, later in pairwise(gaps))
+    return Limit(end, side, value, Integer(0)) if approaches else undecided
 
 
 def check_limit(found: Limit, value_at: Callable[[Any], Any]) -> bool:

@@ -15,7 +15,17 @@ from sympy import Expr, Integer, Symbol, diff
 from symsi.errors import unknown
 from symsi.symbolic.symbols import t
 
-__all__ = ["PREDICTIONS", "Combination", "Pair", "Row", "combine", "determinant", "drift_row", "predict", "row"]
+__all__ = [
+    "PREDICTIONS",
+    "Combination",
+    "Pair",
+    "Row",
+    "combine",
+    "determinant",
+    "drift_row",
+    "predict",
+    "row",
+]
 
 PREDICTIONS = ("velocity", "score", "noise", "data")
 

@@ -12,7 +12,15 @@ from sympy import Expr, sqrt
 from symsi.errors import unknown
 from symsi.symbolic.fields import PREDICTIONS, Pair, drift_row, row
 
-__all__ = ["Transition", "flow_map", "gaussian_drift", "gaussian_field", "marginal_variance", "revealed", "transition"]
+__all__ = [
+    "Transition",
+    "flow_map",
+    "gaussian_drift",
+    "gaussian_field",
+    "marginal_variance",
+    "revealed",
+    "transition",
+]
 
 
 @dataclass(frozen=True)

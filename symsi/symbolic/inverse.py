@@ -16,11 +16,13 @@ from sympy import Expr, Integer, Rational, Symbol
 
 from symsi.symbolic.numeric import evaluate
 from symsi.symbolic.symbols import t
+from symsi.symbolic.tidy import tidy
 
 __all__ = ["R", "invert"]
 
 R = Symbol("r")  # the value of the function that is inverted
 _DEPTH = 6
+_ROOTS = 12  # roots of a higher common order are left alone
 _UNDO = {
     sp.exp: (sp.log,),
     sp.log: (sp.exp,),
@@ -45,18 +47,25 @@ def invert(f: Expr) -> Expr | None:
     for form, power in _forms(f):
         for candidate in _solve(form, R**power, _DEPTH):
             if _is_inverse(candidate, f):
-                return candidate
+                return tidy(candidate)
     return None
 
 
-def _forms(f: Expr) -> Iterator[tuple[Expr, int]]:
-    """Rewritings of f = r, or of f^2 = r^2, that may show t only once."""
+def _forms(f: Expr) -> Iterator[tuple[Expr, Expr | int]]:
+    """Rewritings of f = r, or of f^k = r^k without roots, that may show t only once."""
     yield f, 1
     yield sp.trigsimp(f), 1
-    square = sp.powsimp(sp.expand_power_base(f**2, force=True), force=True)
     yield sp.cancel(sp.together(f)), 1
-    yield square, 2
-    yield sp.cancel(sp.together(square)), 2
+    factors = [factor.as_base_exp() for factor in sp.Mul.make_args(f)]
+    if all(e.is_Rational for _, e in factors):
+        common = Rational(gcd(*(int(e.p) for _, e in factors)), lcm(*(int(e.q) for _, e in factors)))
+        yield sp.Mul(*(base ** (e / common) for base, e in factors)), 1 / common
+    roots = lcm(2, *(int(p.exp.q) for p in f.atoms(sp.Pow) if p.exp.is_Rational))
+    for k in dict.fromkeys((2, roots)):
+        if k <= _ROOTS:
+            power = sp.powsimp(sp.expand_power_base(f**k, force=True), force=True)
+            yield power, k
+            yield sp.cancel(sp.together(power)), k
 
 
 def _solve(f: Expr, value: Expr, depth: int) -> Iterator[Expr]:
@@ -120,7 +129,7 @@ def _generators(f: Expr) -> list[Expr]:
 
 def _express(f: Expr, inner: Expr, z: Symbol) -> Expr | None:
     """Write f as a function of z = inner alone."""
-    if inner.is_Pow and inner.base == t or inner == t:
+    if (inner.is_Pow and inner.base == t) or inner == t:
         step = inner.exp if inner.is_Pow else Integer(1)
         body = f.xreplace({p: z ** (p.exp / step) for p in f.atoms(sp.Pow) if p.base == t}).subs(t, z ** (1 / step))
     elif isinstance(inner, sp.exp):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sympy import Expr, Rational, Symbol, diff, sqrt
+from sympy import Expr, Rational, Symbol, sqrt
 
 from symsi.errors import ScheduleError
 from symsi.symbolic.fields import Pair
-from symsi.symbolic.schedule import Schedule, as_expression
+from symsi.symbolic.parse import as_expression
+from symsi.symbolic.schedule import Schedule
 from symsi.symbolic.symbols import t
 
 __all__ = ["lazy_alpha_squared", "lazy_diffusion", "lazy_schedule"]
@@ -18,7 +19,7 @@ def lazy_diffusion(p: Pair, variance: Expr) -> Expr:
 
 
 def lazy_alpha_squared(kappa: Expr, variance: Expr, beta: Expr) -> Expr:
-    """T10: alpha^2 = lambda (beta^(2 kappa/(1 + kappa)) - beta^2), the lazy schedules under epsilon = kappa epsilon*."""
+    """T10: alpha^2 = lambda (beta^(2 kappa/(1 + kappa)) - beta^2), lazy under epsilon = kappa epsilon*."""
     return variance * (beta ** (2 * kappa / (1 + kappa)) - beta**2)
 
 

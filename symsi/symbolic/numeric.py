@@ -19,7 +19,8 @@ _PARAMETER_DRAWS = (Rational(7, 10), Rational(19, 10), Rational(53, 17))
 
 @lru_cache(maxsize=4096)
 def _function(expr: Expr, symbols: tuple[Symbol, ...]) -> Callable[..., Any]:
-    return lambdify(symbols, expr, modules="mpmath", cse=True)
+    function: Callable[..., Any] = lambdify(symbols, expr, modules="mpmath", cse=True)
+    return function
 
 
 def evaluate(expr: Expr, values: Mapping[Symbol, Any], digits: int = DIGITS) -> Any:

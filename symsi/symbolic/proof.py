@@ -192,7 +192,9 @@ class Derivation:
         believed = check_limit(found, lambda u: evaluate(expr, {**draw, variable: end + side * u}, 300))
         left = sp.Limit(expr, variable, end, "+" if side > 0 else "-")
         worst = float(residuals[1]) if not approaches else 0.0
-        where = "" if approaches else f"{variable} = {end} {'+' if side > 0 else '-'} 1e-60, gap {float(residuals[1]):.3g}"
+        where = (
+            "" if approaches else f"{variable} = {end} {'+' if side > 0 else '-'} 1e-60, gap {float(residuals[1]):.3g}"
+        )
         method = "series" if exact and believed and approaches else ""
         self._add(claim, "generalized power series", left, sp.sympify(value), method, 2, worst, where)
 
@@ -202,7 +204,15 @@ class Derivation:
         return Proof(self.id, self.title, self.statement, self.source, tuple(self._parts), seconds)
 
     def _add(
-        self, claim: str, rule: str, left: Expr, right: Expr, method: str, points: int, worst: float, where: str
+        self,
+        claim: str,
+        rule: str,
+        left: Expr,
+        right: Expr,
+        method: str,
+        points: int,
+        worst: float,
+        where: str,
     ) -> None:
         if where:
             verdict, method = Verdict.REFUTED, ""
@@ -220,7 +230,7 @@ class Derivation:
         return low >= 0 and high <= 1
 
     def _numeric(self, left: Expr, right: Expr) -> tuple[int, float, str]:
-        rng = random.Random(f"{self.id}:{len(self._parts)}")
+        rng = random.Random(f"{self.id}:{len(self._parts)}")  # noqa: S311 - reproducible draws, no secrets
         worst, where, points = mpmath.mpf(0), "", 0
         for _ in range(DRAWS):
             concrete = {f: _draw_function(shape, rng) for f, shape in self._functions.items()}
@@ -261,7 +271,9 @@ def reduce_to_zero(
         "expansion": sp.expand,
         "common denominator": lambda e: sp.cancel(sp.together(e)),
         "powers": lambda e: sp.cancel(sp.together(sp.powsimp(sp.powdenest(sp.expand(e), force=True), force=True))),
-        "power expansion": lambda e: sp.cancel(sp.together(sp.expand(sp.expand_power_base(sp.powdenest(sp.factor(e)))))),
+        "power expansion": lambda e: sp.cancel(
+            sp.together(sp.expand(sp.expand_power_base(sp.powdenest(sp.factor(e)))))
+        ),
         "roots": lambda e: sp.cancel(sp.together(sp.expand(_factor_roots(_settle_exponents(e))))),
         "roots on (0, 1)": lambda e: sp.cancel(sp.together(sp.expand(_factor_roots(_settle_exponents(stretch(e)))))),
         "trigonometry": lambda e: sp.trigsimp(sp.together(sp.expand(e))),

@@ -8,17 +8,17 @@ from enum import StrEnum
 from functools import cached_property
 
 import sympy as sp
-from sympy import Expr, Integer, Rational, Symbol, sympify
+from sympy import Expr, Integer, Rational, Symbol
 
 from symsi.errors import ScheduleError
 from symsi.symbolic.endpoints import Limit, Series, limit, near
 from symsi.symbolic.fields import Pair, determinant
 from symsi.symbolic.inverse import invert
-from symsi.symbolic.parse import parse
+from symsi.symbolic.parse import as_expression
 from symsi.symbolic.signs import Sign, positive_on_unit
 from symsi.symbolic.symbols import t
 
-__all__ = ["Kind", "Schedule", "as_expression", "at_end"]
+__all__ = ["Kind", "Schedule", "at_end"]
 
 TRUNCATION = Rational(1, 10)  # largest beta_0 / alpha_0 of a truncated schedule
 
@@ -43,8 +43,8 @@ class Schedule:
     alpha: Expr
     beta: Expr
     parameters: Mapping[str, Expr | float | None] = field(default_factory=dict, compare=False)
-    noise_scale: Expr = Integer(1)
-    data_scale: Expr = Integer(1)
+    noise_scale: Expr = sp.S.One
+    data_scale: Expr = sp.S.One
     name: str = field(default="", compare=False)
     kind: Kind = field(init=False, compare=False)
     evidence: Mapping[str, str] = field(init=False, compare=False, repr=False)
@@ -88,13 +88,6 @@ class Schedule:
     def free_parameters(self) -> frozenset[Symbol]:
         """Parameters that are still symbols."""
         return frozenset((self.alpha.free_symbols | self.beta.free_symbols) - {t})
-
-
-def as_expression(value: str | float | Expr, symbols: tuple[str, ...] = ()) -> Expr:
-    """Read a number or an expression exactly: floats by their shortest decimal, strings by the whitelist parser."""
-    if isinstance(value, str):
-        return parse(value, symbols=symbols)
-    return Rational(str(value)) if isinstance(value, float) else sympify(value)
 
 
 def at_end(expr: Expr, end: int) -> Limit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 from typing import Any
 
 import sympy as sp
@@ -10,6 +11,7 @@ from sympy import Expr, Rational
 
 from symsi.symbolic.numeric import sample_unit
 from symsi.symbolic.symbols import t
+from symsi.symbolic.tidy import opaque, tidy
 
 __all__ = ["Sign", "positive_on_unit"]
 
@@ -37,14 +39,23 @@ def positive_on_unit(expr: Expr) -> Sign:
 def _proved(expr: Expr) -> bool:
     p = sp.Dummy("p", positive=True)
     parameters = {s: sp.Dummy(s.name, positive=True) for s in expr.free_symbols - {t}}
-    for form in dict.fromkeys((expr, sp.trigsimp(expr), sp.factor(expr))):
+    expr = _without_roots_of_t(expr)
+    for form in dict.fromkeys((expr, tidy(expr))):
         if _positive_polynomial(form):
             return True
         for inside in (1 / (1 + p), p / (1 + p)):  # both map p > 0 onto 0 < t < 1
-            abstract = _abstract(form).xreplace(parameters).subs(t, inside)
+            abstract = opaque(_abstract(form).xreplace(parameters).subs(t, inside))[0]
             if abstract.is_positive or sp.factor(sp.together(abstract)).is_positive:
                 return True
     return False
+
+
+def _without_roots_of_t(expr: Expr) -> Expr:
+    """Replace t by t^k, which maps (0, 1) onto itself, so that no fractional power of t is left."""
+    powers = [e.exp for e in expr.atoms(sp.Pow) if e.base == t and e.exp.is_Rational]
+    k = lcm(*(int(p.q) for p in powers))
+    z = sp.Dummy("z", positive=True)
+    return expr.subs(t, z**k).subs(z, t) if k > 1 else expr
 
 
 def _positive_polynomial(expr: Expr) -> bool:
@@ -81,7 +92,11 @@ def _abstract(expr: Expr) -> Expr:
 
 
 def _argument_below(expr: Expr, bound: int) -> bool:
-    if expr.is_polynomial(t) and sp.Poly(expr, t).all_coeffs() and all(c.is_real for c in sp.Poly(expr, t).all_coeffs()):
+    if (
+        expr.is_polynomial(t)
+        and sp.Poly(expr, t).all_coeffs()
+        and all(c.is_real for c in sp.Poly(expr, t).all_coeffs())
+    ):
         p = sp.Dummy("p", positive=True)
         return any(sp.factor(sp.together((bound - expr).subs(t, w))).is_positive for w in (1 / (1 + p), p / (1 + p)))
     return False

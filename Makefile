@@ -1,0 +1,26 @@
+# `make demo` and `make test` work on a fresh machine: each makes .venv first if it is not there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/symsi derive --from linear --to "lazy(kappa=1)" --diffusion optimal
+	$(BIN)/symsi verify
+
+test: $(VENV)/.installed lint
+	$(BIN)/python -m pytest --numprocesses 2
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check symsi tests
+	$(BIN)/ruff format --check symsi tests
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,61 @@
+"""The command line. Subcommands are imported when they run, so that `symsi --help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from symsi.errors import SymsiError, unknown
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "derive": "Derive every formula for a schedule, or for a conversion between two.",
+    "verify": "Prove the theory, T1 to T12, and print a table of verdicts.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            raise click.UsageError(str(unknown("command", cmd_name, _COMMANDS)))
+        if "--help" in sys.argv[1:2]:  # the overview needs a line each, not the commands themselves
+            return click.Command(cmd_name, help=_COMMANDS[cmd_name])
+        command: click.Command = import_module(f"symsi.cli.{cmd_name}").command
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="symsi")
+def _group() -> None:
+    """Schedules, diffusions and fields of stochastic interpolants: derived, proved, compiled.
+
+    \b
+    Examples:
+      symsi derive --from linear --to "lazy(kappa=1)" --diffusion optimal
+      symsi derive --alpha "(1-t)*(1+t/3)" --beta "t*exp(t-1)"
+      symsi verify --only T5
+    """
+
+
+def main() -> None:
+    """Run the command line; a refusal is one message on stderr and exit code 2."""
+    try:
+        _group(standalone_mode=False)
+    except SymsiError as error:
+        click.echo(f"symsi: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"symsi: {error.format_message()}", err=True)
+        sys.exit(2)
+    except click.Abort:
+        click.echo("symsi: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
