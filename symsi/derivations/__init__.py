@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symsi.errors import unknown
+from symsi.errors import SymsiError, unknown
 
 if TYPE_CHECKING:
     from symsi.symbolic.proof import Proof
@@ -47,7 +47,10 @@ def run_script(prove: Callable[[], Proof]) -> None:
     options = parser.parse_args()
     proof = prove()
     if options.markdown:
-        write_text(Path(options.markdown), proof.markdown(), force=options.force)
+        try:
+            write_text(Path(options.markdown), proof.markdown(), force=options.force)
+        except SymsiError as error:
+            parser.error(str(error))
     else:
         print(proof.text())
     raise SystemExit(0 if proof.proved else 1)

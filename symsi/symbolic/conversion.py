@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import mpmath
-from sympy import Add, Eq, Expr, Float, Integer, Rational, Symbol, expand_mul, latex, log
+from sympy import Add, Eq, Expr, Float, Integer, Rational, Symbol, expand_mul, latex, log, sstr
 
 from symsi.errors import DiffusionError, unknown
 from symsi.symbolic.diffusion import Diffusion, as_diffusion, noise_increment, ode
@@ -23,6 +23,7 @@ from symsi.symbolic.fields import PREDICTIONS, Combination, Pair, combine, deter
 from symsi.symbolic.inverse import R
 from symsi.symbolic.named import schedule
 from symsi.symbolic.numeric import DIGITS, evaluate, solve_increasing
+from symsi.symbolic.parse import parse
 from symsi.symbolic.proof import Derivation, Proof
 from symsi.symbolic.schedule import Kind, Schedule
 from symsi.symbolic.symbols import PREDICTION_SYMBOLS, t, tau, x
@@ -85,7 +86,7 @@ class Conversion:
         if self.base == self.target:
             return t
         inverse = self.base.inverse_ratio
-        return None if inverse is None else tidy(inverse.subs(R, tidy(self.target.ratio)))
+        return None if inverse is None else _settled(tidy(inverse.subs(R, tidy(self.target.ratio))))
 
     @property
     def implicit(self) -> bool:
@@ -95,7 +96,7 @@ class Conversion:
     @cached_property
     def time_equation(self) -> Eq:
         """rho(tau) = rho_bar(t)."""
-        return Eq(tidy(self.base.ratio).subs(t, tau), tidy(self.target.ratio), evaluate=False)
+        return Eq(_settled(tidy(self.base.ratio).subs(t, tau)), _settled(tidy(self.target.ratio)), evaluate=False)
 
     @cached_property
     def start(self) -> Expr:
@@ -136,14 +137,14 @@ class Conversion:
     @cached_property
     def formulas(self) -> Mapping[str, Expr]:
         """The coefficients as a reader wants them: tau written out where that stays short, and tidied."""
-        return {name: self._readable(expr) for name, expr in self.coefficients.items()}
+        return {name: _settled(self._readable(expr)) for name, expr in self.coefficients.items()}
 
     def field(self, name: str) -> Expr:
         """Return velocity, score, noise, data or drift of the target as an expression in t, x and the prediction."""
         if name not in FIELDS:
             raise unknown("field", name, FIELDS)
         pair = Combination(self.formulas[f"{name}_state"], self.formulas[f"{name}_prediction"])
-        return pair(x, PREDICTION_SYMBOLS[self.prediction])
+        return _settled(pair(x, PREDICTION_SYMBOLS[self.prediction]))
 
     @property
     def drift(self) -> Expr:
@@ -317,6 +318,16 @@ def convert(
     """
     start, goal = (schedule(s) if isinstance(s, str) else s for s in (base, target))
     return Conversion(start, goal, as_diffusion(diffusion), prediction)
+
+
+def _settled(expr: Expr) -> Expr:
+    """Return the form that printing and parsing leave as it is, so that a formula survives a file."""
+    for _ in range(3):
+        again = parse(sstr(expr), symbols=[s.name for s in expr.free_symbols])
+        if again == expr:
+            break
+        expr = again
+    return expr
 
 
 def _draw(expr: Expr) -> Mapping[Symbol, Expr]:

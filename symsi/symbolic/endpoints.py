@@ -79,7 +79,7 @@ class Coefficient:
         )
 
     def apply(self, numeric: Callable[[Any], Any], exact: Callable[[Expr], Expr], floor: int = 0) -> Coefficient:
-        """Return a function of the constant. `floor` is the function's own size where it may have a zero, as cos has."""
+        """Return a function of the constant; `floor` is the function's size where it may have a zero, as cos has."""
         with mpmath.workdps(_DPS):
             values = tuple(numeric(v) for v in self.values)
             return Coefficient(values, lambda: exact(self.expr), max(floor, *(abs(v) for v in values)))
@@ -372,7 +372,8 @@ def limit(expr: Expr, environment: Callable[[int], Mapping[Symbol, Series]], end
             continue
         except UnsupportedError as reason:
             return _sympy_limit(expr, end, side, str(reason))
-    return Limit(end, side, Integer(0), None, f"the first {_SIZES[-1]} terms cancel")
+    exponent = Integer(0) if tidy(expr) == 0 else None
+    return Limit(end, side, Integer(0), exponent, f"the first {_SIZES[-1]} terms cancel")
 
 
 def _sympy_limit(expr: Expr, end: Expr, side: int, reason: str) -> Limit:

@@ -38,14 +38,17 @@ def tidy(expr: Expr) -> Expr:
     times = tuple(positive[s] for s in (t, tau) if s in positive)
     start, hidden = opaque(expr.xreplace(positive))
     start = _pull_roots(start, times)
-    candidates = [expr, start]
+    candidates = [start]
     if count(start) <= _ALGEBRA_LIMIT:
         for rewrite in _REWRITES:
             try:
                 candidates.append(_pull_roots(rewrite(start), times))
             except (sp.PolynomialError, NotImplementedError, ZeroDivisionError):
                 continue
-    best = min((c.subs(hidden).subs(back) for c in candidates), key=_length)
+    shortest = min(candidates, key=_length)
+    while shortest.free_symbols & set(hidden):  # an exponential may hide a logarithm in its exponent
+        shortest = shortest.subs(hidden)
+    best = min(expr, shortest.subs(back), key=_length)
     if best.has(sp.sin, sp.cos, sp.tan) and count(best) <= _TRIGONOMETRIC_LIMIT:
         best = min(best, sp.trigsimp(best), key=_length)
     return best

@@ -158,7 +158,9 @@ def test_an_unknown_name_is_refused_with_the_closest_match(name: str, hint: str)
         schedule(name)
 
 
-@pytest.mark.parametrize("text", ["lazy(1)", "lazy(kappa=)", "lazy(kappa=1", "lazy(**x)", "linear)(", "lazy(kappa=1)(2)"])
+@pytest.mark.parametrize(
+    "text", ["lazy(1)", "lazy(kappa=)", "lazy(kappa=1", "lazy(**x)", "linear)(", "lazy(kappa=1)(2)"]
+)
 def test_a_malformed_spec_is_refused(text: str) -> None:
     with pytest.raises((ParseError, UnknownNameError, ScheduleError)):
         schedule(text)

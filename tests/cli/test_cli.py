@@ -1,0 +1,176 @@
+"""The command line as a user meets it: output, JSON, exit codes, refusals without tracebacks."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import sympy as sp
+
+from symsi.cli import main
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "symsi", *arguments], capture_output=True, text=True, check=False)
+
+
+def in_process(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["symsi", *arguments])
+    code = 0
+    try:
+        main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_help_answers_without_sympy_torch_or_matplotlib_and_teaches() -> None:
+    code = (
+        "import sys; sys.argv = ['symsi', '--help']\n"
+        "from symsi.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'sympy', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Examples:" in done.stdout
+    assert "derive" in done.stdout
+
+
+def test_importing_symsi_loads_nothing_heavy() -> None:
+    code = "import sys, symsi; assert not {'torch', 'sympy', 'matplotlib', 'numpy'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["derive", "verify"])
+def test_each_command_has_help_with_an_example(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout
+    assert f"symsi {command}" in done.stdout
+
+
+def test_derive_prints_formulas_and_limits(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, err = in_process(
+        capsys, monkeypatch, "derive", "--from", "linear", "--to", "lazy(kappa=1)", "--diffusion", "optimal"
+    )
+    assert (code, err) == (0, "")
+    assert "epsilon   1/2" in out
+    assert "drift" in out
+    assert "~ 1/(2*sqrt(t))" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from", "linear", "--to", "lazy(kappa=1)", "--diffusion", "optimal"),
+        ("--from", "ddpm", "--to", "vp", "--diffusion", "alpha"),
+        ("--alpha", "(1-t)*(1+t/3)", "--beta", "t*exp(t-1)", "--to", "linear", "--diffusion", "kappa=0.5"),
+        ("--alpha", "1-t**n", "--beta", "t**n", "--parameter", "n=3", "--prediction", "data"),
+    ],
+)
+def test_the_json_of_derive_parses_back_to_the_same_expressions(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    code, out, _ = in_process(capsys, monkeypatch, "derive", *arguments, "--json")
+    assert code == 0
+    data = json.loads(out)
+    for key in (
+        "schedule",
+        "target",
+        "kind",
+        "time",
+        "scale",
+        "diffusion",
+        "drift",
+        "velocity",
+        "score",
+        "limits",
+        "latex",
+    ):
+        assert key in data
+    formulas = [
+        data[k] for k in ("time", "scale", "diffusion", "base_diffusion", "drift", "velocity", "score", "noise", "data")
+    ]
+    formulas += data["coefficients"].values()
+    for text in formulas:
+        assert sp.sstr(sp.sympify(text)) == text, text
+    assert set(data["limits"]) == set(data["coefficients"])
+    assert data["implicit"] == text_is_equation(data["time"])
+
+
+def text_is_equation(text: str) -> bool:
+    return text.startswith("Eq(")
+
+
+def test_derive_prints_latex(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = in_process(capsys, monkeypatch, "derive", "--from", "linear", "--to", "vp", "--latex")
+    assert code == 0
+    assert out.startswith("\\begin{aligned}")
+
+
+def test_verify_prints_the_json_that_is_promised(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = in_process(capsys, monkeypatch, "verify", "--only", "T9", "--only", "t5", "--json")
+    assert code == 0
+    data = json.loads(out)
+    assert [p["id"] for p in data["theorems"]] == ["T9", "T5"]
+    for p in data["theorems"]:
+        assert p["proved"] is True
+        assert p["numeric_points"] > 0
+        assert p["max_residual"] < 1e-30
+        assert p["statement"]
+    assert 0 < sum(p["seconds"] for p in data["theorems"]) <= data["seconds"] + 0.01
+
+
+def test_verify_exits_with_one_when_a_theorem_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("symsi.derivations.t09_lazy_condition.lazy_diffusion", lambda p, v: p.alpha)
+    code, out, _ = in_process(capsys, monkeypatch, "verify", "--only", "T9")
+    assert code == 1
+    assert "refuted" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("derive", "--from", "liner"), "Did you mean 'linear'"),
+        (("derive", "--from", "linear", "--to", "lazy(kapa=1)"), "'kappa'"),
+        (("derive", "--from", "linear", "--to", "lazy(kappa=-1)"), "kappa"),
+        (("derive", "--from", "linear", "--to", "lazy(variance=0)"), "variance"),
+        (("derive", "--from", "linear", "--diffusion", "-1"), "negative"),
+        (("derive", "--from", "linear", "--diffusion", "kappa=-2"), "kappa"),
+        (("derive", "--from", "linear", "--prediction", "v"), "Known"),
+        (("derive",), "--from NAME"),
+        (("derive", "--alpha", "1-t"), "--beta"),
+        (("derive", "--from", "linear", "--alpha", "1-t"), "not both"),
+        (("derive", "--alpha", "1-t", "--beta", "t*(1-3.8*t+3.8*t**2)"), "must increase"),
+        (("derive", "--alpha", "1-t**n", "--beta", "t"), "parameters="),
+        (("derive", "--alpha", "1-t", "--beta", "t", "--parameter", "n"), "NAME=VALUE"),
+        (("derive", "--alpha", "__import__('os').system('true')", "--beta", "t"), "not allowed"),
+        (("derive", "--alpha", "9**9**9**9", "--beta", "t"), "exponent"),
+        (("derive", "--alpha", "(" * 1000, "--beta", "t"), "bracket"),
+        (("verify", "--only", "T77"), "T7"),
+        (("verfy",), "'verify'"),
+        (("derive", "--nonsense"), "No such option"),
+    ],
+)
+def test_bad_input_is_one_message_on_stderr_and_exit_code_two(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    started = time.perf_counter()
+    code, out, err = in_process(capsys, monkeypatch, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("symsi: ")
+    assert err.count("\n") <= 2
+    assert message in err
+    assert "Traceback" not in err
+    assert time.perf_counter() - started < 5

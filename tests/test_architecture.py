@@ -1,0 +1,58 @@
+"""A layer is a permission: imports go one way only, and heavy libraries stay where they belong."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import symsi
+
+ROOT = Path(symsi.__file__).parent
+
+# Who may import what: a room, and the prefixes of symsi and of outside libraries that it may know.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "errors": (),
+    "files": ("symsi.errors",),
+    "symbolic": ("symsi.errors", "symsi.symbolic", "sympy", "mpmath"),
+    "derivations": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.derivations", "sympy"),
+    "cli": ("symsi", "sympy", "click", "tqdm"),
+    "__init__": (),
+    "__main__": ("symsi.cli",),
+}
+STANDARD = set(__import__("sys").stdlib_module_names)
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+    return {name for name in found if name.partition(".")[0] not in STANDARD}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_imports_only_what_its_room_may_know(path: Path) -> None:
+    allowed = ROOMS[room(path)]
+    for name in imports(path):
+        assert any(name == a or name.startswith(f"{a}.") for a in allowed), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_is_one_idea_long(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 450
+
+
+def test_every_public_name_is_there_and_listed_once() -> None:
+    assert symsi.__all__ == sorted(set(symsi.__all__))
+    for name in symsi.__all__:
+        assert getattr(symsi, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = symsi.nonsense

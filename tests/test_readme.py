@@ -1,0 +1,45 @@
+"""Each code block of the README runs, and prints what its comments say."""
+
+import contextlib
+import io
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_a_python_block_prints_what_its_comments_say(block: str) -> None:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block, "README", "exec"), {})
+    expected = re.findall(r"^print\(.*\)\s+# (.+)$", block, flags=re.MULTILINE)
+    lines = printed.getvalue().splitlines()
+    assert len(expected) == len(lines) > 0
+    for line, comment in zip(lines, expected, strict=True):
+        assert comment.startswith(line), (line, comment)
+
+
+@pytest.mark.parametrize("line", [x for b in blocks("sh") for x in b.splitlines() if x.startswith("symsi ")])
+def test_a_shell_line_succeeds(line: str) -> None:
+    command = [sys.executable, "-m", *shlex.split(line)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_make_lines_name_targets_that_exist() -> None:
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    targets = [x.split()[1] for b in blocks("sh") for x in b.splitlines() if x.startswith("make ")]
+    assert targets == ["demo", "test"]
+    for target in targets:
+        assert f"\n{target}:" in makefile
