@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import mpmath
-from sympy import Add, Eq, Expr, Float, Integer, Rational, Symbol, expand_mul, latex, log, sstr
+from sympy import Eq, Expr, Float, Integer, Rational, Symbol, latex, log, sstr
 
 from symsi.errors import DiffusionError, unknown
 from symsi.symbolic.diffusion import Diffusion, as_diffusion, noise_increment, ode
@@ -261,30 +261,30 @@ class Conversion:
         return _solve_ratio(self.base, evaluate(ratio, {**_draw(ratio), t: time}, 2 * digits), digits)
 
     def _zero_if_it_vanishes(self, expr: Expr) -> Expr:
-        """Replace a coefficient that is 0 for every t, as numbers of 50 digits show, by an exact 0."""
+        """Replace a coefficient that is 0 for every t, as 100-digit values show, by an exact 0."""
         for time in _PROBES:
             point = {**_draw(expr), t: time, tau: self._probe_times[time]}
-            size = max(abs(evaluate(a, point, 80)) for a in Add.make_args(expand_mul(expr)))
-            if abs(evaluate(expr, point, 80)) > size * mpmath.mpf("1e-50"):
+            if abs(evaluate(expr, point, 100)) > mpmath.mpf("1e-60"):
                 return expr
         return Integer(0)
 
     @cached_property
     def _probe_times(self) -> Mapping[Expr, Any]:
-        return {time: self.evaluate_time(time, 90) for time in _PROBES}
+        return {time: self.evaluate_time(time, 110) for time in _PROBES}
 
     @cached_property
     def _base_pair(self) -> Pair:
         return self.base.pair.at(tau)
 
     def _readable(self, expr: Expr) -> Expr:
-        short = tidy(expr)
-        if self.time is None:
-            return short
-        written_out = expr.subs(tau, self.time)
-        if count(written_out) <= 2 * _READABLE:
-            written_out = tidy(written_out)
-        return written_out if not short.has(tau) or count(written_out) <= max(_READABLE, count(short)) else short
+        """Write tau out where that stays short."""
+        if self.time is not None:
+            written_out = expr.subs(tau, self.time)
+            if count(written_out) <= 2 * _READABLE or not expr.has(tau):
+                written_out = tidy(written_out)
+            if count(written_out) <= _READABLE:
+                return written_out
+        return tidy(expr)
 
     def _environment(self, end: int, size: int) -> Mapping[Symbol, Series]:
         point, side = (self.start, 1) if end == 0 else (Integer(1), -1)

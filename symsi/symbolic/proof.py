@@ -261,6 +261,8 @@ def reduce_to_zero(
     declared `unit` lies in (0, 1); where that matters for a root it is written p/(1 + p) with p > 0.
     """
     units = {s.name for s in residual.free_symbols if unit(s)}
+    if residual.has(sp.exp) and residual.has(sp.log):
+        residual = _expand_exponents(residual)
     expr = _unknowns(residual, positive)
 
     def stretch(e: Expr) -> Expr:
@@ -340,6 +342,11 @@ def _concretize(expr: Expr, concrete: Mapping[Any, Callable[..., Expr]]) -> Expr
 def _settle_exponents(expr: Expr) -> Expr:
     """Cancel inside exponents: w^(2 kappa (kappa/2 + 1/2)/(kappa + 1)) is w^kappa."""
     return expr.replace(lambda e: e.is_Pow and not e.exp.is_Rational, lambda e: e.base ** sp.cancel(e.exp))
+
+
+def _expand_exponents(expr: Expr) -> Expr:
+    """Multiply exponents out, so that exp(a + b log(c)) becomes exp(a) c^b."""
+    return expr.replace(lambda e: isinstance(e, sp.exp), lambda e: sp.exp(sp.expand(e.args[0], log=False)))
 
 
 def _factor_roots(expr: Expr) -> Expr:
