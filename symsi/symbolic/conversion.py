@@ -16,7 +16,7 @@ from typing import Any
 import mpmath
 from sympy import Eq, Expr, Float, Integer, Rational, Symbol, latex, log, sstr
 
-from symsi.errors import DiffusionError, unknown
+from symsi.errors import DiffusionError, ParseError, unknown
 from symsi.symbolic.diffusion import Diffusion, as_diffusion, noise_increment, ode
 from symsi.symbolic.endpoints import Expansion, Limit, Series, limit, near
 from symsi.symbolic.fields import PREDICTIONS, Combination, Pair, combine, determinant, drift_row, row
@@ -122,7 +122,7 @@ class Conversion:
         base, target = self._base_pair, self.target.pair
         epsilon = self.diffusion.of(target)
         found: dict[str, Expr] = {
-            "time": tau,
+            "time": t if self.base == self.target else tau,
             "time_rate": time_rate(base, target),
             "scale": scale(base, target),
             "diffusion": epsilon,
@@ -274,7 +274,7 @@ class Conversion:
 
     @cached_property
     def _base_pair(self) -> Pair:
-        return self.base.pair.at(tau)
+        return self.target.pair if self.base == self.target else self.base.pair.at(tau)
 
     def _readable(self, expr: Expr) -> Expr:
         """Write tau out where that stays short."""
@@ -323,7 +323,10 @@ def convert(
 def _settled(expr: Expr) -> Expr:
     """Return the form that printing and parsing leave as it is, so that a formula survives a file."""
     for _ in range(3):
-        again = parse(sstr(expr), symbols=[s.name for s in expr.free_symbols])
+        try:
+            again = parse(sstr(expr), symbols=[s.name for s in expr.free_symbols])
+        except ParseError:  # longer than a user's formula may be
+            break
         if again == expr:
             break
         expr = again

@@ -42,9 +42,9 @@ FUNCTIONS: dict[str, Callable[[Expr], Expr]] = {
 }
 CONSTANTS: dict[str, Expr] = {"pi": sp.pi, "E": sp.E}
 
-MAX_LENGTH = 4000  # characters
+MAX_LENGTH = 20_000  # characters
 MAX_NESTING = 60  # open brackets, and depth of the tree
-MAX_NODES = 1200
+MAX_NODES = 5000
 MAX_DIGITS = 150  # of a number as written
 MAX_EXPONENT = 64  # absolute value of a numeric exponent
 MAX_VALUE = 10**100  # of a constant that is no fraction
