@@ -238,11 +238,17 @@ class Conversion:
         return limit(self.coefficients[name], lambda size: self._environment(end, size), point, side)
 
     def inverse(self) -> Conversion:
-        """Return the conversion back, with the diffusion that turns the target's paths into the base's."""
+        """Return the conversion back, with the diffusion that turns the target's paths into the base's.
+
+        Raises DiffusionError where that diffusion has no closed form in the base's time.
+        """
         back = Conversion(self.target, self.base)
         epsilon = self.diffusion.of(self.target.pair)
         if back.time is None:
-            raise NotImplementedError(f"the way back from {self.target} to {self.base} has an implicit time map")
+            raise DiffusionError(
+                f"epsilon on the way back has no closed form: {self.target} has no closed inverse of beta/alpha. "
+                "Use convert(target, base) with a diffusion of its own, and base_diffusion of this conversion."
+            )
         factor = diffusion_factor(self.base.pair, self.target.pair.at(back.time))
         return Conversion(self.target, self.base, Diffusion(expression=tidy(epsilon.subs(t, back.time) / factor)))
 

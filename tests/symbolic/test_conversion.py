@@ -175,6 +175,16 @@ def test_the_inverse_conversion_undoes_time_scale_and_diffusion() -> None:
             assert agrees(back.evaluate("base_diffusion", middle), there.evaluate("diffusion", time))
 
 
+def test_a_way_back_without_closed_form_is_refused_with_the_alternative() -> None:
+    with pytest.raises(DiffusionError, match="convert"):
+        convert("linear", USER, "optimal").inverse()
+
+
+@pytest.mark.parametrize("base", ["linear", "ddpm", "cosine", "ve", "edm", "lazy(kappa=2, beta=sin(pi*t/2))"])
+def test_every_closed_time_map_is_proved_within_seconds(base: str) -> None:
+    assert convert(base, USER, "optimal").proof().verdict is Verdict.PROVED
+
+
 @pytest.mark.parametrize("epsilon", ["alpha", "t*(1-t)", "optimal*sin(pi*t)", "1/2"])
 def test_any_wanted_diffusion_has_exactly_one_base_diffusion(epsilon: str) -> None:
     conversion = convert("linear", "vp", epsilon)
