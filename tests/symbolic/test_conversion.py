@@ -188,9 +188,9 @@ def test_every_closed_time_map_is_proved_within_seconds(base: str) -> None:
 @pytest.mark.parametrize("epsilon", ["alpha", "t*(1-t)", "optimal*sin(pi*t)", "1/2"])
 def test_any_wanted_diffusion_has_exactly_one_base_diffusion(epsilon: str) -> None:
     conversion = convert("linear", "vp", epsilon)
-    time = mpf(2) / 5
-    factor = conversion.evaluate("scale", time) ** 2 * conversion.evaluate("time_rate", time)
+    time = sp.Rational(2, 5)
     with mp.workdps(50):
+        factor = conversion.evaluate("scale", time) ** 2 * conversion.evaluate("time_rate", time)
         assert agrees(conversion.evaluate("base_diffusion", time) * factor, conversion.evaluate("diffusion", time))
 
 

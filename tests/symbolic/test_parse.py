@@ -271,5 +271,6 @@ def trees() -> st.SearchStrategy[sp.Expr]:
 
 @settings(max_examples=150, deadline=None)
 @given(trees())
-def test_what_sympy_prints_is_read_back_to_the_same_expression(tree: sp.Expr) -> None:
-    assert parse(sp.sstr(tree)) == tree
+def test_what_sympy_prints_is_read_back_as_sympy_reads_it(tree: sp.Expr) -> None:
+    text = sp.sstr(tree)  # SymPy rewrites some forms when it builds them again, exp(1/(2*(t + 1))) among them
+    assert parse(text) == sp.sympify(text)
