@@ -16,6 +16,7 @@ _PUBLIC = {
     "Diffusion": "symsi.symbolic.diffusion",
     "DiffusionError": "symsi.errors",
     "EndpointError": "symsi.errors",
+    "Kernels": "symsi.compile.kernel",
     "Kind": "symsi.symbolic.schedule",
     "Limit": "symsi.symbolic.endpoints",
     "NAMED": "symsi.symbolic.named",
@@ -24,14 +25,17 @@ _PUBLIC = {
     "Schedule": "symsi.symbolic.schedule",
     "ScheduleError": "symsi.errors",
     "SymsiError": "symsi.errors",
+    "Table": "symsi.compile.coefficients",
     "UnknownNameError": "symsi.errors",
     "convert": "symsi.symbolic.conversion",
     "diffusion": "symsi.symbolic.diffusion",
+    "kernels": "symsi.compile.kernel",
     "lazy_schedule": "symsi.symbolic.lazy",
     "ode": "symsi.symbolic.diffusion",
     "optimal": "symsi.symbolic.diffusion",
     "parse": "symsi.symbolic.parse",
     "schedule": "symsi.symbolic.named",
+    "tabulate": "symsi.compile.coefficients",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -15,6 +15,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "files": ("symsi.errors",),
     "symbolic": ("symsi.errors", "symsi.symbolic", "sympy", "mpmath"),
     "derivations": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.derivations", "sympy"),
+    "compile": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.compile", "torch", "numpy", "sympy", "mpmath"),
+    "plotting": ("symsi.errors", "symsi.files", "matplotlib"),
     "cli": ("symsi", "sympy", "click", "tqdm"),
     "__init__": (),
     "__main__": ("symsi.cli",),

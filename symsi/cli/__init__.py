@@ -12,6 +12,7 @@ from symsi.errors import SymsiError, unknown
 __all__ = ["main"]
 
 _COMMANDS = {
+    "bench": "Measure accuracy (certificate) and speed (kernels) on this machine.",
     "derive": "Derive every formula for a schedule, or for a conversion between two.",
     "verify": "Prove the theory, T1 to T12, and print a table of verdicts.",
 }

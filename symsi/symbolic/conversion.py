@@ -7,22 +7,24 @@ tau; they are written without differences that cancel, and without 0/0 where ano
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
+from math import inf
 from typing import Any
 
 import mpmath
-from sympy import Eq, Expr, Float, Integer, Rational, Symbol, latex, log, sstr
+from sympy import Eq, Expr, Float, Integer, Rational, Symbol, Tuple, latex, log, sstr
 
 from symsi.errors import DiffusionError, ParseError, unknown
 from symsi.symbolic.diffusion import Diffusion, as_diffusion, noise_increment, ode
-from symsi.symbolic.endpoints import Expansion, Limit, Series, limit, near
+from symsi.symbolic.endpoints import CancelledError, Expansion, Limit, Series, UnsupportedError, limit, near
 from symsi.symbolic.fields import PREDICTIONS, Combination, Pair, combine, determinant, drift_row, row
 from symsi.symbolic.inverse import R
 from symsi.symbolic.named import schedule
-from symsi.symbolic.numeric import DIGITS, evaluate, solve_increasing
+from symsi.symbolic.numeric import DIGITS, evaluate, evaluate_many, solve_increasing
 from symsi.symbolic.parse import parse
 from symsi.symbolic.proof import Derivation, Proof
 from symsi.symbolic.schedule import Kind, Schedule
@@ -83,15 +85,20 @@ class Conversion:
     @cached_property
     def time(self) -> Expr | None:
         """tau(t) in closed form; None where it is defined by `time_equation` alone."""
+        return t if self.base == self.target else None if self._time is None else _settled(tidy(self._time))
+
+    @cached_property
+    def _time(self) -> Expr | None:
+        """tau(t) as substitution leaves it, which is enough for numbers."""
         if self.base == self.target:
             return t
         inverse = self.base.inverse_ratio
-        return None if inverse is None else _settled(tidy(inverse.subs(R, tidy(self.target.ratio))))
+        return None if inverse is None else inverse.subs(R, self.target.ratio)
 
     @property
     def implicit(self) -> bool:
         """Whether tau is given by rho(tau) = rho_bar(t) only."""
-        return self.time is None
+        return self._time is None
 
     @cached_property
     def time_equation(self) -> Eq:
@@ -112,16 +119,23 @@ class Conversion:
         return Float(_solve_ratio(self.target, evaluate(wanted, {}, _EXACT_DIGITS), _EXACT_DIGITS), _EXACT_DIGITS)
 
     @cached_property
+    def start_time(self) -> float:
+        """`start` rounded to float64."""
+        return float(self.start)
+
+    @cached_property
     def coefficients(self) -> Mapping[str, Expr]:
         """Every coefficient by name, in t and tau.
 
-        time, time_rate, scale; diffusion (the target's epsilon) and base_diffusion (the base's, whose paths become the
-        target's); and for each field F in `FIELDS` the two coefficients of F = F_state x + F_prediction P, where P is
-        the base's prediction at (tau, x/scale).
+        alpha, beta (the target's); time, time_rate, scale; diffusion (the target's epsilon) and base_diffusion (the
+        base's, whose paths become the target's); and for each field F in `FIELDS` the two coefficients of
+        F = F_state x + F_prediction P, where P is the base's prediction at (tau, x/scale).
         """
         base, target = self._base_pair, self.target.pair
         epsilon = self.diffusion.of(target)
         found: dict[str, Expr] = {
+            "alpha": target.alpha,
+            "beta": target.beta,
             "time": t if self.base == self.target else tau,
             "time_rate": time_rate(base, target),
             "scale": scale(base, target),
@@ -237,6 +251,20 @@ class Conversion:
         point, side = (self.start, 1) if end == 0 else (Integer(1), -1)
         return limit(self.coefficients[name], lambda size: self._environment(end, size), point, side)
 
+    def series(self, end: int, size: int = 8) -> Mapping[str, Series]:
+        """Power series in the distance from an end, as in `limit`; coefficients that have none are left out."""
+        return _series(self, end, size)
+
+    def end_value(self, name: str, end: int) -> Any | None:
+        """Return the finite limit of a coefficient as a number, or None; without building the exact expression."""
+        for size in (4, 8):
+            found = self.series(end, size).get(name)
+            if found is not None:
+                power, value = found.leading if found.terms else (0, None)
+                return None if power < 0 else mpmath.re(value.values[0]) if power == 0 and value else mpmath.mpf(0)
+        limit_value = self.limit(name, end).value
+        return None if limit_value is None else evaluate(limit_value, {})
+
     def inverse(self) -> Conversion:
         """Return the conversion back, with the diffusion that turns the target's paths into the base's.
 
@@ -259,12 +287,25 @@ class Conversion:
             expr = self.coefficients[name]
             return evaluate(expr, {**_draw(expr), t: time, tau: self.evaluate_time(time, working)}, working)
 
-    def evaluate_time(self, time: Any, digits: int = DIGITS) -> Any:
+    def evaluate_all(
+        self, time: Any, names: Iterable[str], digits: int = DIGITS, parameters: Mapping[Symbol, Any] | None = None
+    ) -> dict[str, Any]:
+        """Evaluate several coefficients at one time inside the domain; faster than one by one."""
+        working = digits + 15
+        wanted = tuple(names)
+        formulas = Tuple(*(self.coefficients[name] for name in wanted))
+        drawn = {**_draw(formulas), **(parameters or {})}
+        point = {**drawn, t: time, tau: self.evaluate_time(time, working, parameters)}
+        return dict(zip(wanted, evaluate_many(formulas, point, working), strict=True))
+
+    def evaluate_time(self, time: Any, digits: int = DIGITS, parameters: Mapping[Symbol, Any] | None = None) -> Any:
         """Evaluate tau(t) with `digits` digits, by the closed form or by solving rho(tau) = rho_bar(t)."""
-        if self.time is not None:
-            return evaluate(self.time, {**_draw(self.time), t: time}, digits)
+        given = parameters or {}
+        if self._time is not None:
+            return evaluate(self._time, {**_draw(self._time), **given, t: time}, digits)
         ratio = self.target.ratio
-        return _solve_ratio(self.base, evaluate(ratio, {**_draw(ratio), t: time}, 2 * digits), digits)
+        wanted = evaluate(ratio, {**_draw(ratio), **given, t: time}, 2 * digits)
+        return _solve_ratio(self.base, wanted, digits, given)
 
     def _zero_if_it_vanishes(self, expr: Expr) -> Expr:
         """Replace a coefficient that is 0 for every t, as 100-digit values show, by an exact 0."""
@@ -295,8 +336,8 @@ class Conversion:
     def _environment(self, end: int, size: int) -> Mapping[Symbol, Series]:
         point, side = (self.start, 1) if end == 0 else (Integer(1), -1)
         times = {t: near(point, side)}
-        if self.time is not None:
-            return {**times, tau: Expansion(times, size)(self.time)}
+        if self._time is not None:
+            return {**times, tau: Expansion(times, size)(self._time)}
         wanted = Expansion(times, size)(self.target.ratio)
         origin = self._time_at_start() if end == 0 else Integer(1)
         distance = _revert(Expansion({t: near(origin, side)}, size)(self.base.ratio), wanted, size)
@@ -326,6 +367,19 @@ def convert(
     return Conversion(start, goal, as_diffusion(diffusion), prediction)
 
 
+@lru_cache(maxsize=256)
+def _series(conversion: Conversion, end: int, size: int) -> Mapping[str, Series]:
+    found: dict[str, Series] = {}
+    with suppress(UnsupportedError, CancelledError):
+        expansion = Expansion(conversion._environment(end, size), size)
+        for name, expr in conversion.coefficients.items():
+            with suppress(UnsupportedError, CancelledError):
+                series = expansion(expr)
+                if series.terms or series.order == inf:
+                    found[name] = series
+    return found
+
+
 def _settled(expr: Expr) -> Expr:
     """Return the form that printing and parsing leave as it is, so that a formula survives a file."""
     for _ in range(3):
@@ -339,17 +393,22 @@ def _settled(expr: Expr) -> Expr:
     return expr
 
 
-def _draw(expr: Expr) -> Mapping[Symbol, Expr]:
+def _draw(expr: Expr | Tuple) -> Mapping[Symbol, Expr]:
     """Values for the parameters that are still symbols."""
     return {s: Rational(13, 10) for s in expr.free_symbols - {t, tau}}
 
 
-def _solve_ratio(schedule: Schedule, wanted: Any, digits: int) -> Any:
+def _solve_ratio(schedule: Schedule, wanted: Any, digits: int, parameters: Mapping[Symbol, Any] | None = None) -> Any:
     """Solve rho(tau) = wanted numerically, in log rho."""
     log_ratio = log(schedule.ratio)
+    point = {**_draw(log_ratio), **(parameters or {})}
     with mpmath.workdps(2 * digits):
         goal = mpmath.log(wanted)
-    return solve_increasing(lambda time: mpmath.re(evaluate(log_ratio, {t: time}, mpmath.mp.dps)), goal, digits)
+
+    def value(time: Any) -> Any:
+        return mpmath.re(evaluate(log_ratio, {**point, t: time}, mpmath.mp.dps))
+
+    return solve_increasing(value, goal, digits)
 
 
 def _revert(f: Series, wanted: Series, size: int) -> Series:

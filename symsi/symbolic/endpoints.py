@@ -25,7 +25,7 @@ from symsi.symbolic.numeric import evaluate
 from symsi.symbolic.symbols import t
 from symsi.symbolic.tidy import tidy
 
-__all__ = ["Expansion", "Limit", "Series", "UnsupportedError", "limit", "near"]
+__all__ = ["CancelledError", "Expansion", "Limit", "Series", "UnsupportedError", "limit", "near"]
 
 _SIZES = (4, 8, 16)  # terms carried; more are tried only when the leading ones cancel
 _DPS = 150
@@ -37,7 +37,7 @@ class UnsupportedError(Exception):
     """The function has no generalized power series here (an essential or a logarithmic singularity)."""
 
 
-class _CancelledError(Exception):
+class CancelledError(Exception):
     """All carried terms cancelled; carry more."""
 
 
@@ -67,16 +67,14 @@ class Coefficient:
         return any(abs(v) > self.size * _TINY for v in self.values)
 
     def __mul__(self, other: Coefficient) -> Coefficient:
-        return Coefficient(
-            tuple(a * b for a, b in zip(self.values, other.values, strict=True)),
-            lambda: self.expr * other.expr,
-        )
+        with mpmath.workdps(_DPS):
+            values = tuple(a * b for a, b in zip(self.values, other.values, strict=True))
+        return Coefficient(values, lambda: self.expr * other.expr)
 
     def __truediv__(self, other: Coefficient) -> Coefficient:
-        return Coefficient(
-            tuple(a / b for a, b in zip(self.values, other.values, strict=True)),
-            lambda: self.expr / other.expr,
-        )
+        with mpmath.workdps(_DPS):
+            values = tuple(a / b for a, b in zip(self.values, other.values, strict=True))
+        return Coefficient(values, lambda: self.expr / other.expr)
 
     def apply(self, numeric: Callable[[Any], Any], exact: Callable[[Expr], Expr], floor: int = 0) -> Coefficient:
         """Return a function of the constant; `floor` is the function's size where it may have a zero, as cos has."""
@@ -119,7 +117,7 @@ class Series:
     def leading(self) -> tuple[Fraction, Coefficient]:
         """Exponent and coefficient of the first term."""
         if not self.terms:
-            raise _CancelledError
+            raise CancelledError
         return self.terms[0]
 
     @property
@@ -279,7 +277,7 @@ class Expansion:
         if f.start < 0:
             raise UnsupportedError("an essential singularity")
         if f.order <= 0:
-            raise _CancelledError
+            raise CancelledError
         head = dict(f.terms).get(Fraction(0), constant(Integer(0)))
         return head, Series(tuple((p, c) for p, c in f.terms if p > 0), f.order)
 
@@ -368,7 +366,7 @@ def limit(expr: Expr, environment: Callable[[int], Mapping[Symbol, Series]], end
                 return Limit(end, side, Integer(0), Integer(0))
             power, coefficient = series.leading
             return Limit(end, side, tidy(coefficient.expr), Rational(power))
-        except _CancelledError:
+        except CancelledError:
             continue
         except UnsupportedError as reason:
             return _sympy_limit(expr, end, side, str(reason))

@@ -7,18 +7,18 @@ from functools import lru_cache
 from typing import Any
 
 import mpmath
-from sympy import Expr, Rational, Symbol, lambdify
+from sympy import Expr, Rational, Symbol, Tuple, lambdify
 
 from symsi.symbolic.symbols import t
 
-__all__ = ["DIGITS", "evaluate", "sample_unit", "solve_increasing", "unit_grid"]
+__all__ = ["DIGITS", "evaluate", "evaluate_many", "sample_unit", "solve_increasing", "unit_grid"]
 
 DIGITS = 50
 _PARAMETER_DRAWS = (Rational(7, 10), Rational(19, 10), Rational(53, 17))
 
 
 @lru_cache(maxsize=4096)
-def _function(expr: Expr, symbols: tuple[Symbol, ...]) -> Callable[..., Any]:
+def _function(expr: Expr | Tuple, symbols: tuple[Symbol, ...]) -> Callable[..., Any]:
     function: Callable[..., Any] = lambdify(symbols, expr, modules="mpmath", cse=True)
     return function
 
@@ -33,10 +33,18 @@ def evaluate(expr: Expr, values: Mapping[Symbol, Any], digits: int = DIGITS) -> 
             return mpmath.nan
 
 
+def evaluate_many(formulas: Tuple, values: Mapping[Symbol, Any], digits: int = DIGITS) -> list[Any]:
+    """Evaluate several expressions at once, sharing common subexpressions; raises ZeroDivisionError at a pole."""
+    symbols = tuple(sorted(formulas.free_symbols, key=str))
+    with mpmath.workdps(digits):
+        return [mpmath.mpmathify(v) for v in _function(formulas, symbols)(*(_number(values[s]) for s in symbols))]
+
+
 def _number(value: Any) -> Any:
     return value._to_mpmath(mpmath.mp.prec) if isinstance(value, Expr) else mpmath.mpmathify(value)
 
 
+@lru_cache
 def unit_grid(points: int = 200, depth: int = 30) -> list[Rational]:
     """Exact rational times in (0, 1): `points` even ones, and 2^-k, 1 - 2^-k for k up to `depth`."""
     near = [Rational(1, 2**k) for k in range(2, depth + 1)]

@@ -13,30 +13,27 @@ from symsi.symbolic.numeric import sample_unit
 from symsi.symbolic.symbols import t
 from symsi.symbolic.tidy import opaque, tidy
 
-__all__ = ["Sign", "positive_on_unit"]
+__all__ = ["Violation", "proved_positive", "violation"]
 
 
 @dataclass(frozen=True)
-class Sign:
-    """Outcome of a positivity question: `holds`, `how` ("proved" or "grid"), and where it fails, if it does."""
+class Violation:
+    """A time in (0, 1) at which an expression is not positive; value is None where it is not even real and finite."""
 
-    holds: bool
-    how: str
-    time: Any = None
-    value: Any = None
+    time: Any
+    value: Any
 
 
-def positive_on_unit(expr: Expr) -> Sign:
-    """Decide whether expr > 0 for 0 < t < 1 and all positive parameters."""
-    if _proved(expr):
-        return Sign(True, "proved")
+def violation(expr: Expr) -> Violation | None:
+    """Look for a violation of expr > 0 on a grid of (0, 1) that is fine near both ends."""
     for time, value in sample_unit(expr):
         if value is None or value <= 0:
-            return Sign(False, "grid", time, value)
-    return Sign(True, "grid")
+            return Violation(time, value)
+    return None
 
 
-def _proved(expr: Expr) -> bool:
+def proved_positive(expr: Expr) -> bool:
+    """Try to prove expr > 0 for 0 < t < 1 and all positive parameters; False where no proof was found."""
     p = sp.Dummy("p", positive=True)
     parameters = {s: sp.Dummy(s.name, positive=True) for s in expr.free_symbols - {t}}
     expr = _without_roots_of_t(expr)

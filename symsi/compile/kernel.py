@@ -1,0 +1,176 @@
+"""Tensor kernels: the coefficients and fields of a conversion as pure torch functions, exact at t = 0 and t = 1.
+
+t may be a number, a 0-d tensor or one time per sample; x has the samples first and any shape behind. Coefficients are
+computed in float64 and rounded once, to float32 (float64 for float64 x); the result has the dtype of x.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from symsi.compile.program import Program, program
+from symsi.compile.source import coefficients_source
+from symsi.errors import SymsiError, unknown
+from symsi.symbolic.conversion import FIELDS, Conversion, convert
+from symsi.symbolic.schedule import Schedule
+
+__all__ = ["Coefficients", "Kernels", "kernels", "load", "run"]
+
+Coefficients = Callable[[Tensor], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The compiled form of a conversion. P is the base network's prediction at `model_input(x, t)`.
+
+    Each field is F_state(t) x + F_prediction(t) P. Where a coefficient has no finite limit at an end, it is infinite
+    there; `conversion.limit` says which and how. Outside the domain values are nan. All methods are pure and work
+    under torch.compile(fullgraph=True), torch.func transforms, torch.export and autocast.
+    """
+
+    conversion: Conversion
+    program: Program
+    functions: Mapping[str, Coefficients]
+
+    def coefficient(self, name: str, t: Tensor | float) -> Tensor:
+        """Return one coefficient, e.g. "time" or "drift_state", with the shape of t, in float64."""
+        if name not in self.program.results:
+            raise unknown("coefficient", name, self.program.results)
+        return self.functions[name](self._time(t))[name]
+
+    def coefficients(self, t: Tensor | float) -> dict[str, Tensor]:
+        """Return every coefficient by name, with the shape of t, in float64."""
+        return self.functions[""](self._time(t))
+
+    def model_input(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Return (x / c, tau), where the base network is to be called.
+
+        At a point mass c = 0 and x = 0 says nothing: there x itself is passed on, so give z ~ N(0, I) at such a start.
+        """
+        time = self._time(t, x)
+        found = self.functions["model_input"](time)
+        c = _beside(found["scale"], x)
+        y = x / torch.where(c == 0, 1.0, c).to(_working(x))
+        return y.to(x.dtype), found["time"].to(_working(x))
+
+    def velocity(self, prediction: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+        """v = (c'/c) x + c tau' v(tau, x/c) for a velocity prediction (T6), and its like for the others."""
+        return self._field("velocity", prediction, x, t)
+
+    def score(self, prediction: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+        """s = -eta_Z / alpha (T1, T6)."""
+        return self._field("score", prediction, x, t)
+
+    def noise(self, prediction: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+        """eta_Z, the same function for every schedule (T6)."""
+        return self._field("noise", prediction, x, t)
+
+    def data(self, prediction: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+        """eta_X, the denoiser (T6)."""
+        return self._field("data", prediction, x, t)
+
+    def drift(self, prediction: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+        """b = v + epsilon s (T2), for the conversion's diffusion."""
+        return self._field("drift", prediction, x, t)
+
+    def gaussian_flow(
+        self,
+        x: Tensor,
+        s: Tensor | float,
+        t: Tensor | float,
+        mean: Tensor | float = 0.0,
+        variance: Tensor | float = 1.0,
+    ) -> Tensor:
+        """T8, data N(m, V): X_{s,t}(x) = beta_t m + sqrt(S_t/S_s) (x - beta_s m), S = alpha^2 + V beta^2."""
+        start, stop = (self.functions["schedule"](self._time(time, x)) for time in (s, t))
+        (a0, b0), (a1, b1) = (tuple(_beside(f[n], x).to(_working(x)) for n in ("alpha", "beta")) for f in (start, stop))
+        growth = torch.sqrt((a1**2 + b1**2 * variance) / (a0**2 + b0**2 * variance))
+        return (b1 * mean + growth * (x - b0 * mean)).to(x.dtype)
+
+    def _field(self, name: str, prediction: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+        if prediction.shape != x.shape:
+            raise SymsiError(
+                f"the prediction has shape {tuple(prediction.shape)}, x {tuple(x.shape)}; they must agree."
+            )
+        found = self.functions[name](self._time(t, x))
+        return mix(found[f"{name}_state"], x, found[f"{name}_prediction"], prediction)
+
+    def _time(self, t: Tensor | float, x: Tensor | None = None) -> Tensor:
+        if not isinstance(t, Tensor):
+            if not self.program.start <= t <= 1:
+                raise SymsiError(f"t = {t} leaves the domain [{self.program.start:.6g}, 1] of the conversion.")
+            return torch.tensor(float(t), dtype=torch.float64, device=None if x is None else x.device)
+        if not t.is_floating_point():
+            raise SymsiError(f"t must be a floating-point tensor; got {t.dtype}. Times run from 0 (noise) to 1 (data).")
+        return t
+
+
+def mix(a: Tensor, x: Tensor, b: Tensor, prediction: Tensor) -> Tensor:
+    """a x + b P, computed in at least float32 and returned in the dtype of x."""
+    kind = _working(x)
+    return (_beside(a, x).to(kind) * x.to(kind) + _beside(b, x).to(kind) * prediction.to(kind)).to(x.dtype)
+
+
+@lru_cache(maxsize=64)
+def kernels(conversion: Conversion | Schedule | str) -> Kernels:
+    """Compile a conversion to torch; a schedule (or its name) stands for itself, with velocity predictions.
+
+    Raises SymsiError where the conversion has symbolic parameters.
+    """
+    if not isinstance(conversion, Conversion):
+        conversion = convert(conversion, conversion)
+    whole = program(conversion, run)
+    groups = {
+        "": tuple(whole.results),
+        "model_input": ("time", "scale"),
+        "schedule": ("alpha", "beta"),
+        **{f: (f"{f}_state", f"{f}_prediction") for f in FIELDS},
+        **{name: (name,) for name in whole.results},
+    }
+    return Kernels(conversion, whole, {key: load(whole.only(names)) for key, names in groups.items()})
+
+
+def load(program: Program, dtype: str = "torch.float64") -> Coefficients:
+    """Turn a program into the function that its source text defines."""
+    text = "import torch\n\n\n" + coefficients_source(program, dtype=dtype)
+    name = f"symsi_program_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if name not in sys.modules:  # torch.compile looks a function's globals up by the name of its module
+        module = ModuleType(name)
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        exec(compile(text, name, "exec"), module.__dict__)  # noqa: S102 - our printer's text of whitelisted expressions
+        sys.modules[name] = module
+    function: Coefficients = sys.modules[name].coefficients
+    return function
+
+
+def run(program: Program) -> Callable[[Sequence[float]], Mapping[str, Sequence[float]]]:
+    """Evaluate a program at float64 times."""
+    function = load(program)
+    return lambda times: {k: v.tolist() for k, v in function(torch.tensor(times, dtype=torch.float64)).items()}
+
+
+def _working(x: Tensor) -> torch.dtype:
+    if not x.is_floating_point():
+        raise SymsiError(f"x must be a floating-point tensor; got {x.dtype}.")
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+def _beside(coefficient: Tensor, x: Tensor) -> Tensor:
+    """Shape a coefficient of one time, or of one time per sample, to multiply x."""
+    if coefficient.ndim == 0:
+        return coefficient
+    if coefficient.ndim > x.ndim or any(a not in (1, b) for a, b in zip(coefficient.shape, x.shape, strict=False)):
+        raise SymsiError(
+            f"t of shape {tuple(coefficient.shape)} does not match x of shape {tuple(x.shape)}; "
+            "give one time, or one per sample."
+        )
+    return coefficient.reshape(coefficient.shape + (1,) * (x.ndim - coefficient.ndim))
