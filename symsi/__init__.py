@@ -29,11 +29,13 @@ _PUBLIC = {
     "UnknownNameError": "symsi.errors",
     "convert": "symsi.symbolic.conversion",
     "diffusion": "symsi.symbolic.diffusion",
+    "export": "symsi.compile.export",
     "kernels": "symsi.compile.kernel",
     "lazy_schedule": "symsi.symbolic.lazy",
     "ode": "symsi.symbolic.diffusion",
     "optimal": "symsi.symbolic.diffusion",
     "parse": "symsi.symbolic.parse",
+    "read_json": "symsi.compile.export.document",
     "schedule": "symsi.symbolic.named",
     "tabulate": "symsi.compile.coefficients",
 }

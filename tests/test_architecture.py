@@ -17,7 +17,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "derivations": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.derivations", "sympy"),
     "compile": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.compile", "torch", "numpy", "sympy", "mpmath"),
     "plotting": ("symsi.errors", "symsi.files", "matplotlib"),
-    "cli": ("symsi", "sympy", "click", "tqdm"),
+    "cli": ("symsi", "sympy", "torch", "click", "tqdm"),
     "__init__": (),
     "__main__": ("symsi.cli",),
 }

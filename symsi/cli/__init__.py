@@ -14,6 +14,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "bench": "Measure accuracy (certificate) and speed (kernels) on this machine.",
     "derive": "Derive every formula for a schedule, or for a conversion between two.",
+    "export": "Write a conversion as .py, .pt2, .onnx, .tex or .json, and run the file to check it.",
     "verify": "Prove the theory, T1 to T12, and print a table of verdicts.",
 }
 

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from symsi.compile.program import Program, program
+from symsi.compile.runtime import as_time, beside, euler_maruyama, mix, model_coordinates, working
 from symsi.compile.source import coefficients_source
-from symsi.errors import SymsiError, unknown
+from symsi.errors import unknown
 from symsi.symbolic.conversion import FIELDS, Conversion, convert
 from symsi.symbolic.schedule import Schedule
 
@@ -58,9 +59,7 @@ class Kernels:
         """
         time = self._time(t, x)
         found = self.functions["model_input"](time)
-        c = _beside(found["scale"], x)
-        y = x / torch.where(c == 0, 1.0, c).to(_working(x))
-        return y.to(x.dtype), found["time"].to(_working(x))
+        return model_coordinates(x, found["scale"], found["time"])
 
     def velocity(self, prediction: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
         """v = (c'/c) x + c tau' v(tau, x/c) for a velocity prediction (T6), and its like for the others."""
@@ -92,37 +91,28 @@ class Kernels:
     ) -> Tensor:
         """T8, data N(m, V): X_{s,t}(x) = beta_t m + sqrt(S_t/S_s) (x - beta_s m), S = alpha^2 + V beta^2."""
         start, stop = (self.functions["schedule"](self._time(time, x)) for time in (s, t))
-        (a0, b0), (a1, b1) = (tuple(_beside(f[n], x).to(_working(x)) for n in ("alpha", "beta")) for f in (start, stop))
+        (a0, b0), (a1, b1) = (tuple(beside(f[n], x).to(working(x)) for n in ("alpha", "beta")) for f in (start, stop))
         growth = torch.sqrt((a1**2 + b1**2 * variance) / (a0**2 + b0**2 * variance))
         return (b1 * mean + growth * (x - b0 * mean)).to(x.dtype)
 
+    def step(self, prediction: Tensor, x: Tensor, noise: Tensor, t: Tensor | float, dt: Tensor | float) -> Tensor:
+        """x + b dt + sqrt(2 epsilon dt) n (Euler-Maruyama), with noise n ~ N(0, I)."""
+        epsilon = self.functions["diffusion"](self._time(t, x))["diffusion"]
+        return euler_maruyama(self.drift(prediction, x, t), x, noise, epsilon, dt)
+
     def _field(self, name: str, prediction: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
-        if prediction.shape != x.shape:
-            raise SymsiError(
-                f"the prediction has shape {tuple(prediction.shape)}, x {tuple(x.shape)}; they must agree."
-            )
         found = self.functions[name](self._time(t, x))
         return mix(found[f"{name}_state"], x, found[f"{name}_prediction"], prediction)
 
     def _time(self, t: Tensor | float, x: Tensor | None = None) -> Tensor:
-        if not isinstance(t, Tensor):
-            if not self.program.start <= t <= 1:
-                raise SymsiError(f"t = {t} leaves the domain [{self.program.start:.6g}, 1] of the conversion.")
-            return torch.tensor(float(t), dtype=torch.float64, device=None if x is None else x.device)
-        if not t.is_floating_point():
-            raise SymsiError(f"t must be a floating-point tensor; got {t.dtype}. Times run from 0 (noise) to 1 (data).")
-        return t
-
-
-def mix(a: Tensor, x: Tensor, b: Tensor, prediction: Tensor) -> Tensor:
-    """a x + b P, computed in at least float32 and returned in the dtype of x."""
-    kind = _working(x)
-    return (_beside(a, x).to(kind) * x.to(kind) + _beside(b, x).to(kind) * prediction.to(kind)).to(x.dtype)
+        return as_time(t, self.program.start, None if x is None else x.device)
 
 
 @lru_cache(maxsize=64)
-def kernels(conversion: Conversion | Schedule | str) -> Kernels:
+def kernels(conversion: Conversion | Schedule | str, dialect: str = "torch") -> Kernels:
     """Compile a conversion to torch; a schedule (or its name) stands for itself, with velocity predictions.
+
+    The dialect "onnx" is for export: it keeps to the functions that onnxruntime has in float64.
 
     Raises SymsiError where the conversion has symbolic parameters.
     """
@@ -136,12 +126,12 @@ def kernels(conversion: Conversion | Schedule | str) -> Kernels:
         **{f: (f"{f}_state", f"{f}_prediction") for f in FIELDS},
         **{name: (name,) for name in whole.results},
     }
-    return Kernels(conversion, whole, {key: load(whole.only(names)) for key, names in groups.items()})
+    return Kernels(conversion, whole, {key: load(whole.only(names), dialect=dialect) for key, names in groups.items()})
 
 
-def load(program: Program, dtype: str = "torch.float64") -> Coefficients:
+def load(program: Program, dtype: str = "torch.float64", dialect: str = "torch") -> Coefficients:
     """Turn a program into the function that its source text defines."""
-    text = "import torch\n\n\n" + coefficients_source(program, dtype=dtype)
+    text = f"import torch\n\n\n{coefficients_source(program, dialect, dtype=dtype)}"
     name = f"symsi_program_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if name not in sys.modules:  # torch.compile looks a function's globals up by the name of its module
         module = ModuleType(name)
@@ -156,21 +146,3 @@ def run(program: Program) -> Callable[[Sequence[float]], Mapping[str, Sequence[f
     """Evaluate a program at float64 times."""
     function = load(program)
     return lambda times: {k: v.tolist() for k, v in function(torch.tensor(times, dtype=torch.float64)).items()}
-
-
-def _working(x: Tensor) -> torch.dtype:
-    if not x.is_floating_point():
-        raise SymsiError(f"x must be a floating-point tensor; got {x.dtype}.")
-    return torch.float64 if x.dtype == torch.float64 else torch.float32
-
-
-def _beside(coefficient: Tensor, x: Tensor) -> Tensor:
-    """Shape a coefficient of one time, or of one time per sample, to multiply x."""
-    if coefficient.ndim == 0:
-        return coefficient
-    if coefficient.ndim > x.ndim or any(a not in (1, b) for a, b in zip(coefficient.shape, x.shape, strict=False)):
-        raise SymsiError(
-            f"t of shape {tuple(coefficient.shape)} does not match x of shape {tuple(x.shape)}; "
-            "give one time, or one per sample."
-        )
-    return coefficient.reshape(coefficient.shape + (1,) * (x.ndim - coefficient.ndim))

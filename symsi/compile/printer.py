@@ -14,18 +14,18 @@ from sympy.printing.pycode import AbstractPythonCodePrinter
 
 from symsi.errors import SymsiError
 
-__all__ = ["ONNX_FUNCTIONS", "TORCH_FUNCTIONS", "TorchPrinter"]
+__all__ = ["DIALECTS", "TorchPrinter"]
 
 _SAME = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "asinh", "acosh", "atanh")
-TORCH_FUNCTIONS: Mapping[str, str] = {
+_TORCH: Mapping[str, str] = {
     **{name: f"torch.{name}({{0}})" for name in _SAME},
     "erf": "torch.erf({0})",
     "cot": "(1 / torch.tan({0}))",
     "acot": "torch.atan(1 / ({0}))",
 }
 # onnxruntime has no float64 kernels for these, so they are composed of those it has.
-ONNX_FUNCTIONS: Mapping[str, str] = {
-    **TORCH_FUNCTIONS,
+_ONNX: Mapping[str, str] = {
+    **_TORCH,
     "tan": "_tan({0})",
     "cot": "(1 / _tan({0}))",
     "sinh": "_sinh({0})",
@@ -38,14 +38,15 @@ ONNX_FUNCTIONS: Mapping[str, str] = {
     "acosh": "_acosh({0})",
     "atanh": "_atanh({0})",
 }
+DIALECTS: Mapping[str, Mapping[str, str]] = {"torch": _TORCH, "onnx": _ONNX}
 
 
 class TorchPrinter(AbstractPythonCodePrinter):  # type: ignore[misc]
     """Print an expression whose symbols are float64 tensors as torch code."""
 
-    def __init__(self, functions: Mapping[str, str] = TORCH_FUNCTIONS) -> None:
+    def __init__(self, dialect: str = "torch") -> None:
         super().__init__({"fully_qualified_modules": False})
-        self._table = functions
+        self._table = DIALECTS[dialect]
 
     def text(self, expr: Expr) -> str:
         """Return the code of `expr`. Raises SymsiError for a function without a row in the table."""

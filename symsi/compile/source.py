@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 
 from sympy import Expr
 
-from symsi.compile.printer import TORCH_FUNCTIONS, TorchPrinter
+from symsi.compile.printer import TorchPrinter
 from symsi.compile.program import Program, Terms, TimeMap
 
-__all__ = ["HELPERS", "coefficients_source", "field_source"]
+__all__ = ["coefficients_source"]
 
 _BISECTIONS = 52  # of (0, 1), so that tau is known to float64's spacing before Newton's last word
 
 # float64 functions that onnxruntime lacks: atan by one correction of the float32 value, the others through it.
-HELPERS = """
+_HELPERS = """
 def _atan(x):
     y = torch.atan(x.to(torch.float32)).to(torch.float64)
     s, c = torch.sin(y), torch.cos(y)
@@ -59,15 +58,16 @@ def _atanh(x):
 
 def coefficients_source(
     program: Program,
-    functions: Mapping[str, str] = TORCH_FUNCTIONS,
+    dialect: str = "torch",
     doc: str = "",
     dtype: str = "torch.float64",
 ) -> str:
     """Return the text of a function from a tensor of times to a dictionary of tensors, float64 unless asked.
 
-    Outside [start, 1] the values are nan. The text needs `import torch` above it.
+    Outside [start, 1] the values are nan. The text needs `import torch` above it. The dialect "onnx" keeps to the
+    functions that onnxruntime has in float64.
     """
-    printer = TorchPrinter(functions)
+    printer = TorchPrinter(dialect)
     start, (first, last) = program.start, program.ends
     lines = ["def coefficients(t):"]
     lines += [f'    """{doc}"""'] if doc else []
@@ -94,16 +94,9 @@ def coefficients_source(
                 body = f"torch.where({flag}, {_series(end.series[key], variable)}, {body})"
         lines += [f'        "{key}": {body},']
     lines += ["    }"]
-    text = "\n".join(lines) + "\n"
-    return _solver(printer, program.time) + "\n\n" + text if isinstance(program.time, TimeMap) else text
-
-
-def field_source(field: str) -> str:
-    """Return the text of a field, F(prediction, x, t) = F_state x + F_prediction P, over `coefficients` and `_mix`."""
-    return (
-        f"def {field}(prediction, x, t):\n"
-        f'    c = coefficients(t)\n    return _mix(c["{field}_state"], x, c["{field}_prediction"], prediction)\n'
-    )
+    parts = [_HELPERS.strip()] if dialect == "onnx" else []
+    parts += [_solver(printer, program.time)] if isinstance(program.time, TimeMap) else []
+    return "\n\n\n".join([*parts, "\n".join(lines)]) + "\n"
 
 
 def _solver(printer: TorchPrinter, time: TimeMap) -> str:

@@ -1,0 +1,66 @@
+"""`symsi export`: a conversion as a file that runs without symsi."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from symsi.cli.options import base_schedule, schedule_options
+from symsi.compile.export import SUFFIXES, WHAT, export
+from symsi.compile.export.check import check
+from symsi.compile.export.graph import DTYPES
+from symsi.errors import SymsiError
+from symsi.symbolic.conversion import convert
+
+__all__ = ["command"]
+
+
+@click.command("export")
+@schedule_options
+@click.option("--what", default="drift", show_default=True, metavar="|".join(WHAT),
+              help="The function that .pt2 and .onnx hold; the other formats hold all.")  # fmt: skip
+@click.option("--dtype", default="float32", show_default=True, metavar="|".join(DTYPES), help="Of x, for .pt2, .onnx.")
+@click.option("--rank", default=4, show_default=True, help="Dimensions of x, batch included, for .pt2 and .onnx.")
+@click.option("--aot", is_flag=True, help="Make .pt2 an AOTInductor package, compiled for this machine (a minute).")
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+@click.option("--no-check", is_flag=True, help="Skip running the file in a fresh process.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+def command(
+    source: str | None, alpha: str | None, beta: str | None, parameters: tuple[str, ...], target: str | None,
+    diffusion: str, prediction: str, what: str, dtype: str, rank: int, aot: bool, force: bool, no_check: bool,
+    as_json: bool, paths: tuple[Path, ...],
+) -> None:  # fmt: skip
+    """Write a conversion to files; the suffix says how: .py, .pt2, .onnx, .tex or .json.
+
+    Each file is then run in a fresh process, where symsi cannot be imported, and its worst error printed.
+
+    \b
+    Examples:
+      symsi export --from linear --to "lazy(kappa=1)" --diffusion optimal lazy.py lazy.tex
+      symsi export --from linear --to vp --what step --rank 3 --dtype bfloat16 step.pt2
+      symsi export --from linear --to vp --what velocity velocity.onnx
+    """
+    base = base_schedule(source, alpha, beta, parameters)
+    conversion = convert(base, target or base, diffusion, prediction)
+    for path in paths:
+        if path.suffix not in SUFFIXES:  # before anything is written
+            raise SymsiError(f"cannot export to {path.name!r}: the suffix must be one of {', '.join(SUFFIXES)}.")
+    results = []
+    for path in paths:
+        compiled = aot and path.suffix == ".pt2"
+        export(conversion, path, what, aot=compiled, dtype=dtype, rank=rank, force=force)
+        found = None if no_check else check(conversion, path, what, aot=compiled, dtype=dtype, rank=rank)
+        results.append((path, found))
+        if not as_json:
+            click.echo(str(found or f"{path}: written, not checked"))
+    if as_json:
+        rows = [
+            {"file": str(p), "worst_ulp": f.worst_ulp if f else None, "values": f.values if f else 0}
+            for p, f in results
+        ]
+        click.echo(json.dumps({"files": rows}, indent=1))
+    if any(f is not None and not f.good for _, f in results):
+        raise SystemExit(1)

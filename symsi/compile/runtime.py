@@ -1,0 +1,63 @@
+"""The few lines around the coefficients that every compiled field needs; exported modules carry this text with them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from symsi.errors import SymsiError
+
+__all__ = ["as_time", "beside", "euler_maruyama", "mix", "model_coordinates", "working"]
+
+
+def as_time(t: Tensor | float, start: float, device: torch.device | None = None) -> Tensor:
+    """Return t as a tensor; a number outside [start, 1] and a tensor that is not floating point are refused."""
+    if not isinstance(t, Tensor):
+        if not start <= t <= 1:
+            raise SymsiError(f"t = {t} leaves the domain [{start:.6g}, 1] of the conversion.")
+        return torch.tensor(float(t), dtype=torch.float64, device=device)
+    if not t.is_floating_point():
+        raise SymsiError(f"t must be a floating-point tensor; got {t.dtype}. Times run from 0 (noise) to 1 (data).")
+    return t
+
+
+def working(x: Tensor) -> torch.dtype:
+    """Return the dtype to compute in: float64 for float64 x, else float32."""
+    if not x.is_floating_point():
+        raise SymsiError(f"x must be a floating-point tensor; got {x.dtype}.")
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+def beside(coefficient: Tensor, x: Tensor) -> Tensor:
+    """Shape a coefficient of one time, or of one time per sample, to multiply x."""
+    if coefficient.ndim == 0:
+        return coefficient
+    if coefficient.ndim > x.ndim or any(a not in (1, b) for a, b in zip(coefficient.shape, x.shape, strict=False)):
+        raise SymsiError(
+            f"t of shape {tuple(coefficient.shape)} does not match x of shape {tuple(x.shape)}; "
+            "give one time, or one per sample."
+        )
+    return coefficient.reshape(coefficient.shape + (1,) * (x.ndim - coefficient.ndim))
+
+
+def mix(a: Tensor, x: Tensor, b: Tensor, prediction: Tensor) -> Tensor:
+    """a x + b P, computed in at least float32 and returned in the dtype of x."""
+    if prediction.shape != x.shape:
+        raise SymsiError(f"the prediction has shape {tuple(prediction.shape)}, x {tuple(x.shape)}; they must agree.")
+    kind = working(x)
+    return (beside(a, x).to(kind) * x.to(kind) + beside(b, x).to(kind) * prediction.to(kind)).to(x.dtype)
+
+
+def model_coordinates(x: Tensor, scale: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (x / c, tau), where the base network is to be called; x itself where c = 0."""
+    kind = working(x)
+    c = beside(scale, x)
+    return (x.to(kind) / torch.where(c == 0, 1.0, c).to(kind)).to(x.dtype), time.to(kind)
+
+
+def euler_maruyama(drift: Tensor, x: Tensor, noise: Tensor, epsilon: Tensor, dt: Tensor | float) -> Tensor:
+    """x + b dt + sqrt(2 epsilon dt) n: one step of dX = b dt + sqrt(2 epsilon) dW."""
+    kind = working(x)
+    duration = beside(torch.as_tensor(dt, dtype=torch.float64, device=x.device), x)
+    spread = torch.sqrt(2 * beside(epsilon, x) * duration)
+    return (x.to(kind) + duration.to(kind) * drift.to(kind) + spread.to(kind) * noise.to(kind)).to(x.dtype)
