@@ -30,6 +30,7 @@ _PUBLIC = {
     "convert": "symsi.symbolic.conversion",
     "diffusion": "symsi.symbolic.diffusion",
     "export": "symsi.compile.export",
+    "fused_step": "symsi.compile.steps",
     "kernels": "symsi.compile.kernel",
     "lazy_schedule": "symsi.symbolic.lazy",
     "ode": "symsi.symbolic.diffusion",

@@ -7,9 +7,20 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from symsi.errors import SymsiError
 from symsi.files import write_atomic
 
-__all__ = ["plot_certificate"]
+__all__ = ["check_picture", "plot_certificate"]
+
+_FORMATS = (".png", ".svg", ".pdf")
+
+
+def check_picture(path: Path, *, force: bool = False) -> None:
+    """Raise SymsiError, before any work is done, for a suffix that is no picture or a file that exists."""
+    if path.suffix not in _FORMATS:
+        raise SymsiError(f"cannot draw {path.name!r}: the suffix must be one of {', '.join(_FORMATS)}.")
+    if path.exists() and not force:
+        raise SymsiError(f"{path} exists; choose another name, or pass force=True (--force) to replace it.")
 
 
 def plot_certificate(
@@ -19,6 +30,7 @@ def plot_certificate(
 
     `curves` maps a pair to (distance, our error, the textbook's error). Raises SymsiError if `path` exists.
     """
+    check_picture(path, force=force)
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     for k, (pair, points) in enumerate(curves.items()):

@@ -30,9 +30,9 @@ def test_a_python_block_prints_what_its_comments_say(block: str) -> None:
 
 
 @pytest.mark.parametrize("line", [x for b in blocks("sh") for x in b.splitlines() if x.startswith("symsi ")])
-def test_a_shell_line_succeeds(line: str) -> None:
+def test_a_shell_line_succeeds(line: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", *shlex.split(line)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

@@ -2,7 +2,8 @@
 
 Inside the domain the formulas are evaluated as they are; within `radius` of an end the series is used, which contains
 the limit and cancels nothing. The radius is where the two are equally accurate, found by comparing both with
-multiprecision values at distances 2^-2 to 2^-40 when the program is built.
+multiprecision values at distances 2^-2 to 2^-40 when the program is built. Where a coefficient crosses zero inside the
+domain its formula cancels as well, so there it has a Taylor series of its own.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from sympy import Expr, Rational, Symbol, cse, diff, log, numbered_symbols
 
 from symsi.errors import SymsiError, unknown
 from symsi.symbolic.conversion import Conversion
-from symsi.symbolic.endpoints import Series
+from symsi.symbolic.endpoints import CancelledError, Series, UnsupportedError
 from symsi.symbolic.numeric import evaluate
 from symsi.symbolic.symbols import t, tau
 
-__all__ = ["End", "Program", "TimeMap", "build", "formulas", "probes", "program"]
+__all__ = ["End", "Program", "TimeMap", "Zero", "build", "formulas", "probes", "program"]
 
 _SIZES = (8, 12, 16)  # terms of a series; more only where fewer are not accurate enough
 _GOAL = 2.0**-32  # relative accuracy that is worth more terms
 _DEPTH = 40  # distances 2^-2 ... 2^-40 are probed
+_EVEN = 32  # times at which signs are compared
+_ZERO_GOAL = 2.0**-45
 _DIGITS = 40
 Terms = tuple[tuple[Fraction, float], ...]
 
@@ -40,6 +43,16 @@ class End:
     def only(self, names: Iterable[str]) -> End:
         """Return the end for some coefficients alone."""
         return End(self.radius, {n: self.series[n] for n in names if n in self.series})
+
+
+@dataclass(frozen=True)
+class Zero:
+    """A time inside the domain at which a coefficient is 0: for |w| < radius it is sum c_k w^k, w = t - time - rest."""
+
+    time: float
+    rest: float  # what rounding the exact time to float64 leaves
+    radius: float
+    terms: Terms
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,7 @@ class Program:
     shared: tuple[tuple[Symbol, Expr], ...]
     results: Mapping[str, Expr]
     ends: tuple[End, End]
+    zeros: Mapping[str, tuple[Zero, ...]]
     accuracy: float = 0.0  # worst relative error at the probes, in float64
 
     def only(self, names: Iterable[str]) -> Program:
@@ -78,6 +92,7 @@ class Program:
             shared=tuple((s, e) for s, e in self.shared if s in needed),
             results={n: self.results[n] for n in wanted},
             ends=(self.ends[0].only(wanted), self.ends[1].only(wanted)),
+            zeros={n: self.zeros[n] for n in wanted if n in self.zeros},
         )
 
 
@@ -111,7 +126,7 @@ def build(conversion: Conversion, run: Runner) -> Program:
         chosen, accuracy = _end(conversion, end, points[end], truth[end], middle[end], plain, run)
         ends.append(chosen)
         worst = max(worst, accuracy)
-    return replace(plain, ends=(ends[0], ends[1]), accuracy=worst)
+    return replace(plain, ends=(ends[0], ends[1]), zeros=_zeros(conversion), accuracy=worst)
 
 
 def formulas(conversion: Conversion, coefficients: Mapping[str, Expr] | None = None) -> Program:
@@ -126,7 +141,7 @@ def formulas(conversion: Conversion, coefficients: Mapping[str, Expr] | None = N
     shared, results = cse(list(wanted.values()), symbols=numbered_symbols("k"), order="none")
     start = conversion.start_time
     rest = float(evaluate(conversion.start - Rational(start), {}, _DIGITS))
-    return Program(start, rest, time, tuple(shared), dict(zip(wanted, results, strict=True)), (_NEVER, _NEVER))
+    return Program(start, rest, time, tuple(shared), dict(zip(wanted, results, strict=True)), (_NEVER, _NEVER), {})
 
 
 def probes(start: float, end: int) -> list[float]:
@@ -177,6 +192,44 @@ def _end(
         if best is not None and best[1] < _GOAL:
             break
     return best or (_limits_only(conversion, end), max(middle))
+
+
+def _zeros(conversion: Conversion) -> Mapping[str, tuple[Zero, ...]]:
+    """Find where each coefficient crosses or touches zero, from its values on an even grid, and expand there."""
+    start = conversion.start_time
+    times = [start + (1 - start) * (k + 0.5) / _EVEN for k in range(_EVEN)]
+    found: dict[str, tuple[Zero, ...]] = {}
+    for name, values in _truth(conversion, times).items():
+        brackets = []
+        for k in range(1, _EVEN - 1):
+            before, here, after = values[k - 1 : k + 2]
+            if here * after <= 0 < abs(after):
+                brackets.append((times[k], times[k + 1]))
+            elif abs(here) < min(abs(before), abs(after)) and abs(here) < max(abs(before), abs(after)) / 5:
+                brackets.append((times[k - 1], times[k + 1]))
+        zeros = [conversion.zero(name, *bracket) for bracket in brackets]
+        expanded = [_zero(conversion, name, z) for z in dict.fromkeys(zeros) if z is not None]
+        if any(expanded):
+            found[name] = tuple(z for z in expanded if z is not None)
+    return found
+
+
+def _zero(conversion: Conversion, name: str, exact: Expr) -> Zero | None:
+    """Expand about a zero; the radius is the largest 2^-k at which 8 terms are right to float64, nearly."""
+    try:
+        terms = _terms(conversion.series_at(name, exact))
+    except (UnsupportedError, CancelledError):
+        return None
+    time = float(exact)
+    room = min(time - conversion.start_time, 1 - time) / 4
+    for radius in (room * 2.0**-k for k in range(_DEPTH)):
+        errors = []
+        for w in (-radius, radius):
+            truth = float(conversion.evaluate(name, exact + Rational(w), _DIGITS))
+            errors.append(_relative(sum(c * w ** int(p) for p, c in terms), truth))
+        if max(errors) < _ZERO_GOAL:
+            return Zero(time, float(evaluate(exact - Rational(time), {}, _DIGITS)), radius, terms)
+    return None
 
 
 def _limits_only(conversion: Conversion, end: int) -> End:

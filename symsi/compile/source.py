@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from sympy import Expr
@@ -13,8 +14,14 @@ __all__ = ["coefficients_source"]
 
 _BISECTIONS = 52  # of (0, 1), so that tau is known to float64's spacing before Newton's last word
 
-# float64 functions that onnxruntime lacks: atan by one correction of the float32 value, the others through it.
+# An ONNX graph keeps a number as float32 unless it is a tensor. Then float64 functions that onnxruntime lacks: atan by
+# one correction of the float32 value, the others through it.
+_NUMBER = re.compile(r"(?<![\w.])(\d+\.\d*(e[+-]?\d+)?|\d+e[+-]?\d+|\d{7,})(?![\w.])|(?<=\*\*)\(-?\d+ / \d+\)")
 _HELPERS = """
+def _c(value):
+    return torch.tensor(value, dtype=torch.float64)
+
+
 def _atan(x):
     y = torch.atan(x.to(torch.float32)).to(torch.float64)
     s, c = torch.sin(y), torch.cos(y)
@@ -30,7 +37,7 @@ def _asin(x):
 
 
 def _acos(x):
-    return 1.5707963267948966 - _asin(x)
+    return 2 * _atan(torch.sqrt((1 - x) / (1 + x)))
 
 
 def _sinh(x):
@@ -89,14 +96,17 @@ def coefficients_source(
     lines += ["    return {"]
     for key, expr in program.results.items():
         body = _tensor(printer, expr)
+        for zero in program.zeros.get(key, ()):
+            w = f"(t - {zero.time!r} - {zero.rest!r})" if zero.rest else f"(t - {zero.time!r})"
+            body = f"torch.where(torch.abs{w} < {zero.radius!r}, {_series(zero.terms, w)}, {body})"
         for flag, variable, end in (("at_end", "late", last), ("at_start", "near", first)):
             if key in end.series:
                 body = f"torch.where({flag}, {_series(end.series[key], variable)}, {body})"
         lines += [f'        "{key}": {body},']
     lines += ["    }"]
-    parts = [_HELPERS.strip()] if dialect == "onnx" else []
-    parts += [_solver(printer, program.time)] if isinstance(program.time, TimeMap) else []
-    return "\n\n\n".join([*parts, "\n".join(lines)]) + "\n"
+    parts = [_solver(printer, program.time)] if isinstance(program.time, TimeMap) else []
+    text = "\n\n\n".join([*parts, "\n".join(lines)]) + "\n"
+    return _HELPERS.strip() + "\n\n\n" + _NUMBER.sub(r"_c(\g<0>)", text) if dialect == "onnx" else text
 
 
 def _solver(printer: TorchPrinter, time: TimeMap) -> str:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from statistics import median
 from typing import Any
 
 import torch
@@ -91,7 +90,7 @@ def _row(n: int, dtype: torch.dtype, device: str, allocator: str) -> dict[str, A
 
 
 def _interleaved(contenders: dict[str, Callable[[], Any]], device: str) -> dict[str, float]:
-    """Median over rounds of the time of one call, the contenders taking turns."""
+    """The best over rounds of the time of one call, the contenders taking turns."""
     calls = {}
     for name, call in contenders.items():
         call()
@@ -101,7 +100,7 @@ def _interleaved(contenders: dict[str, Callable[[], Any]], device: str) -> dict[
     for _ in range(_ROUNDS):
         for name, call in contenders.items():
             rounds[name].append(_once(call, calls[name], device))
-    return {name: median(found) * 1e6 for name, found in rounds.items()}
+    return {name: min(found) * 1e6 for name, found in rounds.items()}
 
 
 def _once(call: Callable[[], Any], times: int, device: str) -> float:

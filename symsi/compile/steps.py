@@ -18,7 +18,7 @@ from symsi.errors import SymsiError
 
 __all__ = ["COMPILE_FROM", "fused_step"]
 
-COMPILE_FROM = 1 << 18  # elements; below, a compiled call costs more than it saves
+COMPILE_FROM = {2: 1 << 17, 4: 1 << 20, 8: 1 << 20}  # elements by their bytes; below, a compiled call costs too much
 
 
 def fused_step(
@@ -45,26 +45,32 @@ def fused_step(
     elif noise is None and generator is not None:
         noise = torch.empty_like(x).normal_(generator=generator)
     draw = c != 0 and noise is None
-    if x.numel() < COMPILE_FROM or not _flat(x, prediction, noise, out) or not _can_compile(x.device.type):
+    if (
+        x.numel() < COMPILE_FROM[x.element_size()]
+        or not _flat(x, prediction, noise, out)
+        or not _can_compile(x.device.type)
+    ):
         return _eager(x, prediction, a, b, c, torch.randn_like(x) if draw else noise, out)
     kind = torch.float64 if x.dtype == torch.float64 else torch.float32
-    scalars = [torch.tensor(s, dtype=kind) for s in (a, b, c)]
-    tensors = [v.view(-1) for v in (out, x, prediction, noise) if v is not None]
+    weights = torch.tensor((a, b, c), dtype=kind)
+    state = x.view(-1)
+    target = state if out is x else out.view(-1)  # one object: two views of one storage would be copied apart
+    tensors = [target, state, *(v.view(-1) for v in (prediction, noise) if v is not None)]
     update = _update_drawn if draw else _update if noise is None else _update_given
-    _compiled(update)(*tensors, *scalars)
+    _compiled(update)(*tensors, weights)
     return out
 
 
-def _update(out: Tensor, x: Tensor, p: Tensor, a: Tensor, b: Tensor, c: Tensor) -> None:
-    out.copy_(a * x.to(a.dtype) + b * p.to(a.dtype))
+def _update(out: Tensor, x: Tensor, p: Tensor, w: Tensor) -> None:
+    out.copy_(w[0] * x.to(w.dtype) + w[1] * p.to(w.dtype))
 
 
-def _update_given(out: Tensor, x: Tensor, p: Tensor, n: Tensor, a: Tensor, b: Tensor, c: Tensor) -> None:
-    out.copy_(a * x.to(a.dtype) + b * p.to(a.dtype) + c * n.to(a.dtype))
+def _update_given(out: Tensor, x: Tensor, p: Tensor, n: Tensor, w: Tensor) -> None:
+    out.copy_(w[0] * x.to(w.dtype) + w[1] * p.to(w.dtype) + w[2] * n.to(w.dtype))
 
 
-def _update_drawn(out: Tensor, x: Tensor, p: Tensor, a: Tensor, b: Tensor, c: Tensor) -> None:
-    out.copy_(a * x.to(a.dtype) + b * p.to(a.dtype) + c * torch.randn_like(x, dtype=a.dtype))
+def _update_drawn(out: Tensor, x: Tensor, p: Tensor, w: Tensor) -> None:
+    out.copy_(w[0] * x.to(w.dtype) + w[1] * p.to(w.dtype) + w[2] * torch.randn_like(x, dtype=w.dtype))
 
 
 @lru_cache(maxsize=3)

@@ -7,7 +7,7 @@ tau; they are written without differences that cancel, and without 0/0 where ano
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -255,6 +255,39 @@ class Conversion:
         """Power series in the distance from an end, as in `limit`; coefficients that have none are left out."""
         return _series(self, end, size)
 
+    def series_at(self, name: str, point: Expr, size: int = 8) -> Series:
+        """Taylor series of a coefficient about a time inside the domain."""
+
+        def origin() -> Expr:
+            return Float(self.evaluate_time(point, _EXACT_DIGITS), _EXACT_DIGITS)
+
+        return Expansion(self._around(point, 1, origin, size), size)(self.coefficients[name])
+
+    def zero(self, name: str, low: Any, high: Any) -> Float | None:
+        """Return the time between `low` and `high` at which a coefficient crosses or touches 0, if there is one."""
+        step = mpmath.mpf(10) ** -(_EXACT_DIGITS // 3)
+
+        def value(time: Any) -> Any:
+            return mpmath.re(self.evaluate(name, time, _EXACT_DIGITS))
+
+        def slope(time: Any) -> Any:
+            return value(time + step) - value(time - step)
+
+        with mpmath.workdps(_EXACT_DIGITS):
+            a, b = mpmath.mpf(low), mpmath.mpf(high)
+            crosses = value(a) * value(b) <= 0
+            if not crosses and slope(a) * slope(b) > 0:
+                return None
+            root = mpmath.findroot(
+                value if crosses else slope,
+                (a, b),
+                solver="anderson",
+                tol=mpmath.mpf("1e-110"),
+                maxsteps=100,
+                verify=False,
+            )
+            return Float(root, _EXACT_DIGITS) if abs(value(root)) < mpmath.mpf("1e-60") * abs(value(a)) else None
+
     def end_value(self, name: str, end: int) -> Any | None:
         """Return the finite limit of a coefficient as a number, or None; without building the exact expression."""
         for size in (4, 8):
@@ -334,14 +367,19 @@ class Conversion:
         return tidy(expr)
 
     def _environment(self, end: int, size: int) -> Mapping[Symbol, Series]:
-        point, side = (self.start, 1) if end == 0 else (Integer(1), -1)
+        if end == 0:
+            return self._around(self.start, 1, self._time_at_start, size)
+        return self._around(Integer(1), -1, lambda: Integer(1), size)
+
+    def _around(self, point: Expr, side: int, origin: Callable[[], Expr], size: int) -> Mapping[Symbol, Series]:
+        """t and tau as series in the distance from a time; `origin` gives tau there, for an implicit time map."""
         times = {t: near(point, side)}
         if self._time is not None:
             return {**times, tau: Expansion(times, size)(self._time)}
         wanted = Expansion(times, size)(self.target.ratio)
-        origin = self._time_at_start() if end == 0 else Integer(1)
-        distance = _revert(Expansion({t: near(origin, side)}, size)(self.base.ratio), wanted, size)
-        shifted = Expansion({tau: distance}, size)(origin + side * tau)
+        start = origin()
+        distance = _revert(Expansion({t: near(start, side)}, size)(self.base.ratio), wanted, size)
+        shifted = Expansion({tau: distance}, size)(start + side * tau)
         return {**times, tau: shifted}
 
     def _time_at_start(self) -> Expr:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import sympy as sp
@@ -47,7 +48,7 @@ def test_importing_symsi_loads_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("command", ["derive", "verify"])
+@pytest.mark.parametrize("command", ["derive", "verify", "export", "bench"])
 def test_each_command_has_help_with_an_example(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
@@ -174,3 +175,66 @@ def test_bad_input_is_one_message_on_stderr_and_exit_code_two(
     assert message in err
     assert "Traceback" not in err
     assert time.perf_counter() - started < 5
+
+
+def test_export_writes_checks_and_says_how_good(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f.py"
+    arguments = ("export", "--from", "linear", "--to", "vp", "--diffusion", "optimal", str(path))
+    code, out, _ = in_process(capsys, monkeypatch, *arguments)
+    assert code == 0
+    assert "ulp of float32" in out
+    code, out, err = in_process(capsys, monkeypatch, *arguments)
+    assert code == 2
+    assert "--force" in err
+    code, out, _ = in_process(capsys, monkeypatch, *arguments, "--force", "--json", "--no-check")
+    assert json.loads(out) == {"files": [{"file": str(path), "worst_ulp": None, "values": 0}]}
+
+
+def test_export_refuses_before_it_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = in_process(capsys, monkeypatch, "export", "--from", "linear", str(tmp_path / "a.py"), "b.doc")
+    assert code == 2
+    assert "suffix must be one of" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_certificate_is_json_that_meets_its_bounds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plot = tmp_path / "plot.png"
+    schedules = ("--schedule", "linear", "--schedule", "lazy(kappa=1)")
+    code, out, _ = in_process(
+        capsys,
+        monkeypatch,
+        "bench",
+        "certificate",
+        *schedules,
+        "--randoms",
+        "30",
+        "--workers",
+        "1",
+        "--json",
+        "--plot",
+        str(plot),
+    )
+    data = json.loads(out)
+    assert code == 0
+    assert data["worst_table_ulp"] <= 2
+    assert data["worst_kernel_ulp"] <= 4
+    assert data["nonfinite"] == 0
+    assert data["coefficients"] == len(data["rows"]) == 100
+    assert {"coefficient", "pair", "where", "ulp", "handwritten_ulp"} <= set(data["rows"][0])
+    assert data["handwritten"]["nonfinite"] > 0
+    assert plot.stat().st_size > 10_000
+
+
+def test_bench_kernels_refuses_a_gpu_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    code, _, err = in_process(capsys, monkeypatch, "bench", "kernels", "--device", "cuda")
+    assert code == 2
+    assert "--device cpu" in err
