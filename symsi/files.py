@@ -9,7 +9,19 @@ from pathlib import Path
 
 from symsi.errors import SymsiError
 
-__all__ = ["write_atomic", "write_text"]
+__all__ = ["check_free", "write_atomic", "write_text"]
+
+
+def check_free(path: Path, *, force: bool = False) -> None:
+    """Raise SymsiError where a file cannot be put at `path`; for use before long work."""
+    if path.is_dir():
+        raise SymsiError(f"{path} is a folder; name a file in it.")
+    if path.exists() and not force:
+        raise SymsiError(f"{path} exists; choose another name, or pass force=True (--force) to replace it.")
+    if not path.parent.is_dir():
+        raise SymsiError(f"cannot write to {path.parent}: there is no such folder.")
+    if not os.access(path.parent, os.W_OK):
+        raise SymsiError(f"cannot write to {path.parent}: permission denied.")
 
 
 def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = False) -> Path:
@@ -17,10 +29,7 @@ def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = Fal
 
     Raises SymsiError if `path` exists and not `force`, or if its folder cannot be written.
     """
-    if path.exists() and not force:
-        raise SymsiError(f"{path} exists; choose another name, or pass force=True (--force) to replace it.")
-    if path.is_dir():
-        raise SymsiError(f"{path} is a folder; name a file in it.")
+    check_free(path, force=force)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     except OSError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from symsi.errors import SymsiError
-from symsi.files import write_atomic
+from symsi.files import check_free, write_atomic
 
 __all__ = ["check_picture", "plot_certificate"]
 
@@ -19,8 +19,7 @@ def check_picture(path: Path, *, force: bool = False) -> None:
     """Raise SymsiError, before any work is done, for a suffix that is no picture or a file that exists."""
     if path.suffix not in _FORMATS:
         raise SymsiError(f"cannot draw {path.name!r}: the suffix must be one of {', '.join(_FORMATS)}.")
-    if path.exists() and not force:
-        raise SymsiError(f"{path} exists; choose another name, or pass force=True (--force) to replace it.")
+    check_free(path, force=force)
 
 
 def plot_certificate(

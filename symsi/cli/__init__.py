@@ -12,10 +12,10 @@ from symsi.errors import SymsiError, unknown
 __all__ = ["main"]
 
 _COMMANDS = {
-    "bench": "Measure accuracy (certificate) and speed (kernels) on this machine.",
-    "derive": "Derive every formula for a schedule, or for a conversion between two.",
-    "export": "Write a conversion as .py, .pt2, .onnx, .tex or .json, and run the file to check it.",
-    "verify": "Prove the theory, T1 to T12, and print a table of verdicts.",
+    "bench": "Measure accuracy and speed on this machine.",
+    "derive": "Derive every formula for a schedule or a conversion.",
+    "export": "Write a conversion as a file that runs without symsi.",
+    "verify": "Prove the theory, T1 to T12; print the verdicts.",
 }
 
 
@@ -41,6 +41,7 @@ def _group() -> None:
     Examples:
       symsi derive --from linear --to "lazy(kappa=1)" --diffusion optimal
       symsi derive --alpha "(1-t)*(1+t/3)" --beta "t*exp(t-1)"
+      symsi export --from linear --to "lazy(kappa=1)" --diffusion optimal lazy.py
       symsi verify --only T5
     """
 

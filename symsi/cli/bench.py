@@ -46,7 +46,9 @@ def command() -> None:
 def certificate(
     schedules: tuple[str, ...], randoms: int, quick: bool, workers: int, as_json: bool, plot: Path | None, force: bool
 ) -> None:
-    """Worst error in ulp of every coefficient of every conversion, tables and kernels, ends included.
+    """Worst errors in ulp, of all tables and kernels.
+
+    Every coefficient of every conversion between the schedules, under three diffusions, ends included.
 
     The truth is the textbook definition in 110-digit arithmetic. Beside ours stand the same textbook forms in float32.
     """
@@ -93,8 +95,9 @@ def certificate(
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: the GPU if there is one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def kernels(sizes: tuple[int, ...], device: str | None, as_json: bool) -> None:
-    """Time the fused step x <- a x + b p + c n against a triad, plain torch and diffusers' Euler step.
+    """Speed of the step x <- a x + b p + c n.
 
+    Beside it: a triad that moves the same bytes, plain torch, and diffusers' Euler step.
     ratio_triad is ours / triad (1 is the memory's speed); ratio_diffusers is diffusers / ours. Needs an idle machine.
     """
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -12,6 +12,7 @@ from symsi.compile.export import SUFFIXES, WHAT, export
 from symsi.compile.export.check import check
 from symsi.compile.export.graph import DTYPES
 from symsi.errors import SymsiError
+from symsi.files import check_free
 from symsi.symbolic.conversion import convert
 
 __all__ = ["command"]
@@ -48,6 +49,7 @@ def command(
     for path in paths:
         if path.suffix not in SUFFIXES:  # before anything is written
             raise SymsiError(f"cannot export to {path.name!r}: the suffix must be one of {', '.join(SUFFIXES)}.")
+        check_free(path, force=force)
     results = []
     for path in paths:
         compiled = aot and path.suffix == ".pt2"

@@ -45,37 +45,68 @@ def fused_step(
     elif noise is None and generator is not None:
         noise = torch.empty_like(x).normal_(generator=generator)
     draw = c != 0 and noise is None
-    if (
-        x.numel() < COMPILE_FROM[x.element_size()]
-        or not _flat(x, prediction, noise, out)
-        or not _can_compile(x.device.type)
-    ):
+    inputs = [v for v in (x, prediction, noise) if v is not None]
+    if _share_memory(*inputs, *([] if out is x else [out])):
+        return _unfused(x, prediction, a, b, c, torch.randn_like(x) if draw else noise, out)
+    if x.numel() < COMPILE_FROM.get(x.element_size(), 0) or not _flat(*inputs, out) or not _can_compile(x.device.type):
         return _eager(x, prediction, a, b, c, torch.randn_like(x) if draw else noise, out)
-    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
-    weights = torch.tensor((a, b, c), dtype=kind)
-    state = x.view(-1)
-    target = state if out is x else out.view(-1)  # one object: two views of one storage would be copied apart
-    tensors = [target, state, *(v.view(-1) for v in (prediction, noise) if v is not None)]
-    update = _update_drawn if draw else _update if noise is None else _update_given
-    _compiled(update)(*tensors, weights)
+    weights = torch.tensor((a, b, c), dtype=_working(x))
+    flat = [v.view(-1) for v in inputs]
+    update: Callable[..., None]
+    if out is x:
+        update = _drawn_in_place if draw else _plain_in_place if noise is None else _given_in_place
+        _compiled(update)(*flat, weights)
+    else:
+        update = _drawn if draw else _plain if noise is None else _given
+        _compiled(update)(out.view(-1), *flat, weights)
     return out
 
 
-def _update(out: Tensor, x: Tensor, p: Tensor, w: Tensor) -> None:
+# In place and out of place are functions of their own: given the same tensor twice, torch's compile cache on disk
+# may answer with the kernel of the one for the other.
+def _plain(out: Tensor, x: Tensor, p: Tensor, w: Tensor) -> None:
     out.copy_(w[0] * x.to(w.dtype) + w[1] * p.to(w.dtype))
 
 
-def _update_given(out: Tensor, x: Tensor, p: Tensor, n: Tensor, w: Tensor) -> None:
+def _given(out: Tensor, x: Tensor, p: Tensor, n: Tensor, w: Tensor) -> None:
     out.copy_(w[0] * x.to(w.dtype) + w[1] * p.to(w.dtype) + w[2] * n.to(w.dtype))
 
 
-def _update_drawn(out: Tensor, x: Tensor, p: Tensor, w: Tensor) -> None:
+def _drawn(out: Tensor, x: Tensor, p: Tensor, w: Tensor) -> None:
     out.copy_(w[0] * x.to(w.dtype) + w[1] * p.to(w.dtype) + w[2] * torch.randn_like(x, dtype=w.dtype))
 
 
-@lru_cache(maxsize=3)
+def _plain_in_place(x: Tensor, p: Tensor, w: Tensor) -> None:
+    x.copy_(w[0] * x.to(w.dtype) + w[1] * p.to(w.dtype))
+
+
+def _given_in_place(x: Tensor, p: Tensor, n: Tensor, w: Tensor) -> None:
+    x.copy_(w[0] * x.to(w.dtype) + w[1] * p.to(w.dtype) + w[2] * n.to(w.dtype))
+
+
+def _drawn_in_place(x: Tensor, p: Tensor, w: Tensor) -> None:
+    x.copy_(w[0] * x.to(w.dtype) + w[1] * p.to(w.dtype) + w[2] * torch.randn_like(x, dtype=w.dtype))
+
+
+@lru_cache(maxsize=6)
 def _compiled(update: Callable[..., None]) -> Callable[..., None]:
     return torch.compile(update, dynamic=True)
+
+
+def _share_memory(*tensors: Tensor) -> bool:
+    """Whether two of them are views of one storage."""
+    where = [v.untyped_storage().data_ptr() for v in tensors]
+    return len(set(where)) < len(where)
+
+
+def _working(x: Tensor) -> torch.dtype:
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+def _unfused(x: Tensor, p: Tensor, a: float, b: float, c: float, n: Tensor | None, out: Tensor) -> Tensor:
+    """The step where reading and writing may overlap."""
+    total = a * x.to(_working(x)) + b * p
+    return out.copy_(total if n is None else total + c * n)
 
 
 def _eager(x: Tensor, p: Tensor, a: float, b: float, c: float, n: Tensor | None, out: Tensor) -> Tensor:
@@ -97,8 +128,8 @@ def _flat(*tensors: Tensor | None) -> bool:
 
 
 def _check(x: Tensor, prediction: Tensor, noise: Tensor | None, out: Tensor) -> None:
-    if not x.is_floating_point():
-        raise SymsiError(f"x must be a floating-point tensor; got {x.dtype}.")
+    if x.dtype not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+        raise SymsiError(f"x must be a floating-point tensor of 16 bits or more; got {x.dtype}.")
     for name, tensor in (("prediction", prediction), ("noise", noise), ("out", out)):
         if tensor is not None and (tensor.shape != x.shape or tensor.device != x.device):
             raise SymsiError(

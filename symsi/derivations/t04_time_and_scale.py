@@ -3,7 +3,7 @@
 from sympy import diff, log
 
 from symsi.derivations import run_script
-from symsi.symbolic.conversion import scale, time_rate
+from symsi.symbolic.rules import scale, time_rate
 from symsi.symbolic.fields import Pair
 from symsi.symbolic.proof import Derivation, Proof
 

@@ -3,7 +3,7 @@
 from sympy import Expr, diff, sqrt
 
 from symsi.derivations import run_script
-from symsi.symbolic.conversion import diffusion_factor
+from symsi.symbolic.rules import diffusion_factor
 from symsi.symbolic.fields import Pair, Row, drift_row
 from symsi.symbolic.proof import Derivation, Proof
 

@@ -3,7 +3,7 @@
 from sympy import diff, log
 
 from symsi.derivations import run_script
-from symsi.symbolic.conversion import field_in
+from symsi.symbolic.rules import field_in
 from symsi.symbolic.diffusion import optimal_diffusion
 from symsi.symbolic.fields import PREDICTIONS, Pair, drift_row, row
 from symsi.symbolic.proof import Derivation, Proof

@@ -3,7 +3,7 @@
 from sympy import Integer, Symbol, diff, sqrt
 
 from symsi.derivations import run_script
-from symsi.symbolic.conversion import scale
+from symsi.symbolic.rules import scale
 from symsi.symbolic.diffusion import optimal_diffusion
 from symsi.symbolic.fields import Pair, combine, drift_row, row
 from symsi.symbolic.gaussian import marginal_variance, revealed

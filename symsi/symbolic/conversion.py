@@ -19,49 +19,26 @@ import mpmath
 from sympy import Eq, Expr, Float, Integer, Rational, Symbol, Tuple, latex, log, sstr
 
 from symsi.errors import DiffusionError, ParseError, unknown
+from symsi.symbolic.conversion_proof import prove
 from symsi.symbolic.diffusion import Diffusion, as_diffusion, noise_increment, ode
 from symsi.symbolic.endpoints import CancelledError, Expansion, Limit, Series, UnsupportedError, limit, near
-from symsi.symbolic.fields import PREDICTIONS, Combination, Pair, combine, determinant, drift_row, row
+from symsi.symbolic.fields import PREDICTIONS, Combination, Pair
 from symsi.symbolic.inverse import R
 from symsi.symbolic.named import schedule
 from symsi.symbolic.numeric import DIGITS, evaluate, evaluate_many, solve_increasing
 from symsi.symbolic.parse import parse
-from symsi.symbolic.proof import Derivation, Proof
+from symsi.symbolic.proof import Proof
+from symsi.symbolic.rules import diffusion_factor, field_in, scale, time_rate
 from symsi.symbolic.schedule import Kind, Schedule
 from symsi.symbolic.symbols import PREDICTION_SYMBOLS, t, tau, x
 from symsi.symbolic.tidy import count, tidy
 
-__all__ = ["FIELDS", "Conversion", "convert", "diffusion_factor", "field_in", "scale", "time_rate"]
+__all__ = ["FIELDS", "Conversion", "convert"]
 
 FIELDS = (*PREDICTIONS, "drift")
 _READABLE = 60  # a formula longer than this keeps tau as a letter
 _PROBES = (Rational(3, 5), Rational(7, 8))  # inside every domain
 _EXACT_DIGITS = 120  # digits of numbers that stand for algebraic ones without a closed form
-
-
-def scale(base: Pair, target: Pair) -> Expr:
-    """T4: c = alpha_bar/alpha = beta_bar/beta, written (alpha_bar + beta_bar)/(alpha + beta), regular at both ends."""
-    return (target.alpha + target.beta) / (base.alpha + base.beta)
-
-
-def diffusion_factor(base: Pair, target: Pair) -> Expr:
-    """T5: epsilon_bar / epsilon = c^2 dtau/dt, which is the ratio of the two determinants (T1)."""
-    return determinant(target) / determinant(base)
-
-
-def time_rate(base: Pair, target: Pair) -> Expr:
-    """T4: dtau/dt = rho_bar'/rho'(tau), by implicit differentiation."""
-    return diffusion_factor(base, target) / scale(base, target) ** 2
-
-
-def field_in(base: Pair, target: Pair, prediction: str, wanted: str, epsilon: Expr) -> Combination:
-    """T6: a field of the target at (t, x) from the base's prediction at (tau, x/c).
-
-    eta_Z and eta_X are the same for both, so the base's prediction is one row, x = alpha_bar eta_Z + beta_bar eta_X
-    the other. For velocities this is v_bar = (c'/c) x + c tau' v.
-    """
-    goal = drift_row(target, epsilon) if wanted == "drift" else row(target, wanted)
-    return combine(target.state, row(base, prediction), goal)
 
 
 @dataclass(frozen=True)
@@ -195,51 +172,8 @@ class Conversion:
         return "\\begin{aligned}\n" + " \\\\\n".join([*lines, note]) + "\n\\end{aligned}"
 
     def proof(self) -> Proof:
-        """Prove this conversion: its time map, and every coefficient against the definitions, for these two schedules.
-
-        The values of the base at tau are letters a, b, a', b' and those of the target are c a, c b by the time map;
-        what remains holds for all such values.
-        """
-        d = Derivation(
-            "conversion",
-            f"{self.base} to {self.target}",
-            f"The formulas for epsilon = {self.diffusion} hold.",
-        )
-        if self.base == self.target:
-            d.say("Both schedules are the same: tau = t.")
-        elif self.base.inverse_ratio is None:
-            d.say(
-                "tau is the root of rho(tau) = rho_bar(t); rho increases, so there is one.",
-                self.time_equation,
-            )
-        else:
-            r = d.symbol(R.name, *((0.1, 9) if self.base.start_ratio == 0 else (0.2, 9)))
-            for parameter in self.base.free_parameters:
-                d.symbol(parameter.name)
-            d.equal("The inverse of rho.", self.base.ratio.subs(t, self.base.inverse_ratio), r, by="substitution")
-        a, b, c = d.symbol("a"), d.symbol("b"), d.symbol("c")
-        a_dot, b_dot = d.symbol("a_dot", -2, -0.1), d.symbol("b_dot", 0.1, 2)
-        rate, c_dot, e = d.symbol("tau_dot"), d.symbol("c_dot", -2, 2), d.symbol("epsilon_bar")
-        noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
-        base = Pair(a, b, a_dot, b_dot)
-        target = Pair(c * a, c * b, c_dot * a + c * rate * a_dot, c_dot * b + c * rate * b_dot)
-        d.equal("Scale.", scale(base, target), c, by="T4")
-        d.equal("Speed of tau.", time_rate(base, target), rate, by="T4")
-        d.equal("Diffusion.", diffusion_factor(base, target), c**2 * rate, by="T5")
-        x_bar = c * (a * noise + b * data)
-        velocity = a_dot * noise + b_dot * data
-        given = row(base, self.prediction).noise * noise + row(base, self.prediction).data * data
-        goal = {
-            "velocity": c_dot / c * x_bar + c * rate * velocity,
-            "score": -noise / (c * a),
-            "noise": noise,
-            "data": data,
-            "drift": c_dot / c * x_bar + c * rate * velocity - e * noise / (c * a),
-        }
-        for name in FIELDS:
-            formula = field_in(base, target, self.prediction, name, e)
-            d.equal(f"{name.capitalize()}.", formula(x_bar, given), goal[name], by="T6")
-        return d.proof()
+        """Prove this conversion: its time map, and every coefficient against the definitions."""
+        return prove(self.base, self.target, self.prediction, str(self.diffusion), self.time_equation)
 
     @cached_property
     def limits(self) -> Mapping[str, tuple[Limit, Limit]]:

@@ -63,6 +63,25 @@ def test_strided_tensors_are_stepped_too() -> None:
     torch.testing.assert_close(fused_step(x, p, 0.5, 0.25), want)
 
 
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("alias", ["out is p", "out is noise", "p is x", "p is x, out apart"])
+def test_memory_may_be_shared(n: int, alias: str) -> None:
+    x, p, noise = tensors(n, torch.float32)
+    p = x if alias.startswith("p is x") else p
+    want = 0.5 * x - 0.25 * p + 0.1 * noise
+    out = {"out is p": p, "out is noise": noise, "p is x": x}.get(alias, torch.empty_like(x))
+    torch.testing.assert_close(fused_step(x, p, 0.5, -0.25, 0.1, noise, out=out), want)
+
+
+def test_in_place_and_out_of_place_do_not_take_each_others_kernels() -> None:
+    for _ in range(2):
+        x, p, noise = tensors(SIZES[1], torch.float32)
+        want = 0.9 * x - 0.3 * p + 0.1 * noise
+        apart = fused_step(x, p, 0.9, -0.3, 0.1, noise, out=torch.full_like(x, 7.0))
+        torch.testing.assert_close(apart, want)
+        torch.testing.assert_close(fused_step(x, p, 0.9, -0.3, 0.1, noise), want)
+
+
 def test_tensors_that_do_not_match_are_refused() -> None:
     x = torch.zeros(4)
     with pytest.raises(SymsiError, match=r"prediction has shape \(3,\)"):

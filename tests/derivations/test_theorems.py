@@ -12,7 +12,7 @@ import sympy as sp
 
 from symsi.derivations import THEOREMS, load
 from symsi.errors import UnknownNameError
-from symsi.symbolic import conversion, diffusion, fields, gaussian, lazy, modal
+from symsi.symbolic import diffusion, fields, gaussian, lazy, modal, rules
 from symsi.symbolic.fields import Pair, Row
 from symsi.symbolic.gaussian import Transition
 from symsi.symbolic.proof import Derivation, Proof, Verdict
@@ -55,11 +55,11 @@ WRONG: list[tuple[str, str, Any, Callable[[Callable[..., Any]], Callable[..., An
     ("T2", "score term with the wrong sign", (fields, "drift_row"), lambda f: lambda p, e: f(p, -e)),
     ("T3", "epsilon* without alpha", (diffusion, "optimal_diffusion"), lambda f: lambda p: f(p) / p.alpha),
     ("T3", "cost without its square", (diffusion, "excess_cost"), lambda f: lambda k: f(k) / (1 + k)),
-    ("T4", "scale upside down", (conversion, "scale"), lambda f: lambda b, t: 1 / f(b, t)),
-    ("T4", "speed of tau without c^2", (conversion, "time_rate"), lambda f: lambda b, t: conversion.diffusion_factor(b, t)),
-    ("T5", "factor without the scale", (conversion, "diffusion_factor"), lambda f: lambda b, t: f(b, t) / conversion.scale(b, t) ** 2),
+    ("T4", "scale upside down", (rules, "scale"), lambda f: lambda b, t: 1 / f(b, t)),
+    ("T4", "speed of tau without c^2", (rules, "time_rate"), lambda f: lambda b, t: rules.diffusion_factor(b, t)),
+    ("T5", "factor without the scale", (rules, "diffusion_factor"), lambda f: lambda b, t: f(b, t) / rules.scale(b, t) ** 2),
     ("T6", "epsilon* of the wrong power", (diffusion, "optimal_diffusion"), lambda f: lambda p: f(p) * p.alpha),
-    ("T6", "fields of the base taken for the target's", (conversion, "field_in"), lambda f: lambda b, t, p, w, e: f(b, b, p, w, e)),
+    ("T6", "fields of the base taken for the target's", (rules, "field_in"), lambda f: lambda b, t, p, w, e: f(b, b, p, w, e)),
     ("T7", "noise without the 2", (diffusion, "noise_increment"), lambda f: scaled(f, sp.sqrt(2))),
     ("T8", "flow map without the root", (gaussian, "flow_map"), lambda f: lambda s, t, x, m, v: t.beta * m + (x - s.beta * m) * gaussian.marginal_variance(t, v) / gaussian.marginal_variance(s, v)),
     ("T8", "transition of epsilon for epsilon*", (gaussian, "transition"), lambda f: lambda s, t, v, k: f(s, t, v, 2 * k)),
@@ -82,7 +82,7 @@ def test_a_wrong_formula_is_refuted(
     original = getattr(home, name)
     wrong = falsify(original)
     module = importlib.import_module(f"symsi.derivations.{THEOREMS[theorem]}")
-    for user in (home, module, fields, diffusion, conversion, gaussian, lazy, modal):
+    for user in (home, module, fields, diffusion, rules, gaussian, lazy, modal):
         if getattr(user, name, None) is original:
             monkeypatch.setattr(user, name, wrong)
     proof = module.prove()

@@ -10,6 +10,7 @@ from symsi.compile.export.graph import WHAT, write_aot, write_onnx, write_pt2
 from symsi.compile.export.latex import write_tex
 from symsi.compile.export.module import write_py
 from symsi.errors import SymsiError, unknown
+from symsi.files import check_free
 from symsi.symbolic.conversion import Conversion
 
 __all__ = ["SUFFIXES", "WHAT", "export"]
@@ -44,6 +45,7 @@ def export(
         raise SymsiError(f"an AOTInductor package has the suffix .pt2; got {target.name!r}.")
     if what not in WHAT:
         raise unknown("function to export", what, WHAT)
+    check_free(target, force=force)
     if target.suffix in _WHOLE:
         _WHOLE[target.suffix](conversion, target, force)
     else:
