@@ -14,9 +14,15 @@ __all__ = ["check_free", "write_atomic", "write_text"]
 
 def check_free(path: Path, *, force: bool = False) -> None:
     """Raise SymsiError where a file cannot be put at `path`; for use before long work."""
-    if path.is_dir():
+    try:
+        folder, there = path.is_dir(), path.exists()
+    except OSError as error:
+        raise SymsiError(f"cannot write to {str(path)[:80]!r}: {error.strerror}.") from None
+    if "\0" in str(path):
+        raise SymsiError(f"cannot write to {str(path)[:80]!r}: a file name holds no zero byte.")
+    if folder:
         raise SymsiError(f"{path} is a folder; name a file in it.")
-    if path.exists() and not force:
+    if there and not force:
         raise SymsiError(f"{path} exists; choose another name, or pass force=True (--force) to replace it.")
     if not path.parent.is_dir():
         raise SymsiError(f"cannot write to {path.parent}: there is no such folder.")

@@ -39,7 +39,7 @@ _DEPTH = 40
 _DIGITS = 110  # of the truth: 50, and 60 for what its divided forms cancel
 _FAR = 250  # decimal places between an end and the time that stands for it
 _ZERO = mpmath.mpf("1e-50")
-_DEPENDENT = ("diffusion", "base_diffusion", "drift_state", "drift_prediction")
+_DEPENDENT = ("diffusion", "base_diffusion", "drift_state", "drift_input", "drift_prediction")
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def definitions(conversion: Conversion) -> dict[str, Expr]:
         "alpha": a1, "beta": b1, "time": time, "time_rate": rate, "scale": c,
         "diffusion": epsilon, "base_diffusion": epsilon / (c**2 * rate),
         **{f"{f}_{part}": pair[k] for f, pair in fields.items() for k, part in enumerate(("state", "prediction"))},
+        **{f"{f}_input": pair[0] * c for f, pair in fields.items()},
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ float64 once; at the ends of the domain it is the limit that the derivation foun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +24,7 @@ from symsi.symbolic.numeric import evaluate
 
 __all__ = ["Table", "tabulate"]
 
-_DIGITS = 60  # of each value before it is rounded to float64: enough for any cancellation at 2^-53 from an end
+_DIGITS = 30  # of each value before it is rounded to float64, beside those that cancel
 Parameters = Mapping[str, float | Sequence[float] | Tensor]
 
 
@@ -52,12 +53,12 @@ def tabulate(
     """Tabulate coefficients of `conversion` on an increasing grid inside its domain.
 
     `names` defaults to every coefficient that is finite on the grid. `parameters` gives the values of symbols, one or
-    many: `{"lamda": [0.3, 2.0]}` adds an axis of two modes. The same arguments return the same table from a cache.
+    many: `{"lamda": [0.3, 2.0]}` adds an axis of two modes. The numbers for the same arguments come from a cache.
     Raises SymsiError for a grid that is not increasing or leaves the domain or for a missing or unfit parameter,
     UnknownNameError for a name that is no coefficient, and EndpointError, with the fields that do have limits there,
     where a coefficient asked for has no finite limit at an end that is in the grid.
     """
-    times = tuple(float(t) for t in (grid.tolist() if isinstance(grid, Tensor) else grid))
+    times = tuple(_numbers("the grid", grid))
     _check_grid(conversion, times)
     if names is None:
         ends = [end for end in (0, 1) if any(_end_of(conversion, time) == end for time in times)]
@@ -67,25 +68,48 @@ def tabulate(
     for name in wanted:
         if name not in conversion.coefficients:
             raise unknown("coefficient", name, conversion.coefficients)
-    return _tabulate(conversion, times, wanted, _parameters(conversion, parameters or {}))
+    given = _parameters(conversion, parameters or {})
+    shape = (len(times), *(len(v) for _, v in given if isinstance(v, tuple)))
+    columns = _tabulate(conversion, times, wanted, given)
+    values = {n: torch.tensor(c, dtype=torch.float64).reshape(shape) for n, c in zip(wanted, columns, strict=True)}
+    return Table(torch.tensor(times, dtype=torch.float64), MappingProxyType(values))
 
 
 @lru_cache(maxsize=256)
 def _tabulate(
     conversion: Conversion, times: tuple[float, ...], names: tuple[str, ...], given: tuple[tuple[str, Any], ...]
-) -> Table:
-    shape = [len(v) for _, v in given if isinstance(v, tuple)]
+) -> tuple[tuple[float, ...], ...]:
     columns: dict[str, list[float]] = {name: [] for name in names}
     choices = [v if isinstance(v, tuple) else (v,) for _, v in given]
     points = [{Symbol(k): Rational(v) for (k, _), v in zip(given, c, strict=True)} for c in product(*choices)]
     for time in times:
         for point in points:
             end = _end_of(conversion, time)
-            row = conversion.evaluate_all(Rational(time), names, _DIGITS, point) if end is None else None
+            row = (
+                conversion.evaluate_all(Rational(time), names, _digits(conversion, time), point)
+                if end is None
+                else None
+            )
             for name in names:
                 columns[name].append(float(_limit(conversion, name, end or 0, point) if row is None else row[name]))
-    values = {n: torch.tensor(c, dtype=torch.float64).reshape(len(times), *shape) for n, c in columns.items()}
-    return Table(torch.tensor(times, dtype=torch.float64), MappingProxyType(values))
+    return tuple(tuple(columns[name]) for name in names)
+
+
+def _digits(conversion: Conversion, time: float) -> int:
+    """Digits enough for what cancels at this distance from an end, cubes of it included."""
+    distance = min(time - conversion.start_time, 1 - time)
+    return _DIGITS + 3 * math.ceil(-math.log10(distance))
+
+
+def _numbers(what: str, values: Any) -> list[float]:
+    """Read a sequence or a 1-d tensor of real numbers."""
+    try:
+        if isinstance(values, str):
+            raise TypeError
+        listed = values.tolist() if hasattr(values, "tolist") else list(values)
+        return [float(v) for v in listed]
+    except (TypeError, ValueError):
+        raise SymsiError(f"{what} must be a sequence of numbers or a 1-d tensor; got {values!r:.80}.") from None
 
 
 def _end_of(conversion: Conversion, time: float) -> int | None:
@@ -123,9 +147,12 @@ def _parameters(conversion: Conversion, given: Parameters) -> tuple[tuple[str, A
         raise SymsiError(f"{conversion.target} keeps {missing[0]} symbolic; give parameters={{{missing[0]!r}: 1.0}}.")
     found = []
     for name, value in given.items():
-        listed = value.tolist() if isinstance(value, Tensor) else value
-        numbers = tuple(map(float, listed)) if isinstance(listed, Sequence) else float(listed)
-        for number in numbers if isinstance(numbers, tuple) else (numbers,):
+        many = not isinstance(value, (int, float)) and not (isinstance(value, Tensor) and value.ndim == 0)
+        found_numbers = tuple(_numbers(f"parameter {name}", value if many else [value]))
+        if not found_numbers:
+            raise SymsiError(f"parameter {name} has no values.")
+        numbers = found_numbers if many else found_numbers[0]
+        for number in found_numbers:
             if not 0 < number < float("inf"):
                 raise SymsiError(f"parameter {name} must be positive and finite; got {number}.")
         found.append((name, numbers))

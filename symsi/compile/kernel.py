@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,14 +19,15 @@ import torch
 from torch import Tensor
 
 from symsi.compile.program import Program, program
-from symsi.compile.runtime import as_time, beside, euler_maruyama, mix, model_coordinates, working
+from symsi.compile.runtime import as_time, at_point_mass, beside, euler_maruyama, mix, model_coordinates, working
 from symsi.compile.source import coefficients_source
 from symsi.errors import unknown
-from symsi.symbolic.conversion import FIELDS, Conversion, convert
+from symsi.symbolic.conversion import FIELDS, Conversion, as_conversion
 from symsi.symbolic.schedule import Schedule
 
 __all__ = ["Coefficients", "Kernels", "kernels", "load", "run"]
 
+_POOR = 1e-7  # of float32
 Coefficients = Callable[[Tensor], dict[str, Tensor]]
 
 
@@ -33,9 +35,10 @@ Coefficients = Callable[[Tensor], dict[str, Tensor]]
 class Kernels:
     """The compiled form of a conversion. P is the base network's prediction at `model_input(x, t)`.
 
-    Each field is F_state(t) x + F_prediction(t) P. Where a coefficient has no finite limit at an end, it is infinite
-    there; `conversion.limit` says which and how. Outside the domain values are nan. All methods are pure and work
-    under torch.compile(fullgraph=True), torch.func transforms, torch.export and autocast.
+    Each field is F_state(t) x + F_prediction(t) P. At a point mass (c = 0) the state is 0 and says nothing: there x
+    stands for z ~ N(0, I), in fields, in `step` and in `model_input`. Where a coefficient has no finite limit at an
+    end, it is infinite there; `conversion.limit` says which and how. Outside the domain values are nan. All methods
+    are pure and work under torch.compile(fullgraph=True), torch.func transforms, torch.export and autocast.
     """
 
     conversion: Conversion
@@ -53,10 +56,7 @@ class Kernels:
         return self.functions[""](self._time(t))
 
     def model_input(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        """Return (x / c, tau), where the base network is to be called.
-
-        At a point mass c = 0 and x = 0 says nothing: there x itself is passed on, so give z ~ N(0, I) at such a start.
-        """
+        """Return (x / c, tau), where the base network is to be called; x itself at a point mass."""
         time = self._time(t, x)
         found = self.functions["model_input"](time)
         return model_coordinates(x, found["scale"], found["time"])
@@ -89,20 +89,22 @@ class Kernels:
         mean: Tensor | float = 0.0,
         variance: Tensor | float = 1.0,
     ) -> Tensor:
-        """T8, data N(m, V): X_{s,t}(x) = beta_t m + sqrt(S_t/S_s) (x - beta_s m), S = alpha^2 + V beta^2."""
+        """T8, data N(m, V), S_s > 0: X(x) = beta_t m + sqrt(S_t/S_s) (x - beta_s m), S = alpha^2 + V beta^2."""
         start, stop = (self.functions["schedule"](self._time(time, x)) for time in (s, t))
-        (a0, b0), (a1, b1) = (tuple(beside(f[n], x).to(working(x)) for n in ("alpha", "beta")) for f in (start, stop))
-        growth = torch.sqrt((a1**2 + b1**2 * variance) / (a0**2 + b0**2 * variance))
-        return (b1 * mean + growth * (x - b0 * mean)).to(x.dtype)
+        (a0, b0), (a1, b1) = ((beside(f["alpha"], x), beside(f["beta"], x)) for f in (start, stop))
+        spread = torch.as_tensor(variance, dtype=torch.float64, device=x.device).sqrt()
+        growth = (torch.hypot(a1, b1 * spread) / torch.hypot(a0, b0 * spread)).to(working(x))
+        return (b1.to(working(x)) * mean + growth * (x - b0.to(working(x)) * mean)).to(x.dtype)
 
     def step(self, prediction: Tensor, x: Tensor, noise: Tensor, t: Tensor | float, dt: Tensor | float) -> Tensor:
         """x + b dt + sqrt(2 epsilon dt) n (Euler-Maruyama), with noise n ~ N(0, I)."""
-        epsilon = self.functions["diffusion"](self._time(t, x))["diffusion"]
-        return euler_maruyama(self.drift(prediction, x, t), x, noise, epsilon, dt)
+        found = self.functions["step"](self._time(t, x))
+        return euler_maruyama(self.drift(prediction, x, t), x, noise, found["scale"], found["diffusion"], dt)
 
     def _field(self, name: str, prediction: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
         found = self.functions[name](self._time(t, x))
-        return mix(found[f"{name}_state"], x, found[f"{name}_prediction"], prediction)
+        state = at_point_mass(found["scale"], found[f"{name}_state"], found[f"{name}_input"])
+        return mix(state, x, found[f"{name}_prediction"], prediction)
 
     def _time(self, t: Tensor | float, x: Tensor | None = None) -> Tensor:
         return as_time(t, self.program.start, None if x is None else x.device)
@@ -116,14 +118,20 @@ def kernels(conversion: Conversion | Schedule | str, dialect: str = "torch") -> 
 
     Raises SymsiError where the conversion has symbolic parameters.
     """
-    if not isinstance(conversion, Conversion):
-        conversion = convert(conversion, conversion)
+    conversion = as_conversion(conversion)
     whole = program(conversion, run)
+    if whole.accuracy > _POOR:
+        warnings.warn(
+            f"kernels of {conversion.base} to {conversion.target} are good to {whole.accuracy:.0e} only: "
+            "some coefficient has no power series at an end. Tables are exact.",
+            stacklevel=2,
+        )
     groups = {
         "": tuple(whole.results),
         "model_input": ("time", "scale"),
         "schedule": ("alpha", "beta"),
-        **{f: (f"{f}_state", f"{f}_prediction") for f in FIELDS},
+        "step": ("scale", "diffusion"),
+        **{f: ("scale", f"{f}_state", f"{f}_input", f"{f}_prediction") for f in FIELDS},
         **{name: (name,) for name in whole.results},
     }
     return Kernels(conversion, whole, {key: load(whole.only(names), dialect=dialect) for key, names in groups.items()})

@@ -9,7 +9,7 @@ domain its formula cancels as well, so there it has a Taylor series of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -35,14 +35,20 @@ Terms = tuple[tuple[Fraction, float], ...]
 
 @dataclass(frozen=True)
 class End:
-    """The end at distance u = 0: for u < radius each coefficient is the sum of c u^p over its terms."""
+    """The end at distance u = 0: for u <= radius a coefficient is the sum of c u^p over its terms.
+
+    A coefficient without a power series has its limit at u = 0 (nan if it has none), and its formula elsewhere.
+    """
 
     radius: float
     series: Mapping[str, Terms]
+    limits: Mapping[str, float] = field(default_factory=dict)
 
     def only(self, names: Iterable[str]) -> End:
         """Return the end for some coefficients alone."""
-        return End(self.radius, {n: self.series[n] for n in names if n in self.series})
+        wanted = set(names)
+        series = {n: v for n, v in self.series.items() if n in wanted}
+        return End(self.radius, series, {n: v for n, v in self.limits.items() if n in wanted})
 
 
 @dataclass(frozen=True)
@@ -177,21 +183,22 @@ def _end(
     """Choose the number of terms and the radius that make the worst error over the probes smallest."""
     best: tuple[End, float] | None = None
     for size in _SIZES:
-        found = conversion.series(end, size)
-        if len(found) < len(conversion.coefficients):
-            continue
-        series = {name: _terms(s) for name, s in found.items()}
+        series = {name: _terms(s) for name, s in conversion.series(end, size).items()}
+        if not series:
+            break
+        limits = {n: _limit(conversion, n, end) for n in conversion.coefficients if n not in series}
         whole = End(2.0, series)
         ends = (whole, _NEVER) if end == 0 else (_NEVER, whole)
-        near = _errors(run(replace(plain, ends=ends))(times), truth)
+        near = _errors(run(replace(plain, ends=ends).only(series))(times), {n: truth[n] for n in series})
         for k in range(1, len(times)):  # the series from the k-th probe on
             accuracy = max(*middle[:k], *near[k:])
             if best is None or accuracy < best[1]:
                 distance = abs(times[k] - (plain.start if end == 0 else 1.0))
-                best = (End(1.25 * distance, series), accuracy)
+                best = (End(1.25 * distance, series, limits), accuracy)
         if best is not None and best[1] < _GOAL:
             break
-    return best or (_limits_only(conversion, end), max(middle))
+    limits = {n: _limit(conversion, n, end) for n in conversion.coefficients}
+    return best or (End(-1.0, {}, limits), max(middle))
 
 
 def _zeros(conversion: Conversion) -> Mapping[str, tuple[Zero, ...]]:
@@ -232,13 +239,9 @@ def _zero(conversion: Conversion, name: str, exact: Expr) -> Zero | None:
     return None
 
 
-def _limits_only(conversion: Conversion, end: int) -> End:
-    """Without a series, the end itself still has its limit: nan where there is none."""
-    values = {}
-    for name in conversion.coefficients:
-        value = conversion.limit(name, end).value
-        values[name] = ((Fraction(0), float("nan") if value is None else float(evaluate(value, {}, _DIGITS))),)
-    return End(0.0, values)
+def _limit(conversion: Conversion, name: str, end: int) -> float:
+    value = conversion.end_value(name, end)
+    return float("nan") if value is None else float(value)
 
 
 def _terms(series: Series) -> Terms:

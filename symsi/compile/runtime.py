@@ -7,12 +7,14 @@ from torch import Tensor
 
 from symsi.errors import SymsiError
 
-__all__ = ["as_time", "beside", "euler_maruyama", "mix", "model_coordinates", "working"]
+__all__ = ["as_time", "at_point_mass", "beside", "euler_maruyama", "mix", "model_coordinates", "working"]
 
 
 def as_time(t: Tensor | float, start: float, device: torch.device | None = None) -> Tensor:
-    """Return t as a tensor; a number outside [start, 1] and a tensor that is not floating point are refused."""
+    """Return t as a tensor; a number outside [start, 1] and what is not real floating point are refused."""
     if not isinstance(t, Tensor):
+        if not isinstance(t, (int, float)):
+            raise SymsiError(f"t must be a number or a torch tensor; got {type(t).__name__}.")
         if not start <= t <= 1:
             raise SymsiError(f"t = {t} leaves the domain [{start:.6g}, 1] of the conversion.")
         return torch.tensor(float(t), dtype=torch.float64, device=device)
@@ -44,6 +46,8 @@ def mix(a: Tensor, x: Tensor, b: Tensor, prediction: Tensor) -> Tensor:
     """a x + b P, computed in at least float32 and returned in the dtype of x."""
     if prediction.shape != x.shape:
         raise SymsiError(f"the prediction has shape {tuple(prediction.shape)}, x {tuple(x.shape)}; they must agree.")
+    if not prediction.is_floating_point():
+        raise SymsiError(f"the prediction must be a floating-point tensor; got {prediction.dtype}.")
     kind = working(x)
     return (beside(a, x).to(kind) * x.to(kind) + beside(b, x).to(kind) * prediction.to(kind)).to(x.dtype)
 
@@ -51,13 +55,25 @@ def mix(a: Tensor, x: Tensor, b: Tensor, prediction: Tensor) -> Tensor:
 def model_coordinates(x: Tensor, scale: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
     """Return (x / c, tau), where the base network is to be called; x itself where c = 0."""
     kind = working(x)
-    c = beside(scale, x)
-    return (x.to(kind) / torch.where(c == 0, 1.0, c).to(kind)).to(x.dtype), time.to(kind)
+    c = beside(scale, x).to(kind)
+    return (x.to(kind) / torch.where(c == 0, 1.0, c)).to(x.dtype), time.to(kind)
 
 
-def euler_maruyama(drift: Tensor, x: Tensor, noise: Tensor, epsilon: Tensor, dt: Tensor | float) -> Tensor:
-    """x + b dt + sqrt(2 epsilon dt) n: one step of dX = b dt + sqrt(2 epsilon) dW."""
+def at_point_mass(scale: Tensor, state: Tensor, of_input: Tensor) -> Tensor:
+    """The coefficient of x, or of z = x/c where c = 0: there the state is 0 and x stands for z."""
+    return torch.where(scale == 0, of_input, state)
+
+
+def euler_maruyama(
+    drift: Tensor, x: Tensor, noise: Tensor, scale: Tensor, epsilon: Tensor, dt: Tensor | float
+) -> Tensor:
+    """x + b dt + sqrt(2 epsilon dt) n, with x = 0 at a point mass: one step of dX = b dt + sqrt(2 epsilon) dW."""
+    if noise.shape != x.shape:
+        raise SymsiError(f"the noise has shape {tuple(noise.shape)}, x {tuple(x.shape)}; they must agree.")
+    if not isinstance(dt, Tensor) and not dt >= 0:
+        raise SymsiError(f"dt must not be negative; got {dt}.")
     kind = working(x)
+    x = torch.where(beside(scale, x) == 0, 0.0, x)
     duration = beside(torch.as_tensor(dt, dtype=torch.float64, device=x.device), x)
     spread = torch.sqrt(2 * beside(epsilon, x) * duration)
     return (x.to(kind) + duration.to(kind) * drift.to(kind) + spread.to(kind) * noise.to(kind)).to(x.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 
@@ -76,7 +77,15 @@ def coefficients_source(
     """
     printer = TorchPrinter(dialect)
     start, (first, last) = program.start, program.ends
-    lines = ["def coefficients(t):"]
+    open_ended = {n for end in program.ends for n in end.limits}
+    lines = ["def formulas(t):"]
+    if isinstance(program.time, TimeMap):
+        lines += [f"    wanted = {printer.text(program.time.wanted)}", "    tau = _solve_time(wanted)"]
+    else:
+        lines += [f"    tau = {printer.text(program.time)}"]
+    lines += [f"    {symbol} = {printer.text(expr)}" for symbol, expr in program.shared]
+    lines += ["    return {", *(f'        "{n}": {_tensor(printer, e)},' for n, e in program.results.items()), "    }"]
+    lines += ["", "", "def coefficients(t):"]
     lines += [f'    """{doc}"""'] if doc else []
     lines += [
         f"    t = t.to({dtype})",
@@ -86,22 +95,29 @@ def coefficients_source(
         f"    at_start, at_end = from_start <= {first.radius!r}, from_end <= {last.radius!r}",
         f"    near = torch.where(at_start, from_start, {_inside(first.radius)!r})",
         f"    late = torch.where(at_end, from_end, {_inside(last.radius)!r})",
-        f"    t = torch.where(at_start | at_end, {(1 + start) / 2!r}, t)",
     ]
-    if isinstance(program.time, TimeMap):
-        lines += [f"    wanted = {printer.text(program.time.wanted)}", "    tau = _solve_time(wanted)"]
-    else:
-        lines += [f"    tau = {printer.text(program.time)}"]
-    lines += [f"    {symbol} = {printer.text(expr)}" for symbol, expr in program.shared]
-    lines += ["    return {"]
-    for key, expr in program.results.items():
-        body = _tensor(printer, expr)
+    if open_ended:
+        lines += [
+            "    ends = (from_start <= 0.0) | (from_end <= 0.0)",
+            f"    up_to_the_ends = formulas(torch.where(ends, {(1 + start) / 2!r}, t))",
+        ]
+    lines += [
+        f"    t = torch.where(at_start | at_end, {(1 + start) / 2!r}, t)",
+        "    inside = formulas(t)",
+        "    return {",
+    ]
+    for key in program.results:
+        body = f'{"up_to_the_ends" if key in open_ended else "inside"}["{key}"]'
         for zero in program.zeros.get(key, ()):
             w = f"(t - {zero.time!r} - {zero.rest!r})" if zero.rest else f"(t - {zero.time!r})"
             body = f"torch.where(torch.abs{w} < {zero.radius!r}, {_series(zero.terms, w)}, {body})"
-        for flag, variable, end in (("at_end", "late", last), ("at_start", "near", first)):
+        for flag, variable, distance, end in (
+            ("at_end", "late", "from_end", last), ("at_start", "near", "from_start", first),
+        ):  # fmt: skip
             if key in end.series:
                 body = f"torch.where({flag}, {_series(end.series[key], variable)}, {body})"
+            elif key in end.limits:
+                body = f"torch.where({distance} <= 0.0, {_number(end.limits[key])}, {body})"
         lines += [f'        "{key}": {body},']
     lines += ["    }"]
     parts = [_solver(printer, program.time)] if isinstance(program.time, TimeMap) else []
@@ -114,14 +130,15 @@ def _solver(printer: TorchPrinter, time: TimeMap) -> str:
         [
             "def _solve_time(wanted):",
             '    """tau with log rho(tau) = wanted, by bisection; two Newton steps carry the derivative."""',
-            "    low, high = torch.zeros_like(wanted), torch.ones_like(wanted)",
+            "    low, high = torch.full_like(wanted, 1e-300), torch.ones_like(wanted)",
             f"    for _ in range({_BISECTIONS}):",
             "        tau = (low + high) / 2",
             f"        below = {printer.text(time.log_ratio)} < wanted",
             "        low, high = torch.where(below, tau, low), torch.where(below, high, tau)",
             "    tau = ((low + high) / 2).detach()",
             "    for _ in range(2):",
-            f"        tau = tau - ({printer.text(time.log_ratio)} - wanted) / ({printer.text(time.slope)})",
+            f"        step = ({printer.text(time.log_ratio)} - wanted) / ({printer.text(time.slope)})",
+            "        tau = torch.clamp(tau - step, low, high)",
             "    return tau",
         ]
     )
@@ -154,6 +171,10 @@ def _series(terms: Terms, u: str) -> str:
     """Write sum c u^p with one Horner scheme per fractional part of p, so that derivatives at u = 0 are right too."""
     if not terms:
         return "0.0"
+    lowest = terms[0][0]
+    if lowest < 0:  # factored out, so that the leading term decides the sign of the infinity at u = 0
+        rest = _series(tuple((p - lowest, c) for p, c in terms), u)
+        return f"{u}**{_power(lowest)}*({rest})"
     classes: dict[Fraction, dict[int, float]] = {}
     for power, c in terms:
         whole = power.numerator // power.denominator
@@ -177,8 +198,12 @@ def _power(power: Fraction) -> str:
     return f"({power.numerator})" if power.denominator == 1 else f"({power.numerator} / {power.denominator})"
 
 
+def _number(value: float) -> str:
+    return repr(value) if math.isfinite(value) else "torch.nan"
+
+
 def _horner(coefficients: list[float], u: str) -> str:
-    text = repr(coefficients[-1])
+    text = _number(coefficients[-1])
     for c in reversed(coefficients[:-1]):
         inner = f"({text})" if " " in text else text
         text = f"{c!r} + {u}*{inner}" if c else f"{u}*{inner}"

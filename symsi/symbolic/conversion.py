@@ -18,7 +18,7 @@ from typing import Any
 import mpmath
 from sympy import Eq, Expr, Float, Integer, Rational, Symbol, Tuple, latex, log, sstr
 
-from symsi.errors import DiffusionError, ParseError, unknown
+from symsi.errors import DiffusionError, ParseError, ScheduleError, unknown
 from symsi.symbolic.conversion_proof import prove
 from symsi.symbolic.diffusion import Diffusion, as_diffusion, noise_increment, ode
 from symsi.symbolic.endpoints import CancelledError, Expansion, Limit, Series, UnsupportedError, limit, near
@@ -33,7 +33,7 @@ from symsi.symbolic.schedule import Kind, Schedule
 from symsi.symbolic.symbols import PREDICTION_SYMBOLS, t, tau, x
 from symsi.symbolic.tidy import count, tidy
 
-__all__ = ["FIELDS", "Conversion", "convert"]
+__all__ = ["FIELDS", "Conversion", "as_conversion", "convert"]
 
 FIELDS = (*PREDICTIONS, "drift")
 _READABLE = 60  # a formula longer than this keeps tau as a letter
@@ -88,6 +88,11 @@ class Conversion:
         if self.base.kind is not Kind.TRUNCATED or self.base == self.target:
             return Integer(0)
         wanted = self.base.start_ratio
+        symbolic = sorted(str(s) for s in wanted.free_symbols | self.target.start_ratio.free_symbols)
+        if symbolic:
+            raise ScheduleError(
+                f"{self.base} to {self.target} starts at a time that depends on {symbolic[0]}; give it a value."
+            )
         if evaluate(self.target.start_ratio - wanted, {}, 60) >= 0:
             return Integer(0)
         inverse = self.target.inverse_ratio
@@ -105,8 +110,9 @@ class Conversion:
         """Every coefficient by name, in t and tau.
 
         alpha, beta (the target's); time, time_rate, scale; diffusion (the target's epsilon) and base_diffusion (the
-        base's, whose paths become the target's); and for each field F in `FIELDS` the two coefficients of
-        F = F_state x + F_prediction P, where P is the base's prediction at (tau, x/scale).
+        base's, whose paths become the target's); and for each field F in `FIELDS` the coefficients of
+        F = F_state x + F_prediction P = F_input y + F_prediction P, where P is the base's prediction at (tau, y),
+        y = x/scale. F_input has a limit at a point mass, where F_state has none.
         """
         base, target = self._base_pair, self.target.pair
         epsilon = self.diffusion.of(target)
@@ -122,6 +128,7 @@ class Conversion:
         for name in FIELDS:
             combination = field_in(base, target, self.prediction, name, epsilon)
             found[f"{name}_state"] = self._zero_if_it_vanishes(combination.state)
+            found[f"{name}_input"] = self._zero_if_it_vanishes(combination.state * found["scale"])
             found[f"{name}_prediction"] = self._zero_if_it_vanishes(combination.prediction)
         return found
 
@@ -336,7 +343,20 @@ def convert(
     and optimal. Raises UnknownNameError, ScheduleError, DiffusionError or ParseError.
     """
     start, goal = (schedule(s) if isinstance(s, str) else s for s in (base, target))
-    return Conversion(start, goal, as_diffusion(diffusion), prediction)
+    return _conversion(start, goal, as_diffusion(diffusion), prediction, (str(start), str(goal)))
+
+
+def as_conversion(what: Conversion | Schedule | str) -> Conversion:
+    """Return a conversion as it is; a schedule or its name stands for itself, with velocity predictions."""
+    return what if isinstance(what, Conversion) else convert(what, what)
+
+
+@lru_cache(maxsize=256)
+def _conversion(
+    base: Schedule, target: Schedule, diffusion: Diffusion, prediction: str, names: tuple[str, str]
+) -> Conversion:
+    """The same object for the same question, so that nothing is derived twice; equal schedules may differ in name."""
+    return Conversion(base, target, diffusion, prediction)
 
 
 @lru_cache(maxsize=256)

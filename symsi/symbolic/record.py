@@ -73,11 +73,12 @@ def from_record(data: Any) -> Conversion:
     try:
         base, target = (_read_schedule(data[key]) for key in ("schedule", "target"))
         conversion = convert(base, target, data["epsilon"], data["prediction"])
-        stored = data["coefficients"]
-        names = set(stored)
-    except (KeyError, TypeError, AttributeError) as error:
+        stored = dict(data["coefficients"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, SymsiError):
+            raise
         raise SymsiError(f"the conversion in this file is incomplete or malformed: {error!r}.") from None
-    if names != set(conversion.formulas):
+    if set(stored) != set(conversion.formulas):
         raise SymsiError("the file does not hold the coefficients of a conversion; was it edited?")
     for name, formula in conversion.formulas.items():
         if stored[name] != sstr(formula) and _read(name, stored[name], conversion) != formula:
@@ -85,6 +86,9 @@ def from_record(data: Any) -> Conversion:
                 f"{name} in the file is {str(stored[name])[:80]!r}, but its schedules give {sstr(formula)[:80]!r}; "
                 "was it edited? Export it again."
             )
+    for key, value in record(conversion).items():
+        if key not in ("coefficients", "schedule", "target") and data.get(key) != value:
+            raise SymsiError(f"{key} in the file does not follow from its schedules; was it edited? Export it again.")
     return conversion
 
 

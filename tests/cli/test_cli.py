@@ -225,7 +225,7 @@ def test_the_certificate_is_json_that_meets_its_bounds(
     assert data["worst_table_ulp"] <= 2
     assert data["worst_kernel_ulp"] <= 4
     assert data["nonfinite"] == 0
-    assert data["coefficients"] == len(data["rows"]) == 100
+    assert data["coefficients"] == len(data["rows"]) == 128
     assert {"coefficient", "pair", "where", "ulp", "handwritten_ulp"} <= set(data["rows"][0])
     assert data["handwritten"]["nonfinite"] > 0
     assert plot.stat().st_size > 10_000

@@ -7,9 +7,11 @@ import pytest
 import sympy as sp
 import torch
 
-from symsi.compile.coefficients import tabulate
+from symsi.compile.coefficients import _tabulate, tabulate
 from symsi.errors import EndpointError, SymsiError, UnknownNameError
 from symsi.symbolic.conversion import convert
+from symsi.symbolic.lazy import lazy_schedule
+from symsi.symbolic.schedule import Schedule
 
 HARD = [2.0**-40, 2.0**-20, 1e-3, 0.3, 0.5, 0.999, 1 - 2.0**-20, 1 - 2.0**-40]
 
@@ -73,5 +75,52 @@ def test_an_unknown_coefficient_is_refused_with_the_closest_name() -> None:
 
 
 def test_the_second_build_comes_from_the_cache() -> None:
-    arguments = (convert("linear", "vp"), (0.25, 0.5))
-    assert tabulate(*arguments) is tabulate(convert("linear", "vp"), torch.tensor([0.25, 0.5], dtype=torch.float64))
+    first = tabulate(convert("linear", "vp"), (0.25, 0.5))
+    before = _tabulate.cache_info().hits
+    second = tabulate(convert("linear", "vp"), torch.tensor([0.25, 0.5], dtype=torch.float64))
+    assert _tabulate.cache_info().hits == before + 1
+    assert torch.equal(first["time"], second["time"])
+
+
+def test_changing_a_table_changes_no_other() -> None:
+    first = tabulate(convert("linear", "vp"), (0.25, 0.5))
+    kept = first["time"].clone()
+    first["time"].mul_(2)
+    assert torch.equal(tabulate(convert("linear", "vp"), (0.25, 0.5))["time"], kept)
+
+
+def test_extremely_early_times_keep_their_digits() -> None:
+    table = tabulate(convert("cosine", "vp", "optimal"), [1e-100, 1e-30])
+    assert table["data_state"].tolist() == pytest.approx([1e-100, 1e-30], rel=1e-9)
+
+
+def test_modes_broadcast() -> None:
+    conversion = convert("linear", lazy_schedule(kappa=1, variance=None), "optimal")
+    table = tabulate(conversion, [0.0, 0.5, 1.0], ["time", "scale", "diffusion"], {"lamda": [0.25, 1.0, 4.0]})
+    assert table["diffusion"].shape == (3, 3)
+    assert table["diffusion"][1].tolist() == [0.125, 0.5, 2.0]
+    assert table["diffusion"][0].tolist() == [0.125, 0.5, 2.0]
+    one = tabulate(conversion, [0.5], ["scale"], {"lamda": 4.0})
+    assert one["scale"].tolist() == [table["scale"][1, 2].item()]
+
+
+@pytest.mark.parametrize("value", ["x", [], -1.0, [[1.0]], [float("nan")], 1j])
+def test_unfit_parameters_are_refused(value: object) -> None:
+    conversion = convert("linear", lazy_schedule(kappa=1, variance=None))
+    with pytest.raises(SymsiError, match="parameter lamda"):
+        tabulate(conversion, [0.5], ["time"], {"lamda": value})  # type: ignore[dict-item]
+    with pytest.raises(SymsiError, match="lamda"):
+        tabulate(conversion, [0.5], ["time"])
+    with pytest.raises(UnknownNameError, match="lamda"):
+        tabulate(conversion, [0.5], ["time"], {"lambda": 1.0})
+
+
+@pytest.mark.parametrize("grid", ["abc", 0.5, torch.zeros(2, 2), torch.tensor(0.5), torch.zeros(2) + 1j, [None]])
+def test_what_is_no_grid_is_refused(grid: object) -> None:
+    with pytest.raises(SymsiError, match="the grid must be a sequence"):
+        tabulate(convert("linear", "vp"), grid)  # type: ignore[arg-type]
+
+
+def test_a_start_that_depends_on_a_symbol_is_refused_by_name() -> None:
+    with pytest.raises(SymsiError, match="depends on h"):
+        tabulate(convert(Schedule("h*(1-t)", "1", parameters={"h": None}), "linear"), [0.5], ["time"], {"h": 80.0})

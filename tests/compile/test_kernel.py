@@ -1,5 +1,7 @@
 """Tensor kernels: exact at every t, in every dtype, and transparent to torch's transforms."""
 
+import warnings
+
 import mpmath
 import pytest
 import sympy as sp
@@ -178,9 +180,76 @@ def test_x_keeps_its_dtype_and_device(dtype: torch.dtype, time_dtype: torch.dtyp
 
 def test_autocast_changes_nothing() -> None:
     compiled, prediction, x, times = everywhere()
+    outside = compiled.drift(prediction, x, times)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(compiled.drift(prediction, x, times), compiled.drift(prediction, x, times))
-        assert compiled.drift(prediction, x, times).dtype == torch.float32
+        inside = compiled.drift(prediction, x, times)
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, outside)
+
+
+def test_grad_of_a_field_is_its_coefficient() -> None:
+    compiled, prediction, x, times = everywhere()
+    slope = torch.func.grad(lambda v: compiled.drift(prediction, v, times).sum())(x)
+    want = compiled.coefficient("drift_state", times).float().reshape(6, 1, 1).expand_as(x)
+    torch.testing.assert_close(slope, want)
+
+
+@pytest.mark.parametrize("prediction", ["velocity", "data"])
+def test_a_point_mass_starts_with_a_finite_drift(prediction: str) -> None:
+    """b(0, 0) = E[X] for kappa = 1, beta = t (T11): for E[X] = 2 the exact predictions at (0, z) are 2 - z and 2."""
+    compiled = kernels(convert("linear", "lazy(kappa=1)", "optimal", prediction))
+    z = torch.randn(5, 3, dtype=torch.float64)
+    given = 2 - z if prediction == "velocity" else torch.full_like(z, 2.0)
+    y, tau_start = compiled.model_input(z, 0.0)
+    assert torch.equal(y, z)
+    assert float(tau_start) == 0
+    torch.testing.assert_close(compiled.drift(given, z, 0.0), torch.full_like(z, 2.0))
+    noise = torch.randn_like(z)
+    torch.testing.assert_close(compiled.step(given, z, noise, 0.0, 0.01), 0.02 + 0.1 * noise)
+
+
+@pytest.mark.parametrize("prediction", ["noise", "score"])
+def test_at_a_point_mass_noise_and_score_say_nothing_of_the_drift(prediction: str) -> None:
+    conversion = convert("linear", "lazy(kappa=1)", "optimal", prediction)
+    assert conversion.limit("drift_prediction", 0).value is None
+    assert conversion.limit("drift_input", 0).value is None
+
+
+@pytest.mark.parametrize("target", ["lazy(kappa=1)", "lazy(kappa=1/2)", "lazy(kappa=2)"])
+def test_without_a_limit_a_coefficient_is_infinite_with_the_right_sign(target: str) -> None:
+    conversion = convert("linear", target, "optimal")
+    found = kernels(conversion).coefficients(torch.tensor([0.0, 1.0]))
+    seen = 0
+    for name, values in found.items():
+        for end, value in enumerate(values.tolist()):
+            limit = conversion.limit(name, end)
+            if limit.value is None:
+                seen += 1
+                assert value == float(sp.sign(limit.coefficient)) * float("inf"), (name, end)
+    assert seen > 3
+
+
+LOGARITHMIC = Schedule("1-t-t**2*log(t)/9", "t")
+
+
+@pytest.mark.parametrize("case", ["diffusion", "schedule", "essential"])
+def test_one_coefficient_without_a_series_spoils_no_other(case: str) -> None:
+    conversion = {
+        "diffusion": convert("cosine", "linear", "-t*log(t)"),
+        "schedule": convert(LOGARITHMIC, "vp"),
+        "essential": convert(Schedule("1-t", "exp(1-1/t)"), "vp"),
+    }[case]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = kernels(conversion)
+    points = [1e-12, 1e-4, 0.5, 0.9999, 1 - 1e-6]
+    found = compiled.coefficients(torch.tensor(points, dtype=torch.float64))
+    checked = ("time", "data_state", "data_prediction") if case == "diffusion" else ("beta", "time")
+    for name in checked:
+        for time, value in zip(points, found[name].tolist(), strict=True):
+            truth = float(conversion.evaluate(name, sp.Rational(time)))
+            assert value == pytest.approx(truth, rel=1e-7), (name, time)
+    assert all(torch.isfinite(v).all() for v in compiled.coefficients(torch.tensor([0.3, 0.7])).values())
 
 
 def test_bfloat16_is_rounded_once() -> None:
@@ -244,6 +313,16 @@ def test_bad_input_is_refused_by_name() -> None:
         compiled.drift(prediction[:3], x, times)
     with pytest.raises(SymsiError, match="leaves the domain"):
         compiled.drift(prediction, x, 1.5)
+    for wrong in ([0.1, 0.2], 1j, "0.5"):
+        with pytest.raises(SymsiError, match="t must be a number or a torch tensor"):
+            compiled.drift(prediction, x, wrong)  # type: ignore[arg-type]
+    for kind in (torch.complex64, torch.int64):
+        with pytest.raises(SymsiError, match="prediction must be"):
+            compiled.drift(prediction.to(kind), x, times)
+    with pytest.raises(SymsiError, match="dt must not be negative"):
+        compiled.step(prediction, x, x, times, -0.1)
+    with pytest.raises(SymsiError, match="noise has shape"):
+        compiled.step(prediction, x, x[None], times, 0.1)
     with pytest.raises(UnknownNameError, match="'scale'"):
         compiled.coefficient("scael", 0.5)
     with pytest.raises(SymsiError, match="lamda is symbolic"):

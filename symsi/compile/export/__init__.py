@@ -11,7 +11,8 @@ from symsi.compile.export.latex import write_tex
 from symsi.compile.export.module import write_py
 from symsi.errors import SymsiError, unknown
 from symsi.files import check_free
-from symsi.symbolic.conversion import Conversion
+from symsi.symbolic.conversion import Conversion, as_conversion
+from symsi.symbolic.schedule import Schedule
 
 __all__ = ["SUFFIXES", "WHAT", "export"]
 
@@ -21,7 +22,7 @@ _GRAPHS: Mapping[str, Callable[..., None]] = {".pt2": write_pt2, ".onnx": write_
 
 
 def export(
-    conversion: Conversion,
+    conversion: Conversion | Schedule | str,
     path: str | Path,
     what: str = "drift",
     *,
@@ -30,7 +31,7 @@ def export(
     rank: int = 4,
     force: bool = False,
 ) -> Path:
-    """Write a conversion to `path`, atomically; the suffix says how.
+    """Write a conversion (a schedule stands for itself) to `path`, atomically; the suffix says how.
 
     .py (a module that needs only torch), .tex and .json hold all of it. .pt2 (torch.export; with `aot` an AOTInductor
     package, compiled for this machine) and .onnx hold one function, `what`, of x with `rank` dimensions in `dtype`:
@@ -46,6 +47,7 @@ def export(
     if what not in WHAT:
         raise unknown("function to export", what, WHAT)
     check_free(target, force=force)
+    conversion = as_conversion(conversion)
     if target.suffix in _WHOLE:
         _WHOLE[target.suffix](conversion, target, force)
     else:

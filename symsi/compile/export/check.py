@@ -166,13 +166,19 @@ def _field(
 ) -> tuple[Any, Any] | tuple[None, None]:
     """The exact value and the size of its largest term, whose spacing is the unit of error."""
     name = "drift" if what == "step" else what
-    a, b, epsilon = row[f"{name}_state"], row[f"{name}_prediction"], row["diffusion"]
+    point_mass = row["scale"] == 0
+    a = row[f"{name}_input" if point_mass else f"{name}_state"]
+    b, epsilon = row[f"{name}_prediction"], row["diffusion"]
     if a is None or b is None or (what == "step" and epsilon is None):
         return None, None
     with mpmath.workdps(50):
         terms = [a * mpmath.mpf(x), b * mpmath.mpf(p)]
         if what == "step":
-            terms = [mpmath.mpf(x), *(mpmath.mpf(h) * v for v in terms), mpmath.sqrt(2 * epsilon * h) * n]
+            terms = [
+                mpmath.mpf(0 if point_mass else x),
+                *(mpmath.mpf(h) * v for v in terms),
+                mpmath.sqrt(2 * epsilon * h) * n,
+            ]
         return sum(terms), max(map(abs, terms))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -77,6 +79,8 @@ def write_pt2(conversion: Conversion, path: Path, what: str, dtype: str, rank: i
 
 def write_aot(conversion: Conversion, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
     """Compile for this machine's processor with AOTInductor; needs a C++ compiler. `load_aot` checks its inputs."""
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        raise SymsiError("an AOTInductor package needs a C++ compiler: install g++, or set CXX.")
     captured, names = _capture(conversion, what, dtype, rank, "torch")
     metadata = {"symsi": what, "inputs": ",".join(names), "dtype": dtype, "rank": str(rank)}
 

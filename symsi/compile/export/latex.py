@@ -60,5 +60,5 @@ def _limit(found: Limit) -> str:
 
 def _plain(text: str) -> str:
     """Escape text for LaTeX."""
-    escapes = {"_": r"\_", "^": r"\^{}", "&": r"\&", "%": r"\%", "#": r"\#", "\\": r"\textbackslash{}", "$": r"\$"}
+    escapes = {**{c: "\\" + c for c in "_&%#${}"}, "^": r"\^{}", "~": r"\~{}", "\\": r"\textbackslash{}"}
     return "".join(escapes.get(c, c) for c in text)
