@@ -23,9 +23,9 @@ _TORCH: Mapping[str, str] = {
     "cot": "(1 / torch.tan({0}))",
     "acot": "torch.atan(1 / ({0}))",
 }
-# onnxruntime has no float64 kernels for these, so they are composed of those it has.
+# onnxruntime has no float64 kernels for these, so they are composed of those it has; erf cannot be.
 _ONNX: Mapping[str, str] = {
-    **_TORCH,
+    **{name: text for name, text in _TORCH.items() if name != "erf"},
     "tan": "_tan({0})",
     "cot": "(1 / _tan({0}))",
     "sinh": "_sinh({0})",
@@ -46,6 +46,7 @@ class TorchPrinter(AbstractPythonCodePrinter):  # type: ignore[misc]
 
     def __init__(self, dialect: str = "torch") -> None:
         super().__init__({"fully_qualified_modules": False})
+        self._dialect = dialect
         self._table = DIALECTS[dialect]
 
     def text(self, expr: Expr) -> str:
@@ -55,7 +56,8 @@ class TorchPrinter(AbstractPythonCodePrinter):  # type: ignore[misc]
     def _print_Function(self, expr: Expr) -> str:
         template = self._table.get(expr.func.__name__)
         if template is None:
-            raise SymsiError(f"cannot print {expr.func.__name__} for torch; known: {', '.join(sorted(self._table))}.")
+            known = ", ".join(sorted(self._table))
+            raise SymsiError(f"{expr.func.__name__} cannot be written for {self._dialect}; known: {known}.")
         return template.format(self._print(expr.args[0]))
 
     def _print_Pow(self, expr: Expr, rational: bool = False) -> str:

@@ -61,6 +61,12 @@ def test_onnx_runs_in_onnxruntime(tmp_path: Path, what: str, base: str, target: 
     assert found.good, str(found)
 
 
+def test_a_function_that_onnxruntime_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SymsiError, match="erf cannot be written for onnx"):
+        export(Schedule("1-t", "erf(t)/erf(1)"), tmp_path / "f.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_shapes_and_batch_stay_dynamic(tmp_path: Path) -> None:
     program = torch.export.load(export(lazy(), tmp_path / "f.pt2")).module()
     compiled = kernels(lazy())
