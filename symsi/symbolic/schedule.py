@@ -164,8 +164,8 @@ def _ends(s: Schedule, pair: str) -> Kind:
             )
         return Kind.POINT_MASS
     if not _same(beta_0, Integer(0)):
-        ratio = sp.simplify(beta_0 / alpha_0)
-        if ratio.is_number and not 0 < ratio <= TRUNCATION:
+        ratio = beta_0 / alpha_0
+        if ratio.is_number and not 0 < evaluate(ratio, {}) <= evaluate(TRUNCATION, {}):
             raise ScheduleError(
                 f"beta/alpha must be 0 at t = 0, or at most {float(TRUNCATION)} (a truncated schedule such as "
                 f"variance exploding); for {pair} it is {float(ratio):.3g}."
