@@ -1,0 +1,6 @@
+"""Models: what one is, exact ones, a small U-Net with its training, and shipped weights."""
+
+from symsi.models.pretrained import load
+from symsi.models.protocol import Model
+
+__all__ = ["Model", "load"]

@@ -1,0 +1,66 @@
+"""What a model is: a callable (x, t, **conditions) with its schedule, prediction and sample shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from symsi.errors import SymsiError
+
+__all__ = ["Model", "as_model"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A pretrained network, or any callable with its meaning.
+
+    `function(x, t, **conditions)` takes x of shape (B, *shape) and t of shape (B,), model times from 0 (noise) to 1
+    (data), and returns the `prediction` (velocity, score, noise or data, math.md section 1) with the shape of x.
+    `schedule` is the one it was trained with, as `symsi.schedule` reads it. `unconditional` holds the conditions that
+    stand for "none" in classifier-free guidance. `offset` and `gain` map a sample to the units of the data,
+    offset + gain x, for pictures.
+    """
+
+    function: Callable[..., Tensor]
+    schedule: Any = "linear"
+    prediction: str = "velocity"
+    shape: tuple[int, ...] | None = None
+    name: str = "model"
+    unconditional: Mapping[str, Any] = field(default_factory=dict)
+    offset: float = 0.0
+    gain: float = 1.0
+
+    def __call__(self, x: Tensor, t: Tensor, **conditions: Any) -> Tensor:
+        """Return the prediction at (x, t)."""
+        return self.function(x, t, **conditions)
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the function's parameters are, if it is a module with any."""
+        first = self._first_parameter()
+        return None if first is None else first.device
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """The dtype of the function's parameters, if it is a module with any."""
+        first = self._first_parameter()
+        return None if first is None else first.dtype
+
+    def _first_parameter(self) -> Tensor | None:
+        return next(self.function.parameters(), None) if isinstance(self.function, nn.Module) else None
+
+
+def as_model(model: Model | Callable[..., Tensor]) -> Model:
+    """Return `model` as a Model; a plain callable is taken for the velocity of the linear schedule.
+
+    Raises SymsiError for what cannot be called.
+    """
+    if isinstance(model, Model):
+        return model
+    if not callable(model):
+        raise SymsiError(f"a model is a callable (x, t, **conditions); got {type(model).__name__}.")
+    return Model(model, name=getattr(model, "__name__", type(model).__name__))
