@@ -1,0 +1,229 @@
+"""A small digit classifier whose penultimate activations are the feature space in which digits are compared."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from symsi.errors import SymsiError
+from symsi.files import write_atomic
+
+__all__ = ["SHIPPED", "Classifier", "Features", "extract", "load_features", "save_features", "train_classifier"]
+
+SHIPPED = Path(__file__).parent / "weights" / "digits28-features.safetensors"
+_FORMAT, _VERSION = "symsi-features", "1"
+_SHAPE, _SIZE, _CLASSES = (1, 28, 28), 64, 10
+_BATCH, _RATE, _SHIFT = 128, 3e-3, 2
+
+
+class Classifier(nn.Module):
+    """Four convolutions with group norm and two linear layers, 159 k parameters, without state that training moves.
+
+    It takes x of shape (B, 1, 28, 28), digits of mean 0 and standard deviation 1 as `symsi.models.mnist.read` gives.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 32, 5, stride=2, padding=2),
+            nn.SiLU(),
+            *_layer(32, 64, 1),
+            *_layer(64, 64, 2),
+            *_layer(64, 64, 2),
+            nn.Flatten(),
+            nn.Linear(64 * 4 * 4, _SIZE),
+            nn.SiLU(),
+        )
+        self.head = nn.Linear(_SIZE, _CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, (B, 10). Raises SymsiError for another shape of x."""
+        found: Tensor = self.head(self.features(x))
+        return found
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the activations before the last layer, (B, 64). Raises SymsiError for another shape of x."""
+        if x.shape[1:] != _SHAPE:
+            raise SymsiError(f"the digit classifier takes a tensor of shape (B, 1, 28, 28); got {tuple(x.shape)}.")
+        found: Tensor = self.body(x)
+        return found
+
+
+@dataclass(frozen=True)
+class Features:
+    """A trained classifier in eval mode, and what it makes of the held-out real digits.
+
+    `reference` holds their features, (N, 64) in float16; `accuracy` is the share of them that it names rightly; `note`
+    says how it was made.
+    """
+
+    classifier: Classifier
+    reference: Tensor
+    accuracy: float
+    note: str
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the features of images (N, 1, 28, 28), as (N, 64); see `extract`."""
+        return extract(self.classifier, images)
+
+
+@torch.no_grad()
+def extract(classifier: Classifier, images: Tensor, batch: int = 500) -> Tensor:
+    """Return the features (N, 64) of images (N, 1, 28, 28), a batch at a time and without gradients.
+
+    The images go to the device and the dtype of the classifier. Raises SymsiError for no images, or another shape.
+    """
+    if not len(images):
+        raise SymsiError("there are no images to take features of; pass a tensor of shape (N, 1, 28, 28) with N > 0.")
+    weight = classifier.head.weight
+    return torch.cat([classifier.features(part.to(weight)) for part in torch.split(images, batch)])
+
+
+def train_classifier(
+    images: Tensor, labels: Tensor, *, epochs: int, seed: int, log: Callable[[str], None]
+) -> Classifier:
+    """Return a classifier trained on images (N, 1, 28, 28) with labels (N,) in 0..9, on their device, in eval mode.
+
+    AdamW on the cross-entropy; the learning rate rises and falls in one cycle; every image is shifted by up to 2 pixels
+    each way, its border repeated. Everything random follows from `seed`, and the global generator is left alone. `log`
+    gets a line of JSON for each epoch. Raises SymsiError for other shapes or labels, or fewer than one epoch.
+    """
+    _check(images, labels)
+    if epochs < 1:
+        raise SymsiError(f"epochs must be 1 or more; got {epochs}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = Classifier().to(images.device)
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=0.01)
+    steps = epochs * math.ceil(len(images) / _BATCH)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=max(steps, 2))
+    started = time.monotonic()
+    net.train()
+    for epoch in range(epochs):
+        total, right = 0.0, 0
+        order = torch.randperm(len(images), generator=generator).to(images.device)
+        for index in torch.split(order, _BATCH):
+            logits = net(_shifted(images[index], generator))
+            loss = functional.cross_entropy(logits, labels[index])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            cycle.step()
+            total += loss.item() * len(index)
+            right += int((logits.argmax(1) == labels[index]).sum())
+        line = {
+            "epoch": epoch + 1,
+            "loss": round(total / len(images), 5),
+            "accuracy_in_training": round(right / len(images), 5),
+            "seconds": round(time.monotonic() - started),
+        }
+        log(json.dumps(line))
+    return net.eval()
+
+
+def save_features(
+    path: Path, classifier: Classifier, images: Tensor, labels: Tensor, *, note: str, force: bool = False
+) -> Path:
+    """Write the classifier, its features of held-out images (N, 1, 28, 28) and its accuracy on their labels (N,).
+
+    The file is safetensors; see `load_features`. Raises SymsiError for other shapes or labels, features too large for
+    float16, or a path that cannot be written, or exists and not `force`.
+    """
+    _check(images, labels)
+    found = extract(classifier, images)
+    with torch.no_grad():
+        accuracy = (classifier.head(found).argmax(1).cpu() == labels.cpu()).double().mean().item()
+    reference = found.half()
+    if not reference.isfinite().all():
+        raise SymsiError("the features are not finite in float16; the classifier diverged, so train it again.")
+    tensors = {f"classifier.{name}": value for name, value in classifier.state_dict().items()}
+    tensors["reference"] = reference
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    metadata = {"format": _FORMAT, "version": _VERSION, "accuracy": repr(accuracy), "note": note}
+    return write_atomic(path, lambda p: save_file(tensors, p, metadata=metadata), force=force)
+
+
+def load_features(path: Path) -> Features:
+    """Read what `save_features` wrote, on the CPU; `SHIPPED` is the file that comes with symsi.
+
+    Raises SymsiError where there is no such file, or it is no whole safetensors file, or of another format or version,
+    or holds other tensors.
+    """
+    if not path.is_file():
+        raise SymsiError(f"there is no features file {path}; make one with save_features, or load SHIPPED.")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as error:
+        raise SymsiError(f"{path} is not a whole safetensors file: {error}. Make or fetch it again.") from None
+    if metadata.get("format") != _FORMAT:
+        raise SymsiError(
+            f"{path} has the format {metadata.get('format')!r}; a features file has {_FORMAT!r}. "
+            "Make one with save_features."
+        )
+    if metadata.get("version") != _VERSION:
+        raise SymsiError(
+            f"{path} has version {metadata.get('version')!r} of the format; this symsi reads {_VERSION!r}. "
+            "Make it again with save_features, or take the symsi that made it."
+        )
+    reference = tensors.pop("reference", torch.empty(0))
+    if reference.ndim != 2 or reference.shape[1] != _SIZE:
+        raise _damaged(path, f"its reference has the shape {tuple(reference.shape)}, not (N, {_SIZE})")
+    classifier = Classifier()
+    own = {f"classifier.{name}": value for name, value in classifier.state_dict().items()}
+    if {n: v.shape for n, v in tensors.items()} != {n: v.shape for n, v in own.items()}:
+        raise _damaged(path, "its weights are not those of the classifier")
+    if not all(value.is_floating_point() and value.isfinite().all() for value in (reference, *tensors.values())):
+        raise _damaged(path, "it holds numbers that are not finite floating-point ones")
+    classifier.load_state_dict({name.removeprefix("classifier."): value for name, value in tensors.items()})
+    return Features(classifier.eval(), reference, _accuracy(path, metadata), metadata.get("note", ""))
+
+
+def _accuracy(path: Path, metadata: dict[str, str]) -> float:
+    text = metadata.get("accuracy", "")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise _damaged(path, f"its accuracy is {text!r}, not a number from 0 to 1")
+    return value
+
+
+def _damaged(path: Path, reason: str) -> SymsiError:
+    return SymsiError(f"{path} is not a features file: {reason}. Make it again with save_features.")
+
+
+def _layer(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), nn.GroupNorm(8, outputs), nn.SiLU()
+
+
+def _shifted(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift each image by its own dy, dx in -2..2; what comes in repeats the border."""
+    batch, _, height, width = x.shape
+    dy, dx = torch.randint(2 * _SHIFT + 1, (2, batch, 1), generator=generator).to(x.device)
+    padded = functional.pad(x, (_SHIFT,) * 4, mode="replicate")
+    rows = (torch.arange(height, device=x.device) + dy)[:, :, None]
+    columns = (torch.arange(width, device=x.device) + dx)[:, None, :]
+    return padded[torch.arange(batch, device=x.device)[:, None, None], 0, rows, columns][:, None]
+
+
+def _check(images: Tensor, labels: Tensor) -> None:
+    if images.ndim != 4 or images.shape[1:] != _SHAPE or not len(images):
+        raise SymsiError(f"images have the shape (N, 1, 28, 28) with N > 0; got {tuple(images.shape)}.")
+    if labels.shape != images.shape[:1]:
+        raise SymsiError(f"labels have the shape ({len(images)},), one for each image; got {tuple(labels.shape)}.")
+    if labels.dtype != torch.int64 or labels.min() < 0 or labels.max() >= _CLASSES:
+        raise SymsiError(f"labels are int64 from 0 to {_CLASSES - 1}; got {labels.dtype}, or one outside that range.")

