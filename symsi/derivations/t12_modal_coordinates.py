@@ -1,13 +1,20 @@
 """T12: modal lazy coordinates."""
 
-from sympy import Integer, asin, cos, diff, log, sin, sqrt
+from sympy import Integer, Rational, asin, cos, diff, log, sin, sqrt
 
 from symsi.derivations import run_script
 from symsi.symbolic.diffusion import optimal_diffusion
 from symsi.symbolic.fields import Pair, drift_row
-from symsi.symbolic.gaussian import gaussian_drift, gaussian_field, marginal_variance, revealed
+from symsi.symbolic.gaussian import gaussian_drift, gaussian_field, hidden, marginal_variance, revealed
 from symsi.symbolic.lazy import lazy_alpha_squared
-from symsi.symbolic.modal import coordinate_scale, coordinate_variance, residual_rate
+from symsi.symbolic.modal import (
+    coordinate_scale,
+    coordinate_variance,
+    natural_rate,
+    natural_residual,
+    natural_variable,
+    residual_rate,
+)
 from symsi.symbolic.proof import Derivation, Proof
 
 
@@ -57,6 +64,15 @@ def prove() -> Proof:
     d.equal("Its drift is (eta_X - y) dw/(1 - w): a step with frozen eta_X to w = 1 lands on eta_X.",
             residual_rate(w, one) * delta * diff(log(p.ratio), t), (eta_x - y) * diff(w, t) / (1 - w),
             by="dw = 2 w (1 - w) d log rho")  # fmt: skip
+    d.say("Any kappa: in the natural variable s, Euler's step is exact for a frozen Delta/(1 - w)^((1+kappa)/2).")
+    d.equal("What is still hidden is 1 - w.", hidden(p, lam), 1 - w, by="definition of w")
+    d.equal("The drift in s.", residual_rate(w, kappa) * diff(log(p.ratio), t),
+            natural_residual(1 - w, kappa) * natural_rate(w, kappa) * diff(w, t),
+            by="dw = 2 w (1 - w) d log rho")  # fmt: skip
+    fraction = d.symbol("w", 0.05, 0.95)
+    for k in (zero, Rational(1, 2), one):
+        d.equal(f"s is the integral of its rate, kappa = {k}.", diff(natural_variable(fraction, k), fraction),
+                natural_rate(fraction, k), by="derivative of asin, of B(w; a, a), of w")  # fmt: skip
     d.say("One variance for all modes gives back the lazy family (T10), with beta_bar = C beta:")
     d.equal("y is the lazy interpolant.", (c * p.alpha) ** 2, lazy_alpha_squared(kappa, lam, c * p.beta), by="T10")
     return d.proof()

@@ -17,6 +17,7 @@ __all__ = [
     "flow_map",
     "gaussian_drift",
     "gaussian_field",
+    "hidden",
     "marginal_variance",
     "revealed",
     "transition",
@@ -39,6 +40,11 @@ def marginal_variance(p: Pair, variance: Expr) -> Expr:
 def revealed(p: Pair, variance: Expr) -> Expr:
     """w = lambda rho^2 / (1 + lambda rho^2) = lambda beta^2 / S, the fraction of the mode that is already revealed."""
     return variance * p.beta**2 / marginal_variance(p, variance)
+
+
+def hidden(p: Pair, variance: Expr) -> Expr:
+    """1 - w = 1/(1 + lambda rho^2) = alpha^2 / S, the fraction of the mode that is still hidden."""
+    return p.alpha**2 / marginal_variance(p, variance)
 
 
 def gaussian_field(p: Pair, kind: str, x: Expr, mean: Expr, variance: Expr) -> Expr:
