@@ -19,15 +19,21 @@ _PUBLIC = {
     "Kernels": "symsi.compile.kernel",
     "Kind": "symsi.symbolic.schedule",
     "Limit": "symsi.symbolic.endpoints",
+    "Model": "symsi.models.protocol",
     "NAMED": "symsi.symbolic.named",
     "ParseError": "symsi.errors",
+    "Path": "symsi.paths",
+    "Plan": "symsi.sampling.plan",
     "Proof": "symsi.symbolic.proof",
+    "Reference": "symsi.sampling.reference",
+    "SampleResult": "symsi.samplers",
     "Schedule": "symsi.symbolic.schedule",
     "ScheduleError": "symsi.errors",
     "SymsiError": "symsi.errors",
     "Table": "symsi.compile.coefficients",
     "UnknownNameError": "symsi.errors",
     "convert": "symsi.symbolic.conversion",
+    "convert_path": "symsi.paths",
     "diffusion": "symsi.symbolic.diffusion",
     "export": "symsi.compile.export",
     "fused_step": "symsi.compile.steps",
@@ -35,15 +41,24 @@ _PUBLIC = {
     "lazy_schedule": "symsi.symbolic.lazy",
     "ode": "symsi.symbolic.diffusion",
     "optimal": "symsi.symbolic.diffusion",
+    "optimal_grid": "symsi.calibration",
     "parse": "symsi.symbolic.parse",
+    "plan": "symsi.samplers",
     "read_json": "symsi.compile.export.document",
+    "recover_noise": "symsi.paths",
+    "reference_of_model": "symsi.calibration",
+    "sample": "symsi.samplers",
     "schedule": "symsi.symbolic.named",
     "tabulate": "symsi.compile.coefficients",
+    "time_grid": "symsi.time_grids",
 }
-__all__ = sorted(_PUBLIC)
+_MODULES = ("metrics", "models")
+__all__ = sorted([*_PUBLIC, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"symsi.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'symsi' has no attribute {name!r}")
     value = getattr(import_module(_PUBLIC[name]), name)
@@ -52,4 +67,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted({*globals(), *__all__})

@@ -9,6 +9,9 @@ import symsi
 
 ROOT = Path(symsi.__file__).parent
 
+# The face joins formulas, tables, plans and models.
+_FACE = ("symsi.errors", "symsi.symbolic", "symsi.compile", "symsi.sampling", "symsi.models", "symsi.plotting",
+         "symsi.time_grids", "torch", "sympy", "tqdm")  # fmt: skip
 # Who may import what: a room, and the prefixes of symsi and of outside libraries that it may know.
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
@@ -16,7 +19,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "symbolic": ("symsi.errors", "symsi.symbolic", "sympy", "mpmath"),
     "derivations": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.derivations", "sympy"),
     "compile": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.compile", "torch", "numpy", "sympy", "mpmath"),
-    "plotting": ("symsi.errors", "symsi.files", "matplotlib"),
+    "sampling": ("symsi.errors", "symsi.files", "symsi.sampling", "torch", "numpy", "safetensors"),
+    "models": ("symsi.errors", "symsi.files", "symsi.compile", "symsi.models", "torch", "numpy", "safetensors"),
+    "metrics": ("symsi.errors", "torch"),
+    "plotting": ("symsi.errors", "symsi.files", "matplotlib", "torch"),
+    "time_grids": ("symsi.errors", "symsi.symbolic", "symsi.compile", "torch"),
+    "samplers": _FACE,
+    "calibration": (*_FACE, "symsi.samplers"),
+    "paths": _FACE,
+    "adapters": ("symsi.errors", "symsi.models", "symsi.symbolic", "torch"),
     "cli": ("symsi", "sympy", "torch", "click", "tqdm"),
     "__init__": (),
     "__main__": ("symsi.cli",),

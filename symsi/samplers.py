@@ -1,0 +1,298 @@
+"""From a model, a schedule, a diffusion, a solver and a grid to samples: formulas become tables, tables a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from sympy import Rational
+from torch import Tensor
+from tqdm import tqdm
+
+from symsi.compile.coefficients import tabulate
+from symsi.compile.modal import modal_tables
+from symsi.errors import SymsiError
+from symsi.models.protocol import Model, as_model
+from symsi.plotting import plot_images
+from symsi.sampling.modal import ModalNodes, make_modal_plan
+from symsi.sampling.noise import check_seed, standard_normal
+from symsi.sampling.plan import Plan
+from symsi.sampling.reference import Reference, isotropic
+from symsi.sampling.sampler import run
+from symsi.sampling.solvers import Nodes, choose, make_plan
+from symsi.symbolic.conversion import Conversion, convert
+from symsi.symbolic.diffusion import Diffusion, as_diffusion
+from symsi.symbolic.named import schedule as named
+from symsi.symbolic.schedule import Schedule
+from symsi.time_grids import Grid, time_grid
+
+__all__ = ["SampleResult", "State", "plan", "sample"]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a callback sees after step `step` of `steps`: the grid's time t and x in the schedule's coordinates."""
+
+    step: int
+    steps: int
+    t: float
+    x: Tensor
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """Samples x (N, *shape), the evaluations each cost, the plan that made them, and the path if it was asked for.
+
+    `path` is (K + 1, N, *shape), in the schedule's coordinates at the times `plan.grid`.
+    """
+
+    x: Tensor
+    nfe: int
+    plan: Plan
+    model: Model
+    path: Tensor | None = None
+
+    def plot(self, path: str | Path | None = None, *, columns: int | None = None, force: bool = False) -> Any:
+        """Return a figure of the samples, images (N, C, H, W) with 1 or 3 channels; write it to `path` if given."""
+        return plot_images([self.x * self.model.gain + self.model.offset], path, columns=columns, force=force)
+
+
+def plan(
+    model: Model | Callable[..., Tensor] | Schedule | str,
+    *,
+    schedule: Schedule | str | None = None,
+    diffusion: Diffusion | str = "ode",
+    solver: str | None = None,
+    steps: int | None = None,
+    grid: Grid = "uniform",
+    last: str | None = None,
+    reference: Reference | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> Plan:
+    """Return the numbers that `sample` would follow; see there. `model` may be given as its schedule alone."""
+    known = Model(_never, schedule=model) if isinstance(model, (Schedule, str)) else as_model(model)
+    base = named(known.schedule) if isinstance(known.schedule, str) else known.schedule
+    target = base if schedule is None else named(schedule) if isinstance(schedule, str) else schedule
+    scale = as_diffusion(diffusion)
+    stochastic = not scale.deterministic
+    chosen = choose(solver or ("euler-maruyama" if stochastic else "ab2"), stochastic=stochastic)
+    ending = last or ("land" if stochastic else "step")
+    times = time_grid(target, grid, steps, start=convert(base, target).start_time)
+    conversion = convert(base, target, diffusion=scale, prediction=known.prediction)
+    if reference is None and not chosen.modal:
+        return make_plan(_nodes(conversion, times, both_ends=chosen.both_ends), chosen, ending)
+    reference = reference or isotropic()
+    if shape is not None:
+        reference.check(shape)
+    if scale.kappa is None:
+        raise SymsiError(f"a reference needs diffusion 'ode', 'optimal' or 'kappa=K'; got {scale}, an expression.")
+    if chosen.both_ends or (chosen.rows is not choose("euler", stochastic=False).rows):
+        raise SymsiError(f"solver {solver!r} has no form in modes; use euler, ab2, ab3, exact or exact-ab2.")
+    modal = _modal_nodes(conversion, times, reference, Rational(scale.kappa))
+    return make_modal_plan(modal, chosen.order, ending)
+
+
+def sample(
+    model: Model | Callable[..., Tensor],
+    *,
+    shape: tuple[int, ...] | int,
+    schedule: Schedule | str | None = None,
+    diffusion: Diffusion | str = "ode",
+    solver: str | None = None,
+    steps: int | None = None,
+    grid: Grid = "uniform",
+    last: str | None = None,
+    reference: Reference | None = None,
+    guidance: float = 1.0,
+    conditions: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    first: int = 0,
+    batch: int | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    noise: Tensor | None = None,
+    trajectory: bool = False,
+    callback: Callable[[State], None] | None = None,
+    progress: bool | None = None,
+) -> SampleResult:
+    """Draw samples from a pretrained model under any schedule and diffusion, without retraining.
+
+    model       a Model, or a callable v(x, t, **conditions) taken for the velocity of the linear schedule
+    shape       (N, *shape of a sample), or N if the model knows its shape
+    schedule    of the sampled process, by default the model's own; `symsi.lazy_schedule()` needs the fewest steps
+    diffusion   epsilon of that schedule: "ode", "optimal", "kappa=0.5" or an expression in t, alpha, beta, optimal
+    solver      euler, heun, ab2 (default), ab3, dpm++2m; with noise euler-maruyama (default), ab2-maruyama, exact,
+                exact-ab2. With a reference, steps are taken in the natural variable of each mode (T12)
+    steps, grid N steps on a grid by name ("uniform", "angle", ...; see `time_grid`), or the grid's K + 1 times
+    last        "step", or "land" on eta_X without noise (default with noise)
+    reference   Gaussian reference, `symsi.reference(data)`; makes the steps exact on that Gaussian
+    guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations
+    conditions  passed to the model; tensors with N rows are split with the batch
+    seed, first sample i gets the noise of (seed, first + i, step), whatever the batch
+    batch       rows a call at most (guidance calls twice)
+    noise       of each step, (K, N, *shape), instead of the seed's: couples two samplers (T7)
+    trajectory  keep the path; callback is called after each step of each batch with a `State`
+    progress    show a bar; by default where standard error is a terminal
+
+    Samples are in model units (`model.gain`, `model.offset` map them to the data's). Raises SymsiError for what does
+    not fit, with what would.
+    """
+    known = as_model(model)
+    count, form = _shape(shape, known)
+    where = torch.device(device or known.device or "cpu")
+    kind = dtype or known.dtype or torch.float32
+    _check_inputs(known, where, kind, batch, noise, guidance)
+    made = plan(
+        known, schedule=schedule, diffusion=diffusion, solver=solver, steps=steps, grid=grid, last=last,
+        reference=reference, shape=form,
+    )  # fmt: skip
+    modal = reference if reference is not None and not _plain(reference) else None
+    working = torch.float64 if kind == torch.float64 else torch.float32
+    calls = 1 if guidance == 1 else 2
+    size = min(batch or count, count)
+    whole = torch.empty((count, *form) if size < count else (0,), dtype=kind, device=where)
+    paths: list[Tensor] = []
+    given = dict(conditions or {})
+    with tqdm(total=made.evaluations * -(-count // size), desc=known.name, unit="eval",
+              disable=None if progress is None else not progress) as bar:  # fmt: skip
+        for begin in range(0, count, size):
+            rows = slice(begin, min(begin + size, count))
+            indices = range(first + rows.start, first + rows.stop)
+            predict = _predictor(known, _rows_of(given, rows, count, where), guidance)
+            z = standard_normal(check_seed(seed), indices, 0, form, where, working).mul_(made.start)
+            path: list[Tensor] = []
+            x = run(
+                made, predict, z, seed=seed, samples=indices, dtype=kind, reference=modal,
+                noise=None if noise is None else noise[:, rows],
+                record=partial(_record, made, path if trajectory else None, callback)
+                if trajectory or callback
+                else None,
+                advance=lambda: bar.update() and None,
+            )  # fmt: skip
+            x = (x if made.scales[-1] == 1 else x.mul_(made.scales[-1])).to(kind)
+            if size == count:
+                whole = x
+            else:
+                whole[rows] = x
+            if trajectory:
+                paths.append(torch.stack(path))
+    return SampleResult(whole, made.evaluations * calls, made, known, torch.cat(paths, 1) if trajectory else None)
+
+
+def _never(x: Tensor, t: Tensor) -> Tensor:
+    raise SymsiError("a schedule stood for the model; it predicts nothing.")
+
+
+@lru_cache(maxsize=256)
+def _nodes(conversion: Conversion, times: tuple[float, ...], *, both_ends: bool) -> Nodes:
+    """Tabulate what the solvers of a schedule's own coordinates need."""
+    whole = _common(conversion, times)
+    inner = times if both_ends else times[:-1]
+    table = tabulate(conversion, inner, ("drift_input", "drift_prediction"))
+    spread = torch.zeros(len(times) - 1, dtype=torch.float64)
+    if not conversion.diffusion.deterministic:
+        steps = torch.tensor(times, dtype=torch.float64).diff()
+        epsilon = tabulate(conversion, times[:-1], ("diffusion",))["diffusion"]
+        spread = (2 * epsilon * steps).sqrt() / torch.tensor(whole["scales"][1:], dtype=torch.float64)
+    return Nodes(
+        **whole,
+        field=(tuple(table["drift_input"].tolist()), tuple(table["drift_prediction"].tolist())),
+        spread=tuple(spread.tolist()),
+    )
+
+
+def _modal_nodes(conversion: Conversion, times: tuple[float, ...], reference: Reference, kappa: Rational) -> ModalNodes:
+    """Tabulate T12 by mode."""
+    whole = _common(conversion, times)
+    tables = modal_tables(kappa, whole["alpha"], whole["beta"], reference.modal_variances)
+    mean = reference.mean if reference.mean.ndim == 0 else reference.forward(reference.mean[None])[0]
+    return ModalNodes(**{**whole, **tables}, mean=mean)
+
+
+def _common(conversion: Conversion, times: tuple[float, ...]) -> dict[str, Any]:
+    """What every plan needs: times, scales, the base's alpha and beta there, eta_X, and the size of the start."""
+    table = tabulate(conversion, times, ("time", "scale"))
+    taus = tuple(min(1.0, max(0.0, v)) for v in table["time"].tolist())
+    data = tabulate(conversion, times[:-1], ("data_input", "data_prediction"))
+    own = tabulate(convert(conversion.base, conversion.base), taus, ("alpha", "beta"))
+    alpha, beta = own["alpha"].tolist(), own["beta"].tolist()
+    return {
+        "grid": times,
+        "times": taus,
+        "scales": tuple(table["scale"].tolist()),
+        "data": (tuple(data["data_input"].tolist()), tuple(data["data_prediction"].tolist())),
+        "alpha": tuple(alpha),
+        "beta": tuple(beta),
+        "start": (alpha[0] ** 2 + beta[0] ** 2) ** 0.5,
+    }
+
+
+def _predictor(model: Model, conditions: Mapping[str, Any], guidance: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """The model with its conditions, and with classifier-free guidance where guidance != 1."""
+    if guidance == 1:
+        return lambda x, t: model(x, t, **conditions)
+    without = {**conditions, **model.unconditional}
+
+    def guided(x: Tensor, t: Tensor) -> Tensor:
+        free = model(x, t, **without)
+        return torch.lerp(free, model(x, t, **conditions), guidance)
+
+    return guided
+
+
+def _record(
+    made: Plan, path: list[Tensor] | None, callback: Callable[[State], None] | None, step: int, x: Tensor
+) -> None:
+    state = x * made.scales[step]
+    if path is not None:
+        path.append(state)
+    if callback and step:
+        callback(State(step, len(made.grid) - 1, made.grid[step], state))
+
+
+def _plain(reference: Reference) -> bool:
+    """Whether the reference's modes are the components themselves, around 0: then the plan says it all."""
+    return reference.kind == "isotropic" and not bool(reference.mean.any())
+
+
+def _rows_of(conditions: Mapping[str, Any], rows: slice, count: int, device: torch.device) -> dict[str, Any]:
+    """Split what has one row a sample; move tensors to the device."""
+    return {
+        name: (value[rows] if value.ndim and len(value) == count else value).to(device)
+        if isinstance(value, Tensor)
+        else value
+        for name, value in conditions.items()
+    }
+
+
+def _shape(shape: tuple[int, ...] | int, model: Model) -> tuple[int, tuple[int, ...]]:
+    whole = (shape, *(model.shape or ())) if isinstance(shape, int) else tuple(shape)
+    if isinstance(shape, int) and model.shape is None:
+        raise SymsiError(f"{model.name} does not know the shape of a sample; give shape=(N, ...), not {shape}.")
+    if not all(isinstance(n, int) and n > 0 for n in whole) or len(whole) < 2:
+        raise SymsiError(f"shape must be (N, ...) in positive integers; got {whole}.")
+    if model.shape is not None and whole[1:] != tuple(model.shape):
+        raise SymsiError(f"{model.name} makes samples of shape {tuple(model.shape)}; got shape={whole}.")
+    return whole[0], whole[1:]
+
+
+def _check_inputs(
+    model: Model, device: torch.device, dtype: torch.dtype, batch: int | None, noise: Tensor | None, guidance: float
+) -> None:
+    if model.device is not None and model.device.type != device.type:
+        raise SymsiError(f"{model.name} is on {model.device}, device={device} was asked for; move the model there.")
+    if not dtype.is_floating_point:
+        raise SymsiError(f"dtype must be a floating-point type; got {dtype}.")
+    if batch is not None and batch < 1:
+        raise SymsiError(f"batch must be at least 1; got {batch}.")
+    if guidance != 1 and not model.unconditional:
+        raise SymsiError(
+            f"{model.name} does not say what its unconditional prediction is; "
+            "give Model(..., unconditional={'label': ...}) or leave guidance=1."
+        )
+    if noise is not None and not noise.is_floating_point():
+        raise SymsiError(f"noise must be floating point, (K, N, *shape); got {noise.dtype}.")

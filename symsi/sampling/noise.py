@@ -1,0 +1,44 @@
+"""Counter-based noise: what a sample receives depends on (seed, sample, step) alone, not on batch, order or device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from symsi.errors import SymsiError
+
+__all__ = ["check_seed", "standard_normal"]
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed. Raises SymsiError unless it is an integer in [0, 2^64)."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 64:
+        raise SymsiError(f"seed must be an integer from 0 to 2^64 - 1; got {seed!r}.")
+    return seed
+
+
+def standard_normal(
+    seed: int,
+    samples: Sequence[int],
+    step: int,
+    shape: Sequence[int],
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Return n ~ N(0, I) of shape (len(samples), *shape).
+
+    Each row is the Philox stream of key (seed, sample) and counter (0, 0, 0, step). Step 0 is the start, step k the
+    k-th step's. Values are drawn in float32 on the CPU, then moved and cast.
+    """
+    drawn = torch.empty(
+        (len(samples), prod(shape)), dtype=torch.float32, pin_memory=torch.device(device).type == "cuda"
+    )
+    rows = drawn.numpy()
+    for row, sample in zip(rows, samples, strict=True):
+        stream = np.random.Philox(key=np.array([seed, sample], np.uint64), counter=np.array([0, 0, 0, step], np.uint64))
+        np.random.Generator(stream).standard_normal(out=row, dtype=np.float32)
+    return drawn.reshape(len(samples), *shape).to(device=device, dtype=dtype, non_blocking=True)

@@ -1,0 +1,180 @@
+"""Gaussian references N(m, U diag(lambda) U^T) for modal lazy sampling: a basis, its variances, and a mean."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from symsi.errors import SymsiError, unknown
+from symsi.files import write_atomic
+
+__all__ = ["KINDS", "Reference", "estimate", "isotropic", "load", "save"]
+
+KINDS = ("isotropic", "channel", "dct", "pca")
+_FORMAT, _VERSION = "symsi-reference", "1"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A Gaussian in float64: `variances` > 0 has the shape of the modes (or one that broadcasts to it).
+
+    kind "isotropic": the modes are the components, one variance; "channel": one a channel; "dct": the orthonormal
+    cosine basis of the last two axes; "pca": the columns of `basis` (D, r), and for r < D what is left of x after
+    projection, with one variance (the last). `mean` has the shape of a sample, or is a number.
+    """
+
+    kind: str
+    variances: Tensor
+    mean: Tensor
+    basis: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """U^T x, for x of shape (B, *shape)."""
+        if self.kind == "dct":
+            return _cosines(x.shape[-2], x) @ x @ _cosines(x.shape[-1], x).mT
+        if self.basis is None:
+            return x
+        basis = self.basis.to(x)
+        flat = x.reshape(len(x), -1)
+        modes = flat @ basis
+        return torch.cat([modes, flat - modes @ basis.mT], 1) if self._low_rank else modes
+
+    def inverse(self, modes: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """U modes, of shape (B, *shape)."""
+        if self.kind == "dct":
+            return _cosines(modes.shape[-2], modes).mT @ modes @ _cosines(modes.shape[-1], modes)
+        if self.basis is None:
+            return modes
+        basis = self.basis.to(modes)
+        rank = basis.shape[1]
+        x = modes[:, :rank] @ basis.mT
+        return (x + modes[:, rank:] if self._low_rank else x).reshape(len(modes), *shape)
+
+    @property
+    def modal_variances(self) -> Tensor:
+        """Lambda of each mode, in a shape that broadcasts to (modes)."""
+        if not self._low_rank or self.basis is None:
+            return self.variances
+        return torch.cat([self.variances[:-1], self.variances[-1:].expand(len(self.basis))])
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise SymsiError unless samples of this shape fit."""
+        size = math.prod(shape)
+        fits = self.mean.ndim == 0 or tuple(self.mean.shape) == shape
+        if self.kind == "channel":
+            fits &= len(shape) > 1 and tuple(self.variances.shape) == (shape[0],) + (1,) * (len(shape) - 1)
+        if self.kind == "dct":
+            fits &= tuple(self.variances.shape) == shape
+        if self.kind == "pca":
+            fits &= self.basis is not None and len(self.basis) == size
+        if not fits:
+            raise SymsiError(
+                f"the {self.kind} reference was made for samples of another shape than {shape}: "
+                f"mean {tuple(self.mean.shape)}, variances {tuple(self.variances.shape)}. Calibrate one for this model."
+            )
+
+    @property
+    def _low_rank(self) -> bool:
+        return self.basis is not None and self.basis.shape[1] < self.basis.shape[0]
+
+
+def isotropic(variance: float = 1.0, mean: float = 0.0) -> Reference:
+    """N(mean, variance I). Raises SymsiError unless 0 < variance < infinity."""
+    if not 0 < variance < math.inf:
+        raise SymsiError(f"variance must be positive and finite; got {variance}.")
+    return Reference("isotropic", torch.tensor([variance], dtype=torch.float64), torch.tensor(float(mean)).double())
+
+
+def estimate(data: Tensor, kind: str = "pca", *, rank: int | None = None, shrinkage: float = 0.05) -> Reference:
+    """Fit a reference to samples (N, *shape): mean, and variances (1 - shrinkage) lambda_i + shrinkage mean(lambda).
+
+    `rank` keeps the leading principal components; the others share their mean variance. Raises SymsiError for an
+    unknown kind, fewer than two samples, values that are not finite, data without variance, or an unfit rank or
+    shrinkage. Without shrinkage near-null modes have large time steps and make multistep solvers unstable.
+    """
+    if kind not in KINDS:
+        raise unknown("reference", kind, KINDS)
+    if data.ndim < 2 or len(data) < 2:
+        raise SymsiError(f"a reference needs at least two samples, (N, *shape); got {tuple(data.shape)}.")
+    if not torch.isfinite(data).all():
+        raise SymsiError("the calibration data has nan or inf; clean it first.")
+    if not 0 <= shrinkage <= 1:
+        raise SymsiError(f"shrinkage must lie in [0, 1]; got {shrinkage}.")
+    x = data.to(torch.float64)
+    mean = x.mean(0)
+    centred = x - mean
+    average = float(centred.square().mean())
+    if average == 0:
+        raise SymsiError("the calibration data has no variance: all samples are the same.")
+
+    def shrunk(variances: Tensor) -> Tensor:
+        found = (1 - shrinkage) * variances + shrinkage * average
+        if not (found > 0).all():
+            raise SymsiError("some mode of the data has no variance; use shrinkage > 0.")
+        return found
+
+    if kind == "isotropic":
+        return Reference(kind, torch.tensor([average], dtype=torch.float64), mean)
+    if kind == "channel":
+        axes = (0, *range(2, x.ndim))
+        if x.ndim < 3:
+            raise SymsiError(f"kind 'channel' needs samples with a channel axis and more; got {tuple(x.shape[1:])}.")
+        return Reference(kind, shrunk(centred.square().mean(axes, keepdim=True)[0]), mean)
+    if kind == "dct":
+        if x.ndim < 3:
+            raise SymsiError(f"kind 'dct' needs images, (N, ..., H, W); got samples {tuple(x.shape[1:])}.")
+        modes = Reference(kind, mean, mean).forward(centred)
+        return Reference(kind, shrunk(modes.square().mean(0)), mean)
+    flat = centred.reshape(len(x), -1)
+    size = flat.shape[1]
+    if rank is not None and not 1 <= rank <= min(size, len(x) - 1):
+        raise SymsiError(f"rank must lie in 1..{min(size, len(x) - 1)} for {len(x)} samples of {size}; got {rank}.")
+    values, vectors = torch.linalg.eigh(flat.mT @ flat / len(x))
+    values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
+    if rank is not None and rank < size:
+        values = torch.cat([values[:rank], values[rank:].mean()[None]])
+        vectors = vectors[:, :rank]
+    return Reference(kind, shrunk(values), mean, vectors.contiguous())
+
+
+def save(reference: Reference, path: str | Path, *, force: bool = False) -> Path:
+    """Write a reference (safetensors), atomically. Raises SymsiError if `path` exists and not `force`."""
+    tensors = {"variances": reference.variances, "mean": reference.mean}
+    if reference.basis is not None:
+        tensors["basis"] = reference.basis
+    held = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    metadata = {"format": _FORMAT, "version": _VERSION, "kind": reference.kind}
+    return write_atomic(Path(path), lambda temporary: save_file(held, temporary, metadata=metadata), force=force)
+
+
+def load(path: str | Path) -> Reference:
+    """Read what `save` wrote. Raises SymsiError for a file that is missing, damaged or of another kind."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        raise SymsiError(f"cannot read a reference from {path}: {error}. Make one with `symsi calibrate`.") from None
+    if (
+        metadata.get("format") != _FORMAT
+        or metadata.get("kind") not in KINDS
+        or not {"variances", "mean"} <= set(tensors)
+    ):
+        raise SymsiError(f"{path} is no reference; make one with `symsi calibrate`.")
+    if metadata.get("version") != _VERSION:
+        raise SymsiError(f"{path} has version {metadata.get('version')}, this symsi reads {_VERSION}; calibrate anew.")
+    return Reference(metadata["kind"], tensors["variances"], tensors["mean"], tensors.get("basis"))
+
+
+def _cosines(size: int, like: Tensor) -> Tensor:
+    """The orthonormal DCT-II matrix (frequency, position)."""
+    k = torch.arange(size, dtype=torch.float64, device=like.device)
+    table = torch.cos(math.pi / size * k[:, None] * (k + 0.5)) * math.sqrt(2 / size)
+    table[0] /= math.sqrt(2)
+    return table.to(like.dtype)

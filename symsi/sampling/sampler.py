@@ -1,0 +1,162 @@
+"""The one loop: evaluate the model, advance the state by the plan's next row, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from symsi.errors import SymsiError
+from symsi.sampling.noise import standard_normal
+from symsi.sampling.plan import Coefficient, Plan, Row
+from symsi.sampling.reference import Reference
+
+__all__ = ["ModelError", "run"]
+
+Predict = Callable[[Tensor, Tensor], Tensor]
+
+
+class ModelError(SymsiError, ValueError):
+    """A model returned what is no prediction."""
+
+
+@torch.no_grad()
+def run(
+    plan: Plan,
+    predict: Predict,
+    z: Tensor,
+    *,
+    seed: int,
+    samples: Sequence[int],
+    dtype: torch.dtype,
+    reference: Reference | None = None,
+    noise: Tensor | None = None,
+    record: Callable[[int, Tensor], None] | None = None,
+    advance: Callable[[], None] | None = None,
+) -> Tensor:
+    """Carry z, of shape (B, *shape) in model coordinates, through the plan and return it; z itself is overwritten.
+
+    `predict(x, t)` gets x in `dtype` and t of shape (B,) in the dtype of z, which is float32 or float64. The noise of
+    step k is `noise[k - 1]`, (B, *shape), where given, else the stream of (seed, sample, k). `record(k, x)` is called
+    at the start and after each step with x in model coordinates, `advance()` after each evaluation. Raises ModelError
+    for a prediction of another shape or device, that is not floating point, or not finite; on a GPU the last is found
+    after the loop, which never waits for the device.
+    """
+    shape = tuple(z.shape[1:])
+    rows = [_placed(row, z) for row in plan.rows]
+    times = torch.tensor([row.time for row in rows], dtype=torch.float64).to(z)
+    sums = torch.zeros(len(rows), device=z.device)
+    mean = None if reference is None else reference.mean.to(z)
+    fields: list[Tensor] = []
+
+    def whole(beta: float) -> Tensor:
+        return z if reference is None or mean is None else reference.inverse(z, shape) + beta * mean
+
+    def draw(step: int) -> Tensor:
+        if noise is not None:
+            return noise[step - 1].to(z)
+        return standard_normal(seed, samples, step, shape, z.device, z.dtype)
+
+    if reference is not None:
+        z = reference.forward(z)
+    if record:
+        record(0, whole(plan.beta[0]))
+    with ThreadPoolExecutor(1) as drawer:  # noise is drawn while the model is busy
+        for k, row in enumerate(rows):
+            ends = k + 1 == len(rows) or rows[k + 1].step > row.step
+            noisy = ends and (isinstance(row.noise, Tensor) or row.noise != 0)
+            drawn = drawer.submit(draw, row.step) if noisy else None
+            prediction = predict(whole(row.mean).to(dtype), times[k].repeat(len(z)))
+            _check_form(prediction, (len(z), *shape), z.device, row)
+            sums[k] = prediction.sum(dtype=torch.float32)
+            if z.device.type == "cpu":
+                _check_finite(sums[k], row, prediction)
+            if reference is not None:
+                prediction = reference.forward(prediction.to(z.dtype))
+            _advance(row, z, prediction, fields, plan.history)
+            if drawn is not None:
+                n = drawn.result()
+                _add(z, n if reference is None else reference.forward(n), row.noise)
+            if ends and record:
+                record(row.step, whole(plan.beta[row.step]))
+            if advance:
+                advance()
+    for total, row in zip(sums, rows, strict=True) if z.device.type != "cpu" else ():
+        _check_finite(total, row)
+    return whole(plan.beta[-1])
+
+
+def _advance(row: Row, z: Tensor, prediction: Tensor, fields: list[Tensor], history: int) -> None:
+    """z <- keep z + sum_j weights[j] g_j, remembering g_0; `history` fields are held at most, none where 1 is enough."""
+    (weight, *_), numbers = row.weights, (row.keep, row.state, row.prediction, row.offset, row.weights[0])
+    if history == 1 and not any(isinstance(value, Tensor) for value in numbers) and row.offset == 0:
+        z.mul_(row.keep + weight * row.state)
+        _add(z, prediction, weight * row.prediction)
+        return
+    g = fields.pop() if len(fields) == history else torch.empty_like(z)
+    g.copy_(prediction)
+    g.mul_(row.prediction)
+    _add(g, z, row.state)
+    if isinstance(row.offset, Tensor) or row.offset != 0:
+        g.add_(row.offset)
+    fields.insert(0, g)
+    z.mul_(row.keep)
+    for weight, field in zip(row.weights, fields, strict=False):
+        _add(z, field, weight)
+
+
+def _add(z: Tensor, other: Tensor, weight: Coefficient) -> None:
+    """z <- z + weight other."""
+    if isinstance(weight, Tensor):
+        z.addcmul_(other, weight)
+    else:
+        z.add_(other, alpha=weight)
+
+
+def _placed(row: Row, z: Tensor) -> Row:
+    """Put a row's tensors beside z, in its dtype."""
+
+    def place(value: Coefficient) -> Coefficient:
+        return value.to(z) if isinstance(value, Tensor) else value
+
+    return replace(
+        row,
+        state=place(row.state),
+        prediction=place(row.prediction),
+        keep=place(row.keep),
+        weights=tuple(place(w) for w in row.weights),
+        noise=place(row.noise),
+        offset=place(row.offset),
+    )
+
+
+def _where(row: Row) -> str:
+    return f"at step {row.step}, model time {row.time:.6g}"
+
+
+def _check_form(prediction: object, shape: tuple[int, ...], device: torch.device, row: Row) -> None:
+    if not isinstance(prediction, Tensor):
+        raise ModelError(
+            f"the model returned a {type(prediction).__name__} {_where(row)}; it must return a tensor. "
+            "Wrap it: lambda x, t, **c: model(x, t, **c).sample, for example."
+        )
+    if tuple(prediction.shape) != shape:
+        raise ModelError(
+            f"the model returned shape {tuple(prediction.shape)} {_where(row)}; it got x of shape {shape}."
+        )
+    if prediction.device != device:
+        raise ModelError(f"the model returned a tensor on {prediction.device} {_where(row)}; x is on {device}.")
+    if not prediction.is_floating_point():
+        raise ModelError(f"the model returned {prediction.dtype} {_where(row)}; it must return floating point.")
+
+
+def _check_finite(total: Tensor, row: Row, prediction: Tensor | None = None) -> None:
+    if torch.isfinite(total) or (prediction is not None and bool(torch.isfinite(prediction).all())):
+        return
+    raise ModelError(
+        f"the model returned nan or inf {_where(row)}. "
+        "Check its weights and dtype (float16 overflows at 65504; bfloat16 does not)."
+    )
