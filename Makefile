@@ -11,8 +11,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/symsi derive --from linear --to "lazy(kappa=1)" --diffusion optimal
-	$(BIN)/symsi verify
+	$(BIN)/symsi demo --output demo.png --force
 
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest --numprocesses 2

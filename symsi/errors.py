@@ -43,6 +43,7 @@ class UnknownNameError(SymsiError, LookupError):
 def unknown(what: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for `name` missing from `known`, with the closest match and the whole table."""
     options = sorted(known)
-    close = get_close_matches(name.lower(), options, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    lowered = {option.lower(): option for option in options}
+    close = get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    hint = f" Did you mean {lowered[close[0]]!r}?" if close else ""
     return UnknownNameError(f"unknown {what} {name!r}.{hint} Known: {', '.join(options)}.")

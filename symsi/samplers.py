@@ -23,7 +23,7 @@ from symsi.sampling.noise import check_seed, standard_normal
 from symsi.sampling.plan import Plan
 from symsi.sampling.reference import Reference, isotropic
 from symsi.sampling.sampler import run
-from symsi.sampling.solvers import Nodes, choose, make_plan
+from symsi.sampling.solvers import Nodes, Solver, choose, make_plan
 from symsi.symbolic.conversion import Conversion, convert
 from symsi.symbolic.diffusion import Diffusion, as_diffusion
 from symsi.symbolic.named import schedule as named
@@ -84,7 +84,7 @@ def plan(
     times = time_grid(target, grid, steps, start=convert(base, target).start_time)
     conversion = convert(base, target, diffusion=scale, prediction=known.prediction)
     if reference is None and not chosen.modal:
-        return make_plan(_nodes(conversion, times, both_ends=chosen.both_ends), chosen, ending)
+        return make_plan(_nodes(conversion, times, chosen), chosen, ending)
     reference = reference or isotropic()
     if shape is not None:
         reference.check(shape)
@@ -150,6 +150,7 @@ def sample(
         known, schedule=schedule, diffusion=diffusion, solver=solver, steps=steps, grid=grid, last=last,
         reference=reference, shape=form,
     )  # fmt: skip
+    _check_noise(noise, made, count, form)
     modal = reference if reference is not None and not _plain(reference) else None
     working = torch.float64 if kind == torch.float64 else torch.float32
     calls = 1 if guidance == 1 else 2
@@ -188,11 +189,14 @@ def _never(x: Tensor, t: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _nodes(conversion: Conversion, times: tuple[float, ...], *, both_ends: bool) -> Nodes:
+def _nodes(conversion: Conversion, times: tuple[float, ...], solver: Solver) -> Nodes:
     """Tabulate what the solvers of a schedule's own coordinates need."""
     whole = _common(conversion, times)
-    inner = times if both_ends else times[:-1]
-    table = tabulate(conversion, inner, ("drift_input", "drift_prediction"))
+    field: tuple[tuple[float, ...], ...] = whole["data"]
+    if solver.drift:
+        names = ("drift_input", "drift_prediction")
+        table = tabulate(conversion, times if solver.both_ends else times[:-1], names)
+        field = tuple(tuple(table[name].tolist()) for name in names)
     spread = torch.zeros(len(times) - 1, dtype=torch.float64)
     if not conversion.diffusion.deterministic:
         steps = torch.tensor(times, dtype=torch.float64).diff()
@@ -200,7 +204,7 @@ def _nodes(conversion: Conversion, times: tuple[float, ...], *, both_ends: bool)
         spread = (2 * epsilon * steps).sqrt() / torch.tensor(whole["scales"][1:], dtype=torch.float64)
     return Nodes(
         **whole,
-        field=(tuple(table["drift_input"].tolist()), tuple(table["drift_prediction"].tolist())),
+        field=(field[0], field[1]),
         spread=tuple(spread.tolist()),
     )
 
@@ -296,3 +300,9 @@ def _check_inputs(
         )
     if noise is not None and not noise.is_floating_point():
         raise SymsiError(f"noise must be floating point, (K, N, *shape); got {noise.dtype}.")
+
+
+def _check_noise(noise: Tensor | None, made: Plan, count: int, form: tuple[int, ...]) -> None:
+    wanted = (len(made.grid) - 1, count, *form)
+    if noise is not None and tuple(noise.shape) != wanted:
+        raise SymsiError(f"noise must have the shape (K, N, *shape) = {wanted}; got {tuple(noise.shape)}.")

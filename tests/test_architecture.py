@@ -10,8 +10,19 @@ import symsi
 ROOT = Path(symsi.__file__).parent
 
 # The face joins formulas, tables, plans and models.
-_FACE = ("symsi.errors", "symsi.symbolic", "symsi.compile", "symsi.sampling", "symsi.models", "symsi.plotting",
-         "symsi.time_grids", "torch", "sympy", "tqdm")  # fmt: skip
+_FACE = (
+    "symsi.errors",
+    "symsi.files",
+    "symsi.symbolic",
+    "symsi.compile",
+    "symsi.sampling",
+    "symsi.models",
+    "symsi.plotting",
+    "symsi.time_grids",
+    "torch",
+    "sympy",
+    "tqdm",
+)
 # Who may import what: a room, and the prefixes of symsi and of outside libraries that it may know.
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
@@ -20,15 +31,27 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "derivations": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.derivations", "sympy"),
     "compile": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.compile", "torch", "numpy", "sympy", "mpmath"),
     "sampling": ("symsi.errors", "symsi.files", "symsi.sampling", "torch", "numpy", "safetensors"),
-    "models": ("symsi.errors", "symsi.files", "symsi.compile", "symsi.models", "torch", "numpy", "safetensors"),
+    "models": (
+        "symsi.errors",
+        "symsi.files",
+        "symsi.symbolic",
+        "symsi.compile",
+        "symsi.models",
+        "torch",
+        "numpy",
+        "safetensors",
+    ),
     "metrics": ("symsi.errors", "torch"),
     "plotting": ("symsi.errors", "symsi.files", "matplotlib", "torch"),
     "time_grids": ("symsi.errors", "symsi.symbolic", "symsi.compile", "torch"),
     "samplers": _FACE,
     "calibration": (*_FACE, "symsi.samplers"),
     "paths": _FACE,
+    "results": (*_FACE, "symsi.samplers", "numpy", "safetensors"),
+    "overhead": (*_FACE, "symsi.samplers"),
+    "nfe": (*_FACE, "symsi.samplers", "symsi.calibration", "symsi.metrics", "symsi.adapters"),
     "adapters": ("symsi.errors", "symsi.models", "symsi.symbolic", "torch"),
-    "cli": ("symsi", "sympy", "torch", "click", "tqdm"),
+    "cli": ("symsi", "sympy", "torch", "numpy", "safetensors", "click", "tqdm"),
     "__init__": (),
     "__main__": ("symsi.cli",),
 }

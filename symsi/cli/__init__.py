@@ -13,8 +13,13 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "bench": "Measure accuracy and speed on this machine.",
+    "calibrate": "Estimate a Gaussian reference, or the best grid, for a model.",
+    "demo": "The main job: derive, prove, compile, and sample digits in 2 to 8 evaluations.",
     "derive": "Derive every formula for a schedule or a conversion.",
     "export": "Write a conversion as a file that runs without symsi.",
+    "models": "List the models that ship.",
+    "sample": "Draw samples from a pretrained model, in few evaluations.",
+    "train": "Remake the weights that ship.",
     "verify": "Prove the theory, T1 to T12; print the verdicts.",
 }
 
@@ -35,13 +40,14 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="symsi")
 def _group() -> None:
-    """Schedules, diffusions and fields of stochastic interpolants: derived, proved, compiled.
+    """Schedules, diffusions and fields of stochastic interpolants: derived, proved, compiled, sampled.
 
     \b
     Examples:
       symsi derive --from linear --to "lazy(kappa=1)" --diffusion optimal
       symsi derive --alpha "(1-t)*(1+t/3)" --beta "t*exp(t-1)"
       symsi export --from linear --to "lazy(kappa=1)" --diffusion optimal lazy.py
+      symsi sample digits.png --steps 4
       symsi verify --only T5
     """
 

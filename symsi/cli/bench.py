@@ -13,6 +13,7 @@ import click
 import torch
 from tqdm import tqdm
 
+from symsi.cli.nfe import nfe, sampler
 from symsi.compile.certificate import SCHEDULES, Row, certify, pairs, summary
 from symsi.compile.speed import SIZES, device_name, measure, wait_until_quiet
 from symsi.errors import SymsiError
@@ -31,7 +32,13 @@ def command() -> None:
       symsi bench certificate --quick
       symsi bench certificate --json --plot certificate.png > certificate.json
       symsi bench kernels --size 100000 --size 10000000
+      symsi bench nfe --model digits28 --nfe 2,4,8 --plot nfe.png
+      symsi bench sampler
     """
+
+
+command.add_command(nfe)
+command.add_command(sampler)
 
 
 @command.command("certificate")

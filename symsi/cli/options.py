@@ -1,17 +1,18 @@
-"""The options that name a conversion, the same for every command that takes one."""
+"""The options that name a conversion or a way to sample, the same for every command that takes one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
-from symsi.errors import ScheduleError
+from symsi.errors import ScheduleError, SymsiError
 from symsi.symbolic.fields import PREDICTIONS
 from symsi.symbolic.named import NAMED, schedule
 from symsi.symbolic.schedule import Schedule
 
-__all__ = ["base_schedule", "schedule_options"]
+__all__ = ["base_schedule", "read_grid", "sampling_options", "schedule_options"]
 
 _NAMES = ", ".join([*NAMED, "lazy"])
 
@@ -34,6 +35,41 @@ def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
+
+
+_SAMPLING = (
+    click.option("--schedule", default="trigonometric", show_default=True, metavar="NAME",
+                 help=f"The schedule to sample with: {_NAMES}. trigonometric is lazy(kappa=0)."),
+    click.option("--diffusion", default="ode", show_default=True, metavar="ode|optimal|kappa=K|EXPR",
+                 help="epsilon of its SDE; EXPR may use t, alpha, beta, optimal."),
+    click.option("--solver", metavar="NAME",
+                 help="euler, heun, ab2, ab3, dpm++2m; with noise euler-maruyama, ab2-maruyama, exact, exact-ab2. "
+                      "Default: ab2, or euler-maruyama."),
+    click.option("--steps", default=4, show_default=True, type=int, help="Steps; heun evaluates twice a step."),
+    click.option("--grid", default="linear", show_default=True, metavar="NAME|TIMES",
+                 help="uniform, linear, angle, point-mass, log-snr, shifted(shift=S), or times such as 0,0.3,0.7,1."),
+    click.option("--last", type=click.Choice(["step", "land"]),
+                 help="The last step: as the others, or land on the data prediction. Default: land with noise."),
+    click.option("--reference", type=click.Path(path_type=Path), metavar="FILE",
+                 help="Step in the modes of a Gaussian reference; see `symsi calibrate`."),
+)  # fmt: skip
+
+
+def sampling_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how to sample."""
+    for option in reversed(_SAMPLING):
+        function = option(function)
+    return function
+
+
+def read_grid(text: str) -> tuple[str | list[float], bool]:
+    """Return a grid by name, or the times written out, and whether it is the latter. Raises SymsiError."""
+    if "," not in text or "(" in text:
+        return text, False
+    try:
+        return [float(item) for item in text.split(",")], True
+    except ValueError:
+        raise SymsiError(f"--grid takes a name or times such as 0,0.3,0.7,1; got {text!r}.") from None
 
 
 def base_schedule(source: str | None, alpha: str | None, beta: str | None, parameters: tuple[str, ...]) -> Schedule:

@@ -90,7 +90,7 @@ def run(
 
 
 def _advance(row: Row, z: Tensor, prediction: Tensor, fields: list[Tensor], history: int) -> None:
-    """z <- keep z + sum_j weights[j] g_j, remembering g_0; `history` fields are held at most, none where 1 is enough."""
+    """z <- keep z + sum_j weights[j] g_j, remembering g_0; at most `history` fields are held, for 1 none."""
     (weight, *_), numbers = row.weights, (row.keep, row.state, row.prediction, row.offset, row.weights[0])
     if history == 1 and not any(isinstance(value, Tensor) for value in numbers) and row.offset == 0:
         z.mul_(row.keep + weight * row.state)

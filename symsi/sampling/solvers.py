@@ -43,6 +43,7 @@ class Solver:
     rows: Callable[[Nodes, int], list[Row]]
     both_ends: bool = False  # whether the field is evaluated at the last point as well
     modal: bool = False  # whether it steps in the coordinates of a reference
+    drift: bool = True  # whether it needs the drift's coefficients, or those of eta_X alone
     text: str = ""
 
 
@@ -125,7 +126,7 @@ SOLVERS: Mapping[str, Solver] = {
     "heun": Solver(False, 2, _heun, both_ends=True, text="Heun, two evaluations a step"),
     "ab2": Solver(False, 2, _multistep, text="Adams-Bashforth 2 with variable steps, Euler start"),
     "ab3": Solver(False, 3, _multistep, text="Adams-Bashforth 3 with variable steps, Euler start"),
-    "dpm++2m": Solver(False, 2, _dpm, text="DPM-Solver++(2M), exponential, in the data prediction"),
+    "dpm++2m": Solver(False, 2, _dpm, drift=False, text="DPM-Solver++(2M), exponential, in the data prediction"),
     "euler-maruyama": Solver(True, 1, _multistep, text="Euler-Maruyama"),
     "ab2-maruyama": Solver(True, 2, _multistep, text="Adams-Bashforth 2 in the drift"),
     "exact": Solver(True, 1, _multistep, modal=True, text="exact Gaussian transitions of the reference"),

@@ -1,0 +1,102 @@
+"""`symsi calibrate`: a Gaussian reference from data or from a model's own samples, or the best grid for a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from symsi.calibration import optimal_grid, reference_of_model
+from symsi.errors import SymsiError
+from symsi.files import check_free
+from symsi.models.pretrained import load
+from symsi.sampling.reference import KINDS, estimate, save
+
+__all__ = ["command"]
+
+
+@click.group("calibrate")
+def command() -> None:
+    """Estimate what makes sampling better: a Gaussian reference, a grid.
+
+    \b
+    Examples:
+      symsi calibrate reference --model digits28 --kind dct digits.safetensors
+      symsi calibrate reference --data faces.npy --kind pca --rank 64 faces.safetensors
+      symsi calibrate grid --model digits28 --steps 4
+      symsi sample digits.png --reference digits.safetensors --steps 4
+    """
+
+
+@command.command("reference")
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT.safetensors")
+@click.option("--model", metavar="NAME|FILE", help="Use the model's own samples.")
+@click.option("--data", type=click.Path(path_type=Path), help="Use samples (N, ...) in a .npy or .safetensors file.")
+@click.option("--kind", default="pca", show_default=True, type=click.Choice(KINDS), help="The modes.")
+@click.option("--rank", type=click.IntRange(1), help="Leading components to keep, for pca.")
+@click.option("--shrinkage", default=0.05, show_default=True, help="Towards isotropic; 0 may make ab2 unstable.")
+@click.option("--count", default=512, show_default=True, type=click.IntRange(2), help="Samples of the model.")
+@click.option("--steps", default=16, show_default=True, type=click.IntRange(1), help="Evaluations each.")
+@click.option("--seed", default=1, show_default=True, help="Of the model's samples.")
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+def reference(
+    output: Path, model: str | None, data: Path | None, kind: str, rank: int | None, shrinkage: float, count: int,
+    steps: int, seed: int, force: bool,
+) -> None:  # fmt: skip
+    """Write a Gaussian reference for modal sampling."""
+    if (model is None) == (data is None):
+        raise SymsiError("give --model NAME to use its own samples, or --data FILE, one of them.")
+    if output.suffix != ".safetensors":
+        raise SymsiError(f"a reference is a .safetensors file; got {output.name!r}.")
+    check_free(output, force=force)
+    if data is not None:
+        found = estimate(_read(data), kind, rank=rank, shrinkage=shrinkage)
+    else:
+        network = load(str(model))
+        conditions = {"label": torch.arange(count) % 10} if network.unconditional else {}
+        found = reference_of_model(
+            network, shape=count, kind=kind, rank=rank, shrinkage=shrinkage, steps=steps, seed=seed, batch=128,
+            conditions=conditions,
+        )  # fmt: skip
+    save(found, output, force=force)
+    low, high = float(found.variances.min()), float(found.variances.max())
+    click.echo(f"{kind} reference, {found.variances.numel()} variances from {low:.3g} to {high:.3g}: {output}")
+
+
+@command.command("grid")
+@click.option("--model", default="digits28", show_default=True, metavar="NAME|FILE")
+@click.option("--steps", default=4, show_default=True, type=click.IntRange(1))
+@click.option("--schedule", default="trigonometric", show_default=True, metavar="NAME")
+@click.option("--solver", default="ab2", show_default=True, metavar="euler|heun|ab2|ab3|dpm++2m")
+@click.option("--count", default=32, show_default=True, type=click.IntRange(2), help="Calibration samples.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def grid(model: str, steps: int, schedule: str, solver: str, count: int, seed: int, as_json: bool) -> None:
+    """Search the grid whose samples are closest to the converged ones, and print its times."""
+    network = load(model)
+    conditions = {"label": torch.arange(count) % 10} if network.unconditional else {}
+    times = optimal_grid(
+        network, steps, shape=count, schedule=schedule, solver=solver, conditions=conditions, seed=seed, progress=False
+    )
+    if as_json:
+        click.echo(json.dumps({"model": model, "schedule": schedule, "solver": solver, "grid": times}))
+        return
+    click.echo(",".join(f"{t:.5g}" for t in times))
+
+
+def _read(path: Path) -> Tensor:
+    """Read an array of samples; never a pickle."""
+    try:
+        if path.suffix == ".npy":
+            return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float64))
+        if path.suffix == ".safetensors":
+            return next(iter(load_file(path).values()))
+    except (OSError, ValueError, SafetensorError, StopIteration) as error:
+        raise SymsiError(f"cannot read samples from {path}: {error}") from None
+    raise SymsiError(f"--data reads .npy and .safetensors; got {path.name!r}.")

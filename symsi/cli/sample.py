@@ -1,0 +1,92 @@
+"""`symsi sample`: draw samples from a model and write them down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import torch
+
+from symsi.cli.options import read_grid, sampling_options
+from symsi.errors import SymsiError
+from symsi.files import check_free
+from symsi.models.pretrained import load
+from symsi.plotting import check_picture
+from symsi.results import check_samples, write_samples
+from symsi.samplers import sample
+from symsi.sampling.reference import load as load_reference
+
+__all__ = ["command"]
+
+
+@click.command("sample")
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT")
+@click.option("--model", default="digits28", show_default=True, metavar="NAME|FILE", help="See `symsi models`.")
+@sampling_options
+@click.option("--count", default=64, show_default=True, type=click.IntRange(1), help="Samples.")
+@click.option("--label", "labels", multiple=True, type=int, metavar="N", help="Class; several are taken in turn.")
+@click.option("--guidance", default=1.0, show_default=True, help="Classifier-free guidance; other than 1 doubles NFE.")
+@click.option("--seed", default=0, show_default=True, help="Sample i depends on (seed, i) alone.")
+@click.option("--batch", type=click.IntRange(1), help="Samples a call of the model at most.")
+@click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where the model runs.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Also draw the samples: .png, .svg or .pdf.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+def command(
+    output: Path,
+    model: str,
+    schedule: str | None,
+    diffusion: str,
+    solver: str | None,
+    steps: int,
+    grid: str,
+    last: str | None,
+    reference: Path | None,
+    count: int,
+    labels: tuple[int, ...],
+    guidance: float,
+    seed: int,
+    batch: int | None,
+    device: str,
+    picture: Path | None,
+    force: bool,
+) -> None:
+    """Draw samples and write OUTPUT: a picture (.png, .svg, .pdf), or the numbers (.npz, .safetensors).
+
+    \b
+    Examples:
+      symsi sample digits.png --steps 4
+      symsi sample digits.npz --schedule "lazy(kappa=1)" --diffusion optimal --steps 8 --picture digits.png
+      symsi sample sevens.png --label 7 --guidance 1.5 --solver ab2 --steps 6
+    """
+    check_samples(output, force=force)
+    if picture:
+        check_picture(picture, force=force)
+    if not device.startswith("cuda") and device != "cpu":
+        raise SymsiError(f"--device is cpu or cuda; got {device!r}.")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise SymsiError("no GPU is visible to torch; use --device cpu.")
+    points, written_out = read_grid(grid)
+    network = load(model, device=device)
+    conditions = {"label": torch.tensor(_classes(labels, count))} if network.unconditional else {}
+    if labels and not conditions:
+        raise SymsiError(f"{model} has no classes; leave --label out.")
+    found = sample(
+        network, shape=count, schedule=schedule, diffusion=diffusion, solver=solver,
+        steps=None if written_out else steps, grid=points, last=last,
+        reference=load_reference(reference) if reference else None, guidance=guidance, conditions=conditions,
+        seed=seed, batch=batch, device=device,
+    )  # fmt: skip
+    check_free(output, force=force)
+    write_samples(found, output, force=force)
+    if picture:
+        found.plot(picture, force=force)
+    click.echo(f"{count} samples at {found.nfe} evaluations each: {output}")
+
+
+def _classes(labels: tuple[int, ...], count: int) -> list[int]:
+    """Classes in turn; all ten where none is named."""
+    wanted = labels or tuple(range(10))
+    for label in wanted:
+        if not 0 <= label < 10:
+            raise SymsiError(f"--label must lie in 0..9; got {label}.")
+    return [wanted[k % len(wanted)] for k in range(count)]

@@ -1,0 +1,105 @@
+"""Weights files: a U-Net, what it predicts and under which schedule, in one safetensors file; two ship with symsi."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from symsi.errors import SymsiError, unknown
+from symsi.files import write_atomic
+from symsi.models.digits8 import distribution
+from symsi.models.protocol import Model
+from symsi.models.unet import Config, UNet
+
+__all__ = ["SHIPPED", "WEIGHTS", "load", "save"]
+
+WEIGHTS = Path(__file__).parent / "weights"
+SHIPPED: Mapping[str, str] = {
+    "digits28": "class-conditional U-Net on MNIST, 28 x 28, velocity of the linear schedule",
+    "digits8": "exact model of 1 797 real 8 x 8 digits with a Gaussian kernel, velocity of the linear schedule",
+}
+_FORMAT, _VERSION = "symsi-model", "1"
+
+
+def save(
+    path: str | Path,
+    weights: Mapping[str, Tensor],
+    config: Config,
+    shape: tuple[int, ...],
+    *,
+    schedule: str = "linear",
+    prediction: str = "velocity",
+    gain: float = 1.0,
+    offset: float = 0.0,
+    note: str = "",
+    force: bool = False,
+) -> Path:
+    """Write a U-Net's weights with all that `load` needs, atomically. Raises SymsiError if `path` exists."""
+    metadata = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "config": json.dumps(config.to_json()),
+        "shape": json.dumps(shape),
+        "schedule": schedule,
+        "prediction": prediction,
+        "gain": repr(gain),
+        "offset": repr(offset),
+        "note": note,
+    }
+    held = {name: weight.detach().contiguous() for name, weight in weights.items()}
+    return write_atomic(Path(path), lambda temporary: save_file(held, temporary, metadata=metadata), force=force)
+
+
+def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Model:
+    """Return a shipped model by name, or the one in a `.safetensors` file that `save` wrote.
+
+    Conditions: `label`, (B,) integers, or None for no class. Raises UnknownNameError with the closest match, and
+    SymsiError for a file that is missing, damaged, of another version, or does not hold the weights it describes.
+    """
+    path = Path(name)
+    if path.suffix != ".safetensors":
+        if str(name) not in SHIPPED:
+            raise unknown("model", str(name), [*SHIPPED, "PATH.safetensors"])
+        if name == "digits8":
+            return replace(distribution().model(), name="digits8", gain=0.25, offset=0.3)
+        path = WEIGHTS / f"{name}.safetensors"
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        raise SymsiError(f"cannot read weights from {path}: {error}.") from None
+    if metadata.get("format") != _FORMAT:
+        raise SymsiError(f"{path} holds no symsi model; `symsi train` writes one, and {', '.join(SHIPPED)} ships.")
+    if metadata.get("version") != _VERSION:
+        raise SymsiError(
+            f"{path} has version {metadata.get('version')}, this symsi reads version {_VERSION}; "
+            "train it anew or use the symsi that wrote it."
+        )
+    try:
+        net = UNet(Config.from_json(json.loads(metadata["config"])))
+        net.load_state_dict(weights)
+        shape = tuple(json.loads(metadata["shape"]))
+        gain, offset = float(metadata["gain"]), float(metadata["offset"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise SymsiError(f"{path} does not hold the weights it describes: {str(error)[:200]}") from None
+    if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
+        raise SymsiError(f"{path} has weights that are nan or inf.")
+    net = net.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    return Model(
+        net,
+        schedule=metadata["schedule"],
+        prediction=metadata["prediction"],
+        shape=shape,
+        name=path.stem,
+        unconditional={"label": None},
+        offset=offset,
+        gain=gain,
+    )

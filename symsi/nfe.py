@@ -1,0 +1,246 @@
+"""How good samples are at a given number of network evaluations (NFE): ours and diffusers' solvers in one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symsi.adapters.peers import PEERS, sample_peer
+from symsi.calibration import optimal_grid, reference_of_model
+from symsi.errors import SymsiError, unknown
+from symsi.metrics import accuracy, energy_distance, frechet_distance, rmse, sampling_floor
+from symsi.models.digits8 import digits
+from symsi.models.features import SHIPPED, load_features
+from symsi.models.pretrained import load
+from symsi.models.protocol import Model
+from symsi.samplers import sample
+from symsi.sampling.noise import standard_normal
+
+__all__ = ["METHODS", "NFE", "PEERS", "TASKS", "Method", "Task", "measure", "task"]
+
+NFE = (2, 3, 4, 6, 8, 12, 16, 32)
+_ENERGY_ROWS = 2000  # of the real data, against which energy distances are taken
+_CONVERGED = {"schedule": "trigonometric", "solver": "ab2", "steps": 64}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table: options of `symsi.sample`, evaluations a step, and what must be calibrated first."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    per_step: int = 1
+    reference: str | None = None
+    optimal: bool = False
+
+
+_VP = {"schedule": "trigonometric"}
+_POINT_MASS = {"schedule": "lazy(kappa=1)", "diffusion": "optimal", "last": "land"}
+METHODS: Mapping[str, Method] = {
+    m.name: m
+    for m in (
+        Method("linear Euler", {"schedule": "linear", "solver": "euler"}),
+        Method("linear AB2", {"schedule": "linear", "solver": "ab2"}),
+        Method("lazy VP Euler", {**_VP, "solver": "euler"}),
+        Method("lazy VP Heun", {**_VP, "solver": "heun"}, per_step=2),
+        Method("lazy VP AB2", {**_VP, "solver": "ab2"}),
+        Method("lazy VP AB3", {**_VP, "solver": "ab3"}),
+        Method("lazy VP AB2, linear grid", {**_VP, "solver": "ab2", "grid": "linear"}),
+        Method("lazy VP AB2, log-SNR grid", {**_VP, "solver": "ab2", "grid": "log-snr"}),
+        Method("lazy VP AB2, shifted grid", {**_VP, "solver": "ab2", "grid": "shifted(shift=1/2)"}),
+        Method("lazy VP AB2, optimised grid", {**_VP, "solver": "ab2"}, optimal=True),
+        Method("modal DCT Euler", {**_VP, "solver": "euler"}, reference="dct"),
+        Method("modal DCT AB2", {**_VP, "solver": "ab2"}, reference="dct"),
+        Method("modal PCA Euler", {**_VP, "solver": "euler"}, reference="pca"),
+        Method("modal PCA AB2", {**_VP, "solver": "ab2"}, reference="pca"),
+        Method("DPM-Solver++(2M), angle grid", {**_VP, "solver": "dpm++2m"}),
+        Method("linear SDE", {"schedule": "linear", "diffusion": "alpha", "solver": "euler-maruyama", "last": "land"}),
+        Method("point mass", {**_POINT_MASS, "solver": "euler-maruyama"}),
+        Method("point mass AB2", {**_POINT_MASS, "solver": "ab2-maruyama"}),
+        Method("modal PCA kappa=1", {**_VP, "diffusion": "optimal", "solver": "exact-ab2"}, reference="pca"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model and how its samples are judged: features of samples and of real data, and their classes if any."""
+
+    model: Model
+    features: Callable[[Tensor], Tensor]
+    real: Tensor
+    classify: Callable[[Tensor], Tensor] | None = None
+    classes: int = 0
+
+    def labels(self, count: int) -> Tensor:
+        """Classes 0, 1, ..., in turn."""
+        return torch.arange(count) % max(self.classes, 1)
+
+    def conditions(self, count: int) -> dict[str, Tensor]:
+        """What the model is told."""
+        return {"label": self.labels(count)} if self.classes else {}
+
+
+def _digits28() -> Task:
+    features = load_features(SHIPPED)
+    return Task(load("digits28"), features, features.reference.double(), features.classifier, classes=10)
+
+
+def _digits8() -> Task:
+    return Task(load("digits8"), partial(torch.flatten, start_dim=1), digits()[0].flatten(1))
+
+
+TASKS: Mapping[str, Callable[[], Task]] = {"digits28": _digits28, "digits8": _digits8}
+
+
+def task(name: str) -> Task:
+    """Return a task by the name of its model. Raises UnknownNameError with the closest match."""
+    if name not in TASKS:
+        raise unknown("benchmark model", name, TASKS)
+    return TASKS[name]()
+
+
+def measure(
+    name: str,
+    nfe: Sequence[int] = NFE,
+    *,
+    samples: int = 500,
+    repeats: int = 3,
+    methods: Sequence[str] = (),
+    batch: int = 125,
+    tick: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Return {"model", "samples", "repeats", "floor", "converged", "rows"}, each row a method at an NFE.
+
+    "fd" is the Frechet distance of `samples` samples to all real data, "energy" the energy distance, both in the task's
+    features; means over `repeats` seeds with "fd_spread" and "energy_spread" their standard deviations. Repeat r uses
+    seed r for every method, so rows share their start noise. "rmse_converged" compares with lazy VP AB2 at 64
+    evaluations from the same noise, for deterministic methods. A method that cannot spend exactly that NFE (Heun at
+    even ones) has no row. References and optimised grids are calibrated on the model's own samples first, under another
+    seed. `tick(done, total)` follows rows. Raises SymsiError for unknown methods or fewer than 2 repeats.
+    """
+    known = {**METHODS, **PEERS}
+    for wanted in methods:
+        if wanted not in known:
+            raise unknown("method", wanted, known)
+    if repeats < 2 or samples < 2 or min(nfe, default=0) < 1:
+        raise SymsiError("the benchmark needs repeats >= 2, samples >= 2 and NFE >= 1.")
+    chosen = [known[m] for m in methods] or list(known.values())
+    judge = _Judge(task(name), samples, repeats, batch)
+    cells = [(method, n) for method in chosen for n in nfe if judge.fits(method, n)]
+    rows = []
+    for k, (method, n) in enumerate(cells):
+        rows.append(judge.row(method, n))
+        tick(k + 1, len(cells))
+    return {
+        "model": name,
+        "samples": samples,
+        "repeats": repeats,
+        "floor": judge.floor(),
+        "converged": {k: v for k, v in judge.converged_row.items() if k in _SCORES},
+        "rows": rows,
+    }
+
+
+_SCORES = ("fd", "fd_spread", "energy", "energy_spread", "accuracy")
+
+
+class _Judge:
+    """The task with its converged samples by seed, and what was calibrated for it."""
+
+    def __init__(self, given: Task, samples: int, repeats: int, batch: int) -> None:
+        self.task, self.samples, self.repeats, self.batch = given, samples, repeats, batch
+        self.converged = [self._ours(_CONVERGED, seed) for seed in range(repeats)]
+        self.converged_row = self._score(self.converged)
+        self._references: dict[str, Any] = {}
+
+    def fits(self, method: Any, nfe: int) -> bool:
+        """Whether the method can spend exactly that many evaluations."""
+        return method.steps_for(nfe) is not None if not isinstance(method, Method) else nfe % method.per_step == 0
+
+    def floor(self) -> dict[str, float]:
+        """Real data against real data, with as many samples."""
+        found = sampling_floor(frechet_distance, self.task.real, min(self.samples, len(self.task.real) // 2))
+        return {"fd": found.mean, "spread": found.spread}
+
+    def row(self, method: Any, nfe: int) -> dict[str, Any]:
+        """Run one method at one NFE for every seed and judge the samples."""
+        ours = isinstance(method, Method)
+        options = self._options(method, nfe) if ours else {}
+        results: list[Tensor] = []
+        started = time.perf_counter()
+        for seed in range(self.repeats):
+            results.append(self._ours(options, seed) if ours else self._peer(method.name, nfe, seed))
+        elapsed = time.perf_counter() - started
+        deterministic = not ours or "diffusion" not in method.options
+        return {
+            "method": method.name,
+            "kind": "ours" if ours else "peer",
+            "nfe": nfe,
+            **self._score(results),
+            "rmse_converged": mean(map(rmse, results, self.converged)) if deterministic else None,
+            "us_per_sample": elapsed / (self.samples * self.repeats) * 1e6,
+        }
+
+    def _score(self, results: Sequence[Tensor]) -> dict[str, Any]:
+        real = self.task.real
+        some = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))[:_ENERGY_ROWS]]
+        features = [self.task.features(x).double() for x in results]
+        fds = [frechet_distance(f, real) for f in features]
+        energies = [energy_distance(f, some) for f in features]
+        right = None
+        if self.task.classify is not None:
+            labels = self.task.labels(self.samples)
+            with torch.no_grad():
+                right = mean(accuracy(self.task.classify(x), labels) for x in results)
+        return {
+            "fd": mean(fds),
+            "fd_spread": stdev(fds),
+            "energy": mean(energies),
+            "energy_spread": stdev(energies),
+            "accuracy": right,
+        }
+
+    def _ours(self, options: Mapping[str, Any], seed: int) -> Tensor:
+        found = sample(
+            self.task.model, shape=self.samples, seed=seed, batch=self.batch, progress=False,
+            conditions=self.task.conditions(self.samples), **options,
+        )  # fmt: skip
+        return found.x
+
+    def _peer(self, name: str, nfe: int, seed: int) -> Tensor:
+        model = self.task.model
+        assert model.shape is not None
+        pieces = []
+        conditions = self.task.conditions(self.samples)
+        for rows in torch.split(torch.arange(self.samples), self.batch):
+            z = standard_normal(seed, rows.tolist(), 0, model.shape)
+            with torch.no_grad():
+                pieces.append(sample_peer(name, model, z, nfe, **{k: v[rows] for k, v in conditions.items()}).x)
+        return torch.cat(pieces)
+
+    def _options(self, method: Method, nfe: int) -> dict[str, Any]:
+        calibration = {"seed": 1 << 32, "progress": False}
+        options = dict(method.options) | {"steps": nfe // method.per_step}
+        if method.reference:
+            if method.reference not in self._references:
+                count = 512
+                self._references[method.reference] = reference_of_model(
+                    self.task.model, shape=count, kind=method.reference, rank=None, batch=self.batch,
+                    conditions=self.task.conditions(count), shrinkage=0.05, **calibration,
+                )  # fmt: skip
+            options["reference"] = self._references[method.reference]
+        if method.optimal and nfe > 1:
+            del options["steps"]
+            options["grid"] = optimal_grid(
+                self.task.model, nfe, shape=32, schedule=options["schedule"], solver=options["solver"],
+                conditions=self.task.conditions(32), **calibration,
+            )  # fmt: skip
+        return options

@@ -1,0 +1,149 @@
+"""sample, calibrate, models, bench nfe, demo, as a user meets them."""
+
+import json
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.cli.test_cli import in_process
+
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
+
+
+def test_sample_writes_numbers_and_a_picture(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
+    numbers, picture = tmp_path / "x.npz", tmp_path / "x.png"
+    arguments = ("sample", str(numbers), "--count", "6", "--steps", "2", "--label", "3", "--picture", str(picture))
+    code, out, err = in_process(capsys, monkeypatch, *arguments)
+    assert code == 0, err
+    assert "6 samples at 2 evaluations each" in out
+    with np.load(numbers) as held:
+        assert held["samples"].shape == (6, 1, 28, 28)
+        assert str(held["nfe"]) == "2"
+    assert matplotlib.image.imread(picture).ndim == 3
+    code, _, err = in_process(capsys, monkeypatch, *arguments)
+    assert (code, "exists" in err) == (2, True)
+
+
+def test_the_same_seed_gives_the_same_file_in_any_batch(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
+    found = []
+    for name, batch in (("a", "5"), ("b", "2")):
+        path = tmp_path / f"{name}.safetensors"
+        arguments = ("sample", str(path), "--model", "digits8", "--count", "5", "--steps", "3", "--batch", batch)
+        assert in_process(capsys, monkeypatch, *arguments, "--seed", "7")[0] == 0
+        found.append(load_file(path)["samples"])
+    torch.testing.assert_close(*found, rtol=0, atol=1e-5)
+
+
+def test_a_reference_is_calibrated_and_used(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
+    path, data = tmp_path / "r.safetensors", tmp_path / "data.npy"
+    np.save(data, np.random.default_rng(0).normal(size=(50, 1, 8, 8)))
+    for source in (("--model", "digits8", "--count", "64", "--steps", "4"), ("--data", str(data))):
+        code, out, err = in_process(
+            capsys, monkeypatch, "calibrate", "reference", *source, "--kind", "dct", "--force", str(path)
+        )
+        assert code == 0, err
+        assert "64 variances" in out
+    code, _, err = in_process(
+        capsys, monkeypatch, "sample", str(tmp_path / "x.png"), "--model", "digits8", "--reference", str(path),
+        "--count", "4", "--grid", "0,0.3,0.6,1",
+    )  # fmt: skip
+    assert code == 0, err
+
+
+def test_a_grid_is_calibrated(capsys: Capture, monkeypatch: Patch) -> None:
+    code, out, err = in_process(
+        capsys, monkeypatch, "calibrate", "grid", "--model", "digits8", "--steps", "3", "--count", "8", "--json"
+    )
+    assert code == 0, err
+    assert len(json.loads(out)["grid"]) == 4
+
+
+def test_models_are_listed(capsys: Capture, monkeypatch: Patch) -> None:
+    code, out, _ = in_process(capsys, monkeypatch, "models", "--json")
+    assert code == 0
+    assert json.loads(out)["digits28"]["shape"] == [1, 28, 28]
+
+
+def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
+    pytest.importorskip("diffusers")
+    plot = tmp_path / "nfe.png"
+    code, out, err = in_process(
+        capsys, monkeypatch, "bench", "nfe", "--model", "digits8", "--nfe", "2,4", "--samples", "20", "--repeats", "2",
+        "--method", "lazy VP AB2", "--json", "--plot", str(plot),
+    )  # fmt: skip
+    assert code == 0, err
+    assert [row["nfe"] for row in json.loads(out)["rows"]] == [2, 4]
+    assert plot.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sample", "x.gif"), "suffix must be one of"),
+        (("sample", "nowhere/x.png"), "no such folder"),
+        (("sample", "x.png", "--model", "digit28"), "Did you mean 'digits28'"),
+        (("sample", "x.png", "--steps", "0"), "at least 1"),
+        (("sample", "x.png", "--solver", "ab22"), "Did you mean 'ab2'"),
+        (("sample", "x.png", "--solver", "ab2", "--diffusion", "optimal"), "deterministic but"),
+        (("sample", "x.png", "--grid", "0,half,1"), "--grid takes"),
+        (("sample", "x.png", "--label", "11"), "0..9"),
+        (("sample", "x.png", "--label", "1", "--model", "digits8"), "no classes"),
+        (("sample", "x.png", "--device", "gpu"), "cpu or cuda"),
+        (("sample", "x.png", "--reference", "none.safetensors"), "cannot read a reference"),
+        (("calibrate", "reference", "r.safetensors"), "--model NAME"),
+        (("calibrate", "reference", "r.npy", "--model", "digits8"), ".safetensors"),
+        (("calibrate", "reference", "r.safetensors", "--data", "none.npy"), "cannot read samples"),
+        (("calibrate", "reference", "r.safetensors", "--data", "x.csv"), "--data reads"),
+        (("bench", "nfe", "--nfe", "two"), "--nfe takes"),
+        (("bench", "nfe", "--model", "digits9"), "Did you mean"),
+        (("train", "flow", "weights.bin"), ".safetensors"),
+    ],
+)
+def test_refusals_leave_no_file(
+    capsys: Capture, monkeypatch: Patch, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = in_process(capsys, monkeypatch, *arguments)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_pickled_objects_is_refused(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
+    data = tmp_path / "data.npy"
+    np.save(data, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    code, _, err = in_process(
+        capsys, monkeypatch, "calibrate", "reference", str(tmp_path / "r.safetensors"), "--data", str(data)
+    )
+    assert (code, "cannot read samples" in err) == (2, True)
+    save_file({}, tmp_path / "empty.safetensors")
+    code, _, err = in_process(
+        capsys, monkeypatch, "calibrate", "reference", str(tmp_path / "r.safetensors"), "--data",
+        str(tmp_path / "empty.safetensors"),
+    )  # fmt: skip
+    assert (code, "cannot read samples" in err) == (2, True)
+
+
+def test_an_interrupted_run_leaves_no_file(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
+    def stop(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("symsi.samplers.run", stop)
+    code, _, err = in_process(capsys, monkeypatch, "sample", str(tmp_path / "x.npz"), "--model", "digits8")
+    assert (code, "interrupted" in err) == (130, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_demo_derives_proves_compiles_and_samples(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
+    picture = tmp_path / "demo.png"
+    code, out, err = in_process(capsys, monkeypatch, "demo", "--output", str(picture), "--count", "30")
+    assert code == 0, err
+    for word in ("1. Derived", "2. Proved", "3. Compiled", "4. Sampled", "lazy VP + AB2", "5. Drawn"):
+        assert word in out
+    assert matplotlib.image.imread(picture).shape[0] > 500
