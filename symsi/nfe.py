@@ -123,8 +123,9 @@ def measure(
     features; means over `repeats` seeds with "fd_spread" and "energy_spread" their standard deviations. Repeat r uses
     seed r for every method, so rows share their start noise. "rmse_converged" compares with lazy VP AB2 at 64
     evaluations from the same noise, for deterministic methods. A method that cannot spend exactly that NFE (Heun at
-    even ones) has no row. References and optimised grids are calibrated on the model's own samples first, under another
-    seed. `tick(done, total)` follows rows. Raises SymsiError for unknown methods or fewer than 2 repeats.
+    even ones) has no row, and a method whose FD was that of converged samples (or less, to within the larger spread) at
+    two NFE in a row is not run at more. References and optimised grids are calibrated on the model's own samples first, under another
+    seed. `tick(done, total)` follows methods. Raises SymsiError for unknown methods or fewer than 2 repeats.
     """
     known = {**METHODS, **PEERS}
     for wanted in methods:
@@ -134,11 +135,14 @@ def measure(
         raise SymsiError("the benchmark needs repeats >= 2, samples >= 2 and NFE >= 1.")
     chosen = [known[m] for m in methods] or list(known.values())
     judge = _Judge(task(name), samples, repeats, batch)
-    cells = [(method, n) for method in chosen for n in nfe if judge.fits(method, n)]
-    rows = []
-    for k, (method, n) in enumerate(cells):
-        rows.append(judge.row(method, n))
-        tick(k + 1, len(cells))
+    rows: list[dict[str, Any]] = []
+    for k, method in enumerate(chosen):
+        settled = 0
+        for n in sorted(set(nfe)):
+            if settled < 2 and judge.fits(method, n):
+                rows.append(judge.row(method, n))
+                settled = settled + 1 if judge.settled(rows[-1]) else 0
+        tick(k + 1, len(chosen))
     return {
         "model": name,
         "samples": samples,
@@ -164,6 +168,11 @@ class _Judge:
     def fits(self, method: Any, nfe: int) -> bool:
         """Whether the method can spend exactly that many evaluations."""
         return method.steps_for(nfe) is not None if not isinstance(method, Method) else nfe % method.per_step == 0
+
+    def settled(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row's FD is that of converged samples, to within the larger spread."""
+        end = self.converged_row
+        return bool(row["fd"] <= end["fd"] + max(row["fd_spread"], end["fd_spread"]))
 
     def floor(self) -> dict[str, float]:
         """Real data against real data, with as many samples."""

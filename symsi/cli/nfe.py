@@ -34,7 +34,8 @@ def nfe(
     """Sample quality at equal network evaluations, ours and diffusers' solvers.
 
     FD is the Frechet distance of samples to real data in the features of a digit classifier (pixels for digits8);
-    rmse compares with converged samples from the same noise. Everything at one NFE and seed starts from one noise.
+    rmse compares with converged samples from the same noise. Everything at one NFE and seed starts from one noise. A
+    method that has settled at the converged FD at two NFE in a row is not run at more.
 
     \b
     Examples:
@@ -51,7 +52,7 @@ def nfe(
         raise SymsiError(f"--nfe takes counts such as 2,4,8; got {counts!r}.") from None
     if plot:
         check_picture(plot, force=force)
-    with tqdm(desc="measuring", unit="row", disable=None) as bar:
+    with tqdm(desc="measuring", unit="method", disable=None) as bar:
 
         def tick(done: int, total: int) -> None:
             bar.total = total
