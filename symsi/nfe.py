@@ -124,8 +124,9 @@ def measure(
     seed r for every method, so rows share their start noise. "rmse_converged" compares with lazy VP AB2 at 64
     evaluations from the same noise, for deterministic methods. A method that cannot spend exactly that NFE (Heun at
     even ones) has no row, and a method whose FD was that of converged samples (or less, to within the larger spread) at
-    two NFE in a row is not run at more. References and optimised grids are calibrated on the model's own samples first, under another
-    seed. `tick(done, total)` follows methods. Raises SymsiError for unknown methods or fewer than 2 repeats.
+    two NFE in a row is not run at more. References and optimised grids are calibrated on the model's own samples
+    first, under another seed. `tick(done, total)` follows methods. Raises
+    SymsiError for unknown methods or fewer than 2 repeats.
     """
     known = {**METHODS, **PEERS}
     for wanted in methods:
