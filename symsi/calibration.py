@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -68,7 +69,10 @@ def optimal_grid(
 
     base = plan(model, schedule=schedule, steps=1)
     target = named(schedule) if isinstance(schedule, str) else schedule
-    starts = {time_grid(target, name, steps, start=base.grid[0]) for name in GRIDS}
+    starts = set()
+    for name in GRIDS:
+        with suppress(SymsiError):  # a grid with points before a truncated start
+            starts.add(time_grid(target, name, steps, start=base.grid[0]))
     best, times = min((error(grid), grid) for grid in starts)
     share = 1 / 3
     for _ in range(rounds):

@@ -27,7 +27,7 @@ __all__ = ["METHODS", "NFE", "PEERS", "TASKS", "Method", "Task", "measure", "tas
 
 NFE = (2, 3, 4, 6, 8, 12, 16, 32)
 _ENERGY_ROWS = 2000  # of the real data, against which energy distances are taken
-_CONVERGED = {"schedule": "trigonometric", "solver": "ab2", "steps": 64}
+_CONVERGED = {"schedule": "trigonometric", "solver": "heun", "steps": 32}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ METHODS: Mapping[str, Method] = {
         Method("lazy VP AB3", {**_VP, "solver": "ab3"}),
         Method("lazy VP AB2, linear grid", {**_VP, "solver": "ab2", "grid": "linear"}),
         Method("lazy VP AB2, log-SNR grid", {**_VP, "solver": "ab2", "grid": "log-snr"}),
-        Method("lazy VP AB2, shifted grid", {**_VP, "solver": "ab2", "grid": "shifted(shift=1/2)"}),
+        Method("lazy VP AB2, point-mass grid", {**_VP, "solver": "ab2", "grid": "point-mass"}),
+        Method("lazy VP AB2, shift 2", {**_VP, "solver": "ab2", "grid": "shifted(shift=2)"}),
         Method("lazy VP AB2, optimised grid", {**_VP, "solver": "ab2"}, optimal=True),
         Method("modal DCT Euler", {**_VP, "solver": "euler"}, reference="dct"),
         Method("modal DCT AB2", {**_VP, "solver": "ab2"}, reference="dct"),
@@ -121,29 +122,29 @@ def measure(
 
     "fd" is the Frechet distance of `samples` samples to all real data, "energy" the energy distance, both in the task's
     features; means over `repeats` seeds with "fd_spread" and "energy_spread" their standard deviations. Repeat r uses
-    seed r for every method, so rows share their start noise. "rmse_converged" compares with lazy VP AB2 at 64
+    seed r for every method, so rows share their start noise. "rmse_converged" compares with lazy VP Heun at 64
     evaluations from the same noise, for deterministic methods. A method that cannot spend exactly that NFE (Heun at
     even ones) has no row, and a method whose FD was that of converged samples (or less, to within the larger spread) at
     two NFE in a row is not run at more. References and optimised grids are calibrated on the model's own samples
-    first, under another seed. `tick(done, total)` follows methods. Raises
-    SymsiError for unknown methods or fewer than 2 repeats.
+    first, under another seed. `methods` are names, or names with NFE of their own: "UniPC@6,8". `tick(done, total)`
+    follows methods. Raises SymsiError for unknown methods or fewer than 2 repeats.
     """
     known = {**METHODS, **PEERS}
-    for wanted in methods:
-        if wanted not in known:
-            raise unknown("method", wanted, known)
+    wanted = [_cell(text, nfe) for text in methods or known]
+    for name_of, _ in wanted:
+        if name_of not in known:
+            raise unknown("method", name_of, known)
     if repeats < 2 or samples < 2 or min(nfe, default=0) < 1:
         raise SymsiError("the benchmark needs repeats >= 2, samples >= 2 and NFE >= 1.")
-    chosen = [known[m] for m in methods] or list(known.values())
     judge = _Judge(task(name), samples, repeats, batch)
     rows: list[dict[str, Any]] = []
-    for k, method in enumerate(chosen):
-        settled = 0
-        for n in sorted(set(nfe)):
+    for k, (name_of, counts) in enumerate(wanted):
+        method, settled = known[name_of], 0
+        for n in sorted(set(counts)):
             if settled < 2 and judge.fits(method, n):
                 rows.append(judge.row(method, n))
                 settled = settled + 1 if judge.settled(rows[-1]) else 0
-        tick(k + 1, len(chosen))
+        tick(k + 1, len(wanted))
     return {
         "model": name,
         "samples": samples,
@@ -155,6 +156,20 @@ def measure(
 
 
 _SCORES = ("fd", "fd_spread", "energy", "energy_spread", "accuracy")
+
+
+def _cell(text: str, nfe: Sequence[int]) -> tuple[str, Sequence[int]]:
+    """Read "NAME" or "NAME@N,N"."""
+    name, at, counts = text.partition("@")
+    if not at:
+        return name, nfe
+    try:
+        found = [int(n) for n in counts.split(",")]
+    except ValueError:
+        found = [0]
+    if min(found) < 1:
+        raise SymsiError(f"a method is a name, or a name with NFE such as 'UniPC@6,8'; got {text!r}.")
+    return name, found
 
 
 class _Judge:
@@ -185,6 +200,7 @@ class _Judge:
         ours = isinstance(method, Method)
         options = self._options(method, nfe) if ours else {}
         results: list[Tensor] = []
+        self._ours(options, 0, 2) if ours else self._peer(method.name, nfe, 0, 2)  # tables, imports
         started = time.perf_counter()
         for seed in range(self.repeats):
             results.append(self._ours(options, seed) if ours else self._peer(method.name, nfe, seed))
@@ -218,19 +234,21 @@ class _Judge:
             "accuracy": right,
         }
 
-    def _ours(self, options: Mapping[str, Any], seed: int) -> Tensor:
+    def _ours(self, options: Mapping[str, Any], seed: int, count: int | None = None) -> Tensor:
+        count = count or self.samples
         found = sample(
-            self.task.model, shape=self.samples, seed=seed, batch=self.batch, progress=False,
-            conditions=self.task.conditions(self.samples), **options,
+            self.task.model, shape=count, seed=seed, batch=self.batch, progress=False,
+            conditions=self.task.conditions(count), **options,
         )  # fmt: skip
         return found.x
 
-    def _peer(self, name: str, nfe: int, seed: int) -> Tensor:
+    def _peer(self, name: str, nfe: int, seed: int, count: int | None = None) -> Tensor:
+        count = count or self.samples
         model = self.task.model
         assert model.shape is not None
         pieces = []
-        conditions = self.task.conditions(self.samples)
-        for rows in torch.split(torch.arange(self.samples), self.batch):
+        conditions = self.task.conditions(count)
+        for rows in torch.split(torch.arange(count), self.batch):
             z = standard_normal(seed, rows.tolist(), 0, model.shape)
             with torch.no_grad():
                 pieces.append(sample_peer(name, model, z, nfe, **{k: v[rows] for k, v in conditions.items()}).x)

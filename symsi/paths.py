@@ -15,7 +15,7 @@ from symsi.models.protocol import Model, as_model
 from symsi.sampling.plan import Plan
 from symsi.symbolic.conversion import convert
 from symsi.symbolic.named import schedule as named
-from symsi.symbolic.schedule import Schedule
+from symsi.symbolic.schedule import Kind, Schedule
 
 __all__ = ["Path", "convert_path", "recover_noise"]
 
@@ -38,18 +38,22 @@ def convert_path(path: Path, schedule: Schedule | str) -> Path:
     """Return the same path under another schedule: x_bar = c x at the time t with rho_bar(t) = rho(tau) (T5).
 
     It holds for paths of the ODE and of every SDE alike: the diffusion becomes c^2 tau' epsilon, which
-    `symsi.convert(..., diffusion=...)` relates. Raises SymsiError for a path that does not start at t = 0.
+    `symsi.convert(..., diffusion=...)` relates. Raises SymsiError for a path of a point mass that starts later than 0.
     """
     target = named(schedule) if isinstance(schedule, str) else schedule
-    if path.times[0] != 0:
-        raise SymsiError(f"a path is converted from t = 0 on; this one starts at {path.times[0]}.")
+    from_point_mass = path.schedule.kind is Kind.POINT_MASS
+    if from_point_mass and path.times[0] != 0:
+        raise SymsiError(f"a path of a point mass is converted from t = 0 on; this one starts at {path.times[0]}.")
     if len(path.times) != len(path.states):
         raise SymsiError(f"the path has {len(path.times)} times and {len(path.states)} states.")
     times = tabulate(convert(target, path.schedule), path.times, ("time",))["time"]
-    inner = tabulate(convert(path.schedule, target), times[1:], ("scale",))["scale"].tolist()
-    alpha = float(tabulate(convert(target, target), (0.0, 1.0), ("alpha",))["alpha"][0])
-    states = torch.stack([alpha * path.start, *(c * x for c, x in zip(inner, path.states[1:], strict=True))])
-    return Path(target, tuple(times.tolist()), states, path.start)
+    inner = int(from_point_mass)
+    scales = tabulate(convert(path.schedule, target), times[inner:], ("scale",))["scale"].tolist()
+    states = [c * x for c, x in zip(scales, path.states[inner:], strict=True)]
+    if from_point_mass:
+        alpha = float(tabulate(convert(target, target), times[:1], ("alpha",))["alpha"][0])
+        states.insert(0, alpha * path.start)
+    return Path(target, tuple(times.tolist()), torch.stack(states), path.start)
 
 
 @torch.no_grad()
@@ -59,23 +63,27 @@ def recover_noise(
     """Return the unit noises n of each step, (K, N, *shape): dW = (dx - b dt)/sqrt(2 epsilon) (T7).
 
     `plan` is the one that made the path, or that of another solver on the same grid; the model is evaluated along the
-    path. A step without noise gives zeros. Raises SymsiError where the plan's grid is not the path's, or has a
-    reference with modes.
+    path. A step without noise gives zeros. Raises SymsiError where the plan's grid is not the path's, or its state is
+    in modes of a reference.
     """
     known = as_model(model)
     if len(plan.grid) != len(path.times) or max(
         abs(a - b) for a, b in zip(plan.grid, path.times, strict=True)
     ) > 1e-9:  # fmt: skip
         raise SymsiError("the plan's grid is not the path's; make the plan with grid=path.times.")
+    if plan.modal:
+        raise SymsiError("the noise of a path in modes of a reference is not recovered; use a plan without one.")
     fields: list[Tensor] = []
-    found = []
+    found: dict[int, Tensor] = {}
     z = path.start * plan.start
-    for row in plan.rows:
-        if isinstance(row.keep, Tensor) or isinstance(row.noise, Tensor):
-            raise SymsiError("the noise of a path in modes of a reference is not recovered; use a plan without one.")
+    for k, row in enumerate(plan.rows):
         prediction = known(z, torch.full((len(z),), row.time, dtype=z.dtype, device=z.device), **(conditions or {}))
         fields.insert(0, row.state * z + row.prediction * prediction + row.offset)
         moved = row.keep * z + sum(w * f for w, f in zip(row.weights, fields, strict=False))
+        del fields[plan.history :]
+        if k + 1 < len(plan.rows) and plan.rows[k + 1].step == row.step:
+            z = moved
+            continue
         z = path.states[row.step] / plan.scales[row.step]
-        found.append((z - moved) / row.noise if row.noise else torch.zeros_like(z))
-    return torch.stack(found)
+        found[row.step] = (z - moved) / row.noise if row.noise else torch.zeros_like(z)
+    return torch.stack(list(found.values()))

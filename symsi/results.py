@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors.torch import save_file
 
 from symsi.errors import SymsiError
@@ -42,7 +43,10 @@ def write_samples(result: SampleResult, path: Path, *, force: bool = False) -> P
             save_file(tensors, temporary, metadata=about)
             return
         with temporary.open("wb") as file:
-            arrays: dict[str, Any] = {name: tensor.float().numpy() for name, tensor in tensors.items()}
+            arrays: dict[str, Any] = {
+                name: (tensor if tensor.dtype == torch.float64 else tensor.float()).numpy()
+                for name, tensor in tensors.items()
+            }
             arrays |= {name: np.array(value) for name, value in about.items()}
             np.savez_compressed(file, **arrays)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from symsi.compile.coefficients import tabulate
 from symsi.compile.modal import modal_tables
 from symsi.errors import SymsiError
-from symsi.models.protocol import Model, as_model
+from symsi.models.protocol import Model, as_device, as_model
 from symsi.plotting import plot_images
 from symsi.sampling.modal import ModalNodes, make_modal_plan
 from symsi.sampling.noise import check_seed, standard_normal
@@ -75,8 +76,8 @@ def plan(
 ) -> Plan:
     """Return the numbers that `sample` would follow; see there. `model` may be given as its schedule alone."""
     known = Model(_never, schedule=model) if isinstance(model, (Schedule, str)) else as_model(model)
-    base = named(known.schedule) if isinstance(known.schedule, str) else known.schedule
-    target = base if schedule is None else named(schedule) if isinstance(schedule, str) else schedule
+    base = _schedule(known.schedule)
+    target = base if schedule is None else _schedule(schedule)
     scale = as_diffusion(diffusion)
     stochastic = not scale.deterministic
     chosen = choose(solver or ("euler-maruyama" if stochastic else "ab2"), stochastic=stochastic)
@@ -85,15 +86,17 @@ def plan(
     conversion = convert(base, target, diffusion=scale, prediction=known.prediction)
     if reference is None and not chosen.modal:
         return make_plan(_nodes(conversion, times, chosen), chosen, ending)
-    reference = reference or isotropic()
+    reference = isotropic() if reference is None else reference
+    if not isinstance(reference, Reference):
+        raise SymsiError(f"a reference is a symsi.Reference; got {type(reference).__name__}.")
     if shape is not None:
         reference.check(shape)
-    if scale.kappa is None:
-        raise SymsiError(f"a reference needs diffusion 'ode', 'optimal' or 'kappa=K'; got {scale}, an expression.")
+    if scale.kappa is None or not scale.kappa.is_Rational:
+        raise SymsiError(f"a reference needs diffusion 'ode', 'optimal' or 'kappa=K' with rational K; got {scale}.")
     if chosen.both_ends or (chosen.rows is not choose("euler", stochastic=False).rows):
         raise SymsiError(f"solver {solver!r} has no form in modes; use euler, ab2, ab3, exact or exact-ab2.")
-    modal = _modal_nodes(conversion, times, reference, Rational(scale.kappa))
-    return make_modal_plan(modal, chosen.order, ending)
+    modal = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
+    return replace(make_modal_plan(modal, chosen.order, ending), modal=not _plain(reference))
 
 
 def sample(
@@ -127,7 +130,8 @@ def sample(
     diffusion   epsilon of that schedule: "ode", "optimal", "kappa=0.5" or an expression in t, alpha, beta, optimal
     solver      euler, heun, ab2 (default), ab3, dpm++2m; with noise euler-maruyama (default), ab2-maruyama, exact,
                 exact-ab2. With a reference, steps are taken in the natural variable of each mode (T12)
-    steps, grid N steps on a grid by name ("uniform", "angle", ...; see `time_grid`), or the grid's K + 1 times
+    steps, grid N steps on a grid by name ("uniform", "angle", ...; see `time_grid`), or the grid's K + 1 times; one
+                that starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there
     last        "step", or "land" on eta_X without noise (default with noise)
     reference   Gaussian reference, `symsi.reference(data)`; makes the steps exact on that Gaussian
     guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations
@@ -143,9 +147,12 @@ def sample(
     """
     known = as_model(model)
     count, form = _shape(shape, known)
-    where = torch.device(device or known.device or "cpu")
+    where = as_device(device or known.device or "cpu")
     kind = dtype or known.dtype or torch.float32
-    _check_inputs(known, where, kind, batch, noise, guidance)
+    given = dict(conditions or {}) if isinstance(conditions, Mapping | None) else {"conditions": conditions}
+    batch = count if batch is None else _whole("batch", batch, 1)
+    first = _whole("first", first, 0)
+    _check_inputs(known, where, kind, noise, guidance, given, conditions)
     made = plan(
         known, schedule=schedule, diffusion=diffusion, solver=solver, steps=steps, grid=grid, last=last,
         reference=reference, shape=form,
@@ -154,17 +161,17 @@ def sample(
     modal = reference if reference is not None and not _plain(reference) else None
     working = torch.float64 if kind == torch.float64 else torch.float32
     calls = 1 if guidance == 1 else 2
-    size = min(batch or count, count)
+    size = min(batch, count)
     whole = torch.empty((count, *form) if size < count else (0,), dtype=kind, device=where)
     paths: list[Tensor] = []
-    given = dict(conditions or {})
     with tqdm(total=made.evaluations * -(-count // size), desc=known.name, unit="eval",
               disable=None if progress is None else not progress) as bar:  # fmt: skip
         for begin in range(0, count, size):
             rows = slice(begin, min(begin + size, count))
             indices = range(first + rows.start, first + rows.stop)
-            predict = _predictor(known, _rows_of(given, rows, count, where), guidance)
-            z = standard_normal(check_seed(seed), indices, 0, form, where, working).mul_(made.start)
+            told, untold = (_rows_of(c, rows, count, where) for c in (given, {**given, **known.unconditional}))
+            predict = _predictor(known, told, untold, guidance)
+            z = standard_normal(check_seed(seed), indices, 0, form, where, working)
             path: list[Tensor] = []
             x = run(
                 made, predict, z, seed=seed, samples=indices, dtype=kind, reference=modal,
@@ -209,12 +216,25 @@ def _nodes(conversion: Conversion, times: tuple[float, ...], solver: Solver) -> 
     )
 
 
-def _modal_nodes(conversion: Conversion, times: tuple[float, ...], reference: Reference, kappa: Rational) -> ModalNodes:
+@lru_cache(maxsize=64)
+def _modal_nodes(
+    conversion: Conversion,
+    times: tuple[float, ...],
+    reference: Reference,
+    kappa: Rational,
+    shape: tuple[int, ...] | None,
+) -> ModalNodes:
     """Tabulate T12 by mode."""
     whole = _common(conversion, times)
-    tables = modal_tables(kappa, whole["alpha"], whole["beta"], reference.modal_variances)
-    mean = reference.mean if reference.mean.ndim == 0 else reference.forward(reference.mean[None])[0]
-    return ModalNodes(**{**whole, **tables}, mean=mean)
+    variances = reference.modal_variances.cpu()
+    tables = modal_tables(kappa, whole["alpha"], whole["beta"], variances)
+    mean = reference.mean.cpu()
+    if bool(mean.any()):
+        if mean.ndim == 0 and shape is None:
+            raise SymsiError("the reference has a number for its mean; give the plan the shape of a sample.")
+        mean = reference.forward(mean.expand(shape or mean.shape)[None])[0]
+    start = (whole["alpha"][0] ** 2 + whole["beta"][0] ** 2 * variances).sqrt()
+    return ModalNodes(**{**whole, **tables, "start": start}, mean=mean)
 
 
 def _common(conversion: Conversion, times: tuple[float, ...]) -> dict[str, Any]:
@@ -235,15 +255,17 @@ def _common(conversion: Conversion, times: tuple[float, ...]) -> dict[str, Any]:
     }
 
 
-def _predictor(model: Model, conditions: Mapping[str, Any], guidance: float) -> Callable[[Tensor, Tensor], Tensor]:
+def _predictor(
+    model: Model, told: Mapping[str, Any], untold: Mapping[str, Any], guidance: float
+) -> Callable[[Tensor, Tensor], Tensor]:
     """The model with its conditions, and with classifier-free guidance where guidance != 1."""
     if guidance == 1:
-        return lambda x, t: model(x, t, **conditions)
-    without = {**conditions, **model.unconditional}
+        return lambda x, t: model(x, t, **told)
 
     def guided(x: Tensor, t: Tensor) -> Tensor:
-        free = model(x, t, **without)
-        return torch.lerp(free, model(x, t, **conditions), guidance)
+        free, bound = model(x, t, **untold), model(x, t, **told)
+        right = isinstance(free, Tensor) and isinstance(bound, Tensor) and free.shape == bound.shape
+        return torch.lerp(free, bound, guidance) if right else bound  # the sampler says what is wrong
 
     return guided
 
@@ -255,7 +277,7 @@ def _record(
     if path is not None:
         path.append(state)
     if callback and step:
-        callback(State(step, len(made.grid) - 1, made.grid[step], state))
+        callback(State(step, len(made.grid) - 1, made.grid[step], state if path is None else state.clone()))
 
 
 def _plain(reference: Reference) -> bool:
@@ -273,11 +295,34 @@ def _rows_of(conditions: Mapping[str, Any], rows: slice, count: int, device: tor
     }
 
 
-def _shape(shape: tuple[int, ...] | int, model: Model) -> tuple[int, tuple[int, ...]]:
-    whole = (shape, *(model.shape or ())) if isinstance(shape, int) else tuple(shape)
-    if isinstance(shape, int) and model.shape is None:
+def _schedule(spec: Any) -> Schedule:
+    if isinstance(spec, Schedule):
+        return spec
+    if not isinstance(spec, str):
+        raise SymsiError(f"a schedule is a name such as 'linear' or a symsi.Schedule; got {type(spec).__name__}.")
+    return named(spec)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    """Return an integer of at least `least`, below 2^63."""
+    try:
+        found = index(value)
+    except TypeError:
+        found = -1
+    if not least <= found < 1 << 63:
+        raise SymsiError(f"{name} must be an integer of at least {least}; got {value!r}.")
+    return found
+
+
+def _shape(shape: Any, model: Model) -> tuple[int, tuple[int, ...]]:
+    alone = hasattr(shape, "__index__")
+    if alone and model.shape is None:
         raise SymsiError(f"{model.name} does not know the shape of a sample; give shape=(N, ...), not {shape}.")
-    if not all(isinstance(n, int) and n > 0 for n in whole) or len(whole) < 2:
+    if not alone and not isinstance(shape, Sequence):
+        raise SymsiError(f"shape must be (N, ...) in positive integers, or N; got {shape!r}.")
+    given = (shape, *(model.shape or ())) if alone else shape
+    whole = tuple(_whole("each entry of shape, (N, ...),", n, 1) for n in given)
+    if len(whole) < 2:
         raise SymsiError(f"shape must be (N, ...) in positive integers; got {whole}.")
     if model.shape is not None and whole[1:] != tuple(model.shape):
         raise SymsiError(f"{model.name} makes samples of shape {tuple(model.shape)}; got shape={whole}.")
@@ -285,21 +330,36 @@ def _shape(shape: tuple[int, ...] | int, model: Model) -> tuple[int, tuple[int, 
 
 
 def _check_inputs(
-    model: Model, device: torch.device, dtype: torch.dtype, batch: int | None, noise: Tensor | None, guidance: float
+    model: Model,
+    device: torch.device,
+    dtype: Any,
+    noise: Any,
+    guidance: float,
+    given: Mapping[str, Any],
+    conditions: Any,
 ) -> None:
     if model.device is not None and model.device.type != device.type:
         raise SymsiError(f"{model.name} is on {model.device}, device={device} was asked for; move the model there.")
-    if not dtype.is_floating_point:
-        raise SymsiError(f"dtype must be a floating-point type; got {dtype}.")
-    if batch is not None and batch < 1:
-        raise SymsiError(f"batch must be at least 1; got {batch}.")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise SymsiError(f"dtype must be a floating-point type such as torch.float32; got {dtype!r}.")
+    if model.dtype is not None and dtype != model.dtype:
+        raise SymsiError(f"{model.name} has weights in {model.dtype}; load it in {dtype}, or leave dtype out.")
+    if not isinstance(conditions, Mapping | None):
+        raise SymsiError(f"conditions must be a mapping of names to values; got {type(conditions).__name__}.")
+    label = given.get("label")
+    if model.classes and label is not None:
+        whole = isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point()
+        if not whole or not -1 <= int(label.min()) <= int(label.max()) < model.classes:
+            raise SymsiError(f"label must be (N,) integers from 0 to {model.classes - 1}, or -1 for no class.")
     if guidance != 1 and not model.unconditional:
         raise SymsiError(
             f"{model.name} does not say what its unconditional prediction is; "
             "give Model(..., unconditional={'label': ...}) or leave guidance=1."
         )
-    if noise is not None and not noise.is_floating_point():
-        raise SymsiError(f"noise must be floating point, (K, N, *shape); got {noise.dtype}.")
+    if noise is not None and not (isinstance(noise, Tensor) and noise.is_floating_point()):
+        raise SymsiError(f"noise must be a floating-point tensor, (K, N, *shape); got {type(noise).__name__}.")
+    if noise is not None and not bool(torch.isfinite(noise).all()):
+        raise SymsiError("noise has nan or inf.")
 
 
 def _check_noise(noise: Tensor | None, made: Plan, count: int, form: tuple[int, ...]) -> None:

@@ -44,7 +44,9 @@ def time_grid(
     """
     if not isinstance(grid, str):
         return _own(grid, steps, start)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    if steps is not None and hasattr(steps, "__index__"):
+        steps = int(steps)
+    if not isinstance(steps, int) or steps < 1:
         raise SymsiError(f"steps must be an integer of at least 1; got {steps!r}.")
     head = grid.partition("(")[0].strip()
     if head not in GRIDS:

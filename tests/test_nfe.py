@@ -38,8 +38,7 @@ def test_converged_samples_are_as_far_from_the_data_as_data_is(found: dict) -> N
 
 def test_every_method_can_be_planned() -> None:
     for method in nfe.METHODS.values():
-        options = {k: v for k, v in method.options.items() if k != "grid"} | {"steps": 2}
-        assert symsi.plan("linear", **options).evaluations == 2 * method.per_step
+        assert symsi.plan("linear", steps=2, **method.options).evaluations == 2 * method.per_step
 
 
 @pytest.mark.parametrize(
@@ -57,6 +56,15 @@ def test_unfit_arguments_are_refused(arguments: tuple, message: str) -> None:
         nfe.measure(name, **options)
     with pytest.raises(symsi.SymsiError, match="Did you mean 'UniPC'"):
         nfe.measure("digits8", methods=["UniPCC"])
+    with pytest.raises(symsi.SymsiError, match="a name with NFE"):
+        nfe.measure("digits8", methods=["UniPC@six"])
+
+
+def test_a_method_may_have_nfe_of_its_own() -> None:
+    found = nfe.measure("digits8", (2,), samples=10, repeats=2, methods=["linear Euler", "lazy VP AB2, shift 2@1,3"])
+    assert [(r["method"], r["nfe"]) for r in found["rows"]] == [
+        ("linear Euler", 2), ("lazy VP AB2, shift 2", 1), ("lazy VP AB2, shift 2", 3),
+    ]  # fmt: skip
 
 
 def test_sampling_holds_three_states_for_ab2_and_one_for_euler() -> None:

@@ -6,6 +6,7 @@ import torch
 import symsi
 from symsi.models.analytic import mixture
 from symsi.sampling.noise import standard_normal
+from symsi.sampling.reference import isotropic
 
 MODEL = mixture([0.5, 0.5], [[1.0, 0.0], [-1.0, 0.5]], [0.1, 0.3]).model()
 OPTIONS = {"shape": 3, "steps": 7, "trajectory": True, "dtype": torch.float64, "progress": False, "last": "step"}
@@ -55,16 +56,38 @@ def test_a_converted_ode_path_solves_the_ode_of_the_other_schedule() -> None:
 def test_recovered_noise_drives_a_sampler_along_the_same_path() -> None:
     path, result = path_of("trigonometric", diffusion="alpha")
     noise = symsi.recover_noise(path, result.plan, MODEL)
-    again = symsi.sample(MODEL, schedule="trigonometric", diffusion="alpha", noise=noise, seed=0, **OPTIONS)
+    again = symsi.sample(MODEL, schedule="trigonometric", diffusion="alpha", noise=noise, **OPTIONS)
     torch.testing.assert_close(again.x, result.x, rtol=0, atol=1e-12)
+    other = symsi.sample(MODEL, schedule="trigonometric", diffusion="alpha", noise=-noise, **OPTIONS)
+    assert float((other.x - result.x).abs().max()) > 0.1
+
+
+def test_a_path_of_a_truncated_schedule_starts_where_it_does() -> None:
+    schedule = symsi.schedule("edm(high=10)")
+    states = torch.randn(3, 2, 4, dtype=torch.float64)
+    path = symsi.Path(schedule, (0.0, 0.5, 1.0), states, states[0])
+    found = symsi.convert_path(path, "linear")
+    assert found.times == pytest.approx((1 / 11, 1 / 6, 1.0))
+    torch.testing.assert_close(found.states, states * torch.tensor([1 / 11, 1 / 6, 1.0]).double()[:, None, None])
+    torch.testing.assert_close(symsi.convert_path(found, schedule).states, states)
 
 
 def test_what_cannot_be_converted_or_recovered_is_refused() -> None:
     path, _ = path_of("linear")
-    late = symsi.Path(path.schedule, path.times[1:], path.states[1:], path.start)
+    late = symsi.Path(symsi.lazy_schedule(kappa=1), path.times[1:], path.states[1:], path.start)
     with pytest.raises(symsi.SymsiError, match="starts at"):
         symsi.convert_path(late, "vp")
     with pytest.raises(symsi.SymsiError, match="8 times and 7 states"):
         symsi.convert_path(symsi.Path(path.schedule, path.times, path.states[1:], path.start), "vp")
     with pytest.raises(symsi.SymsiError, match="grid is not the path's"):
         symsi.recover_noise(path, symsi.plan("linear", steps=3), MODEL)
+    around_a_mean = symsi.plan("linear", steps=7, solver="euler", reference=isotropic(1, 0.7), shape=(2,))
+    with pytest.raises(symsi.SymsiError, match="modes of a reference"):
+        symsi.recover_noise(path, around_a_mean, MODEL)
+
+
+def test_heun_has_one_noise_a_step_and_it_is_zero() -> None:
+    path, result = path_of("linear", solver="heun")
+    noise = symsi.recover_noise(path, result.plan, MODEL)
+    assert noise.shape == (7, 3, 2)
+    assert float(noise.abs().max()) == 0

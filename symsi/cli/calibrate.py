@@ -59,7 +59,7 @@ def reference(
         found = estimate(_read(data), kind, rank=rank, shrinkage=shrinkage)
     else:
         network = load(str(model))
-        conditions = {"label": torch.arange(count) % 10} if network.unconditional else {}
+        conditions = {"label": torch.arange(count) % network.classes} if network.classes else {}
         found = reference_of_model(
             network, shape=count, kind=kind, rank=rank, shrinkage=shrinkage, steps=steps, seed=seed, batch=128,
             conditions=conditions,
@@ -80,7 +80,7 @@ def reference(
 def grid(model: str, steps: int, schedule: str, solver: str, count: int, seed: int, as_json: bool) -> None:
     """Search the grid whose samples are closest to the converged ones, and print its times."""
     network = load(model)
-    conditions = {"label": torch.arange(count) % 10} if network.unconditional else {}
+    conditions = {"label": torch.arange(count) % network.classes} if network.classes else {}
     times = optimal_grid(
         network, steps, shape=count, schedule=schedule, solver=solver, conditions=conditions, seed=seed, progress=False
     )
@@ -96,7 +96,10 @@ def _read(path: Path) -> Tensor:
         if path.suffix == ".npy":
             return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float64))
         if path.suffix == ".safetensors":
-            return next(iter(load_file(path).values()))
-    except (OSError, ValueError, SafetensorError, StopIteration) as error:
+            held = load_file(path)
+            if "samples" not in held and len(held) != 1:
+                raise ValueError(f"it holds {sorted(held) or 'nothing'}; name the one to use 'samples'.")
+            return held.get("samples", next(iter(held.values())))
+    except (OSError, ValueError, SafetensorError) as error:
         raise SymsiError(f"cannot read samples from {path}: {error}") from None
     raise SymsiError(f"--data reads .npy and .safetensors; got {path.name!r}.")

@@ -20,7 +20,13 @@ __all__ = ["nfe", "sampler"]
 @click.command("nfe")
 @click.option("--model", default="digits28", show_default=True, metavar="|".join(benchmark.TASKS))
 @click.option("--nfe", "counts", default=",".join(map(str, benchmark.NFE)), show_default=True, metavar="N,N,...")
-@click.option("--method", "methods", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="NAME",
+    help="Only this one, or this one at these NFE: NAME@N,N; may be repeated.",
+)
 @click.option("--samples", default=500, show_default=True, type=click.IntRange(2), help="Per method, NFE and seed.")
 @click.option("--repeats", default=3, show_default=True, type=click.IntRange(2), help="Seeds.")
 @click.option("--list", "listing", is_flag=True, help="List the methods and stop.")
@@ -40,7 +46,7 @@ def nfe(
     \b
     Examples:
       symsi bench nfe --nfe 2,4,8 --plot nfe.png
-      symsi bench nfe --method "lazy VP AB2" --method UniPC --nfe 4,8 --json
+      symsi bench nfe --method "lazy VP AB2, shift 2@3,4" --method UniPC@6,8 --json
     """
     if listing:
         for name in [*benchmark.METHODS, *benchmark.PEERS]:

@@ -61,13 +61,11 @@ def command(
     check_samples(output, force=force)
     if picture:
         check_picture(picture, force=force)
-    if not device.startswith("cuda") and device != "cpu":
-        raise SymsiError(f"--device is cpu or cuda; got {device!r}.")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise SymsiError("no GPU is visible to torch; use --device cpu.")
+        if picture == output:
+            raise SymsiError(f"OUTPUT and --picture are both {output}; leave --picture out.")
     points, written_out = read_grid(grid)
     network = load(model, device=device)
-    conditions = {"label": torch.tensor(_classes(labels, count))} if network.unconditional else {}
+    conditions = {"label": torch.tensor(_classes(labels, count, network.classes))} if network.classes else {}
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")
     found = sample(
@@ -83,10 +81,10 @@ def command(
     click.echo(f"{count} samples at {found.nfe} evaluations each: {output}")
 
 
-def _classes(labels: tuple[int, ...], count: int) -> list[int]:
-    """Classes in turn; all ten where none is named."""
-    wanted = labels or tuple(range(10))
+def _classes(labels: tuple[int, ...], count: int, classes: int) -> list[int]:
+    """Classes in turn; all of them where none is named."""
+    wanted = labels or tuple(range(classes))
     for label in wanted:
-        if not 0 <= label < 10:
-            raise SymsiError(f"--label must lie in 0..9; got {label}.")
+        if not 0 <= label < classes:
+            raise SymsiError(f"--label must lie in 0..{classes - 1}; got {label}.")
     return [wanted[k % len(wanted)] for k in range(count)]

@@ -11,7 +11,7 @@ from torch import Tensor
 from symsi.compile.kernel import kernels
 from symsi.compile.runtime import mix
 from symsi.errors import SymsiError
-from symsi.files import check_free
+from symsi.files import check_free, write_text
 from symsi.models import features as network
 from symsi.models import mnist
 from symsi.models.pretrained import save
@@ -62,14 +62,15 @@ def flow(output: Path, data: Path, schedule: str, steps: int, seed: int, force: 
     net = UNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     checkpoint, log = output.with_suffix(".checkpoint"), output.with_suffix(".log")
     if not checkpoint.exists():
-        log.write_text("", encoding="utf-8")
+        write_text(log, "", force=force)
 
     def report(line: str) -> None:
         with log.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
         click.echo(line)
 
-    average = train_flow(net, images, labels, interpolant, Plan(steps=steps, seed=seed), checkpoint, report)
+    average = train_flow(net, images, labels, interpolant, Plan(steps=steps, seed=seed), checkpoint, report,
+                         run=f"{schedule}, {config}")  # fmt: skip
     save(
         output, average, config, (1, 28, 28), schedule=schedule, gain=mnist.STD, offset=mnist.MEAN, force=force,
         note=f"trained on the 60 000 MNIST digits of {mnist.URL}; `symsi train flow --steps {steps} --seed {seed}`",
@@ -99,7 +100,7 @@ def features(output: Path, data: Path, epochs: int, seed: int, force: bool) -> N
     network.save_features(output, net, *mnist.read(data, "test"), note=note, force=force)
     accuracy = network.load_features(output).accuracy
     report(f'{{"held_out_accuracy": {accuracy:.4f}}}')
-    output.with_suffix(".log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(output.with_suffix(".log"), "\n".join(lines) + "\n", force=force)
 
 
 def _check(output: Path, force: bool) -> None:

@@ -15,8 +15,9 @@ from torch import Tensor
 from symsi.errors import SymsiError, unknown
 from symsi.files import write_atomic
 from symsi.models.digits8 import distribution
-from symsi.models.protocol import Model
+from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
+from symsi.symbolic.named import schedule as named
 
 __all__ = ["SHIPPED", "WEIGHTS", "load", "save"]
 
@@ -63,12 +64,12 @@ def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
     Conditions: `label`, (B,) integers, or None for no class. Raises UnknownNameError with the closest match, and
     SymsiError for a file that is missing, damaged, of another version, or does not hold the weights it describes.
     """
-    path = Path(name)
+    path, where = Path(name), as_device(device)
     if path.suffix != ".safetensors":
         if str(name) not in SHIPPED:
             raise unknown("model", str(name), [*SHIPPED, "PATH.safetensors"])
         if name == "digits8":
-            return replace(distribution().model(), name="digits8", gain=0.25, offset=0.3)
+            return replace(distribution().to(where).model(), name="digits8", gain=0.25, offset=0.3)
         path = WEIGHTS / f"{name}.safetensors"
     try:
         with safe_open(path, "pt") as file:
@@ -84,22 +85,25 @@ def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
             "train it anew or use the symsi that wrote it."
         )
     try:
-        net = UNet(Config.from_json(json.loads(metadata["config"])))
+        config = Config.from_json(json.loads(metadata["config"]))
+        net = UNet(config)
         net.load_state_dict(weights)
         shape = tuple(json.loads(metadata["shape"]))
         gain, offset = float(metadata["gain"]), float(metadata["offset"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        schedule, prediction = named(metadata["schedule"]), metadata["prediction"]
+    except (KeyError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise SymsiError(f"{path} does not hold the weights it describes: {str(error)[:200]}") from None
     if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
         raise SymsiError(f"{path} has weights that are nan or inf.")
-    net = net.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    net = net.to(device=where, dtype=dtype).eval().requires_grad_(False)
     return Model(
         net,
-        schedule=metadata["schedule"],
-        prediction=metadata["prediction"],
+        schedule=schedule,
+        prediction=prediction,
         shape=shape,
         name=path.stem,
-        unconditional={"label": None},
+        unconditional={"label": None} if config.classes else {},
+        classes=config.classes,
         offset=offset,
         gain=gain,
     )

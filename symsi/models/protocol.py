@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from symsi.errors import SymsiError
 
-__all__ = ["Model", "as_model"]
+__all__ = ["Model", "as_device", "as_model"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Model:
     `function(x, t, **conditions)` takes x of shape (B, *shape) and t of shape (B,), model times from 0 (noise) to 1
     (data), and returns the `prediction` (velocity, score, noise or data, math.md section 1) with the shape of x.
     `schedule` is the one it was trained with, as `symsi.schedule` reads it. `unconditional` holds the conditions that
-    stand for "none" in classifier-free guidance. `offset` and `gain` map a sample to the units of the data,
-    offset + gain x, for pictures.
+    stand for "none" in classifier-free guidance; `classes` is how many the condition `label` may name. `offset` and
+    `gain` map a sample to the units of the data, offset + gain x, for pictures.
     """
 
     function: Callable[..., Tensor]
@@ -31,6 +31,7 @@ class Model:
     shape: tuple[int, ...] | None = None
     name: str = "model"
     unconditional: Mapping[str, Any] = field(default_factory=dict)
+    classes: int = 0
     offset: float = 0.0
     gain: float = 1.0
 
@@ -52,6 +53,17 @@ class Model:
 
     def _first_parameter(self) -> Tensor | None:
         return next(self.function.parameters(), None) if isinstance(self.function, nn.Module) else None
+
+
+def as_device(spec: torch.device | str) -> torch.device:
+    """Return the device. Raises SymsiError for one that torch does not know or see."""
+    try:
+        found = torch.device(spec)
+    except (RuntimeError, TypeError):
+        raise SymsiError(f"device must be cpu, cuda or such; got {spec!r}.") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise SymsiError("no GPU is visible to torch; use device cpu.")
+    return found
 
 
 def as_model(model: Model | Callable[..., Tensor]) -> Model:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from symsi.errors import SymsiError
 from symsi.files import write_atomic
 
 __all__ = ["Plan", "train_flow"]
@@ -52,18 +53,20 @@ def train_flow(
     checkpoint: Path,
     log: Callable[[str], None],
     every: int = 250,
+    run: str = "",
 ) -> dict[str, Tensor]:
     """Train `net` to predict the velocity of `interpolant(z, x, t)` and return the averaged weights.
 
     The target is the derivative of the interpolant by t, by forward-mode differentiation of the compiled formula; times
     are uniform, one in each of `batch` equal parts of [0, 1]. State is written to `checkpoint` (safetensors) `every`
     steps, and read from there if it exists, so that a run can be broken off at any time. Batches depend on the seed and
-    the step alone.
+    the step alone. Raises SymsiError for a checkpoint that is damaged, or of another plan or `run`.
     """
     weights = dict(net.named_parameters())
     optimizer = torch.optim.AdamW(weights.values(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     average = {name: weight.detach().clone() for name, weight in weights.items()}
-    first = _resume(checkpoint, weights, average, optimizer) if checkpoint.exists() else 0
+    about = json.dumps(asdict(plan) | {"run": run})
+    first = _resume(checkpoint, weights, average, optimizer, about) if checkpoint.exists() else 0
     started, total, since = time.monotonic(), 0.0, first
     net.train()
     for step in range(first, plan.steps):
@@ -100,7 +103,7 @@ def train_flow(
                 )
             )
             total, since = 0.0, step + 1
-            _save(checkpoint, weights, average, optimizer, step + 1)
+            _save(checkpoint, weights, average, optimizer, {"step": str(step + 1), "about": about})
     return average
 
 
@@ -109,29 +112,38 @@ def _save(
     weights: Mapping[str, Tensor],
     average: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer,
-    step: int,
+    metadata: dict[str, str],
 ) -> None:
     tensors = {f"average.{n}": v for n, v in average.items()} | {f"weight.{n}": v.detach() for n, v in weights.items()}
     for name, weight in weights.items():
         for kind in ("exp_avg", "exp_avg_sq"):
             tensors[f"{kind}.{name}"] = optimizer.state[weight][kind]
-    write_atomic(
-        path,
-        lambda p: save_file({n: v.contiguous() for n, v in tensors.items()}, p, metadata={"step": str(step)}),
-        force=True,
-    )
+    held = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, lambda temporary: save_file(held, temporary, metadata=metadata), force=True)
 
 
 def _resume(
-    path: Path, weights: Mapping[str, Tensor], average: dict[str, Tensor], optimizer: torch.optim.Optimizer
+    path: Path,
+    weights: Mapping[str, Tensor],
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    about: str,
 ) -> int:
-    with safe_open(path, "pt") as file, torch.no_grad():
-        step = int(file.metadata()["step"])
-        for name, weight in weights.items():
-            weight.copy_(file.get_tensor(f"weight.{name}"))
-            average[name] = file.get_tensor(f"average.{name}")
-            optimizer.state[weight] = {
-                "step": torch.tensor(float(step)),
-                **{kind: file.get_tensor(f"{kind}.{name}") for kind in ("exp_avg", "exp_avg_sq")},
-            }
+    try:
+        with safe_open(path, "pt") as file, torch.no_grad():
+            if file.metadata().get("about") != about:
+                raise SymsiError(
+                    f"{path} is the checkpoint of another run, {file.metadata().get('about')}; this one is {about}. "
+                    "Delete it to start anew, or give the same options."
+                )
+            step = int(file.metadata()["step"])
+            for name, weight in weights.items():
+                weight.copy_(file.get_tensor(f"weight.{name}"))
+                average[name] = file.get_tensor(f"average.{name}")
+                optimizer.state[weight] = {
+                    "step": torch.tensor(float(step)),
+                    **{kind: file.get_tensor(f"{kind}.{name}") for kind in ("exp_avg", "exp_avg_sq")},
+                }
+    except (OSError, SafetensorError, KeyError, AttributeError, ValueError, RuntimeError) as error:
+        raise SymsiError(f"cannot go on from {path}: {error}. Delete it to start anew.") from None
     return step

@@ -21,7 +21,7 @@ class ModalNodes:
     """At the K + 1 points of a grid: floats as in `solvers.Nodes`, and by mode (K + 1, *modes) what T12 names.
 
     `gaussian` is the coefficient of the Gaussian's eta_X, `coordinate` C, `natural` s, `residual` the factor of Delta,
-    `variance` that of y. `mean` is the reference's, in modes.
+    `variance` that of y. `mean` is the reference's, in modes; `start` the standard deviation of z at the first point.
     """
 
     grid: tuple[float, ...]
@@ -36,7 +36,7 @@ class ModalNodes:
     residual: Tensor
     variance: Tensor
     mean: Tensor
-    start: float
+    start: Tensor
 
 
 def make_modal_plan(nodes: ModalNodes, order: int, last: str) -> Plan:
@@ -64,7 +64,7 @@ def make_modal_plan(nodes: ModalNodes, order: int, last: str) -> Plan:
                 mean=nodes.beta[k],
             )
         )
-    return Plan(tuple(rows), nodes.grid, nodes.times, nodes.scales, nodes.beta, nodes.start)
+    return Plan(tuple(rows), nodes.grid, nodes.times, nodes.scales, nodes.beta, _coefficient(nodes.start))
 
 
 def _coefficient(value: Coefficient) -> Coefficient:

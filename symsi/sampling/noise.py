@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from operator import index
 
 import numpy as np
 import torch
@@ -16,9 +17,13 @@ __all__ = ["check_seed", "standard_normal"]
 
 def check_seed(seed: int) -> int:
     """Return the seed. Raises SymsiError unless it is an integer in [0, 2^64)."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 64:
+    try:
+        found = index(seed)
+    except TypeError:
+        found = -1
+    if isinstance(seed, bool) or not 0 <= found < 1 << 64:
         raise SymsiError(f"seed must be an integer from 0 to 2^64 - 1; got {seed!r}.")
-    return seed
+    return found
 
 
 def standard_normal(

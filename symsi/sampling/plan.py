@@ -37,7 +37,7 @@ class Plan:
     """The rows, and at the K + 1 points of the grid (in the schedule's time t) the model's time tau, scale c and beta.
 
     The state in the schedule's coordinates is x = scale (U z + beta m), or scale z without a reference. z starts as
-    `start` n.
+    `start` n; `modal` says that z are modes.
     """
 
     rows: tuple[Row, ...]
@@ -45,7 +45,8 @@ class Plan:
     times: tuple[float, ...]
     scales: tuple[float, ...]
     beta: tuple[float, ...]
-    start: float
+    start: Coefficient
+    modal: bool = False
 
     @property
     def evaluations(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,19 +20,32 @@ KINDS = ("isotropic", "channel", "dct", "pca")
 _FORMAT, _VERSION = "symsi-reference", "1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """A Gaussian in float64: `variances` > 0 has the shape of the modes (or one that broadcasts to it).
 
     kind "isotropic": the modes are the components, one variance; "channel": one a channel; "dct": the orthonormal
     cosine basis of the last two axes; "pca": the columns of `basis` (D, r), and for r < D what is left of x after
-    projection, with one variance (the last). `mean` has the shape of a sample, or is a number.
+    projection, with one variance (the last). `mean` has the shape of a sample, or is a number. Raises
+    UnknownNameError for another kind and SymsiError for variances that are not positive.
     """
 
     kind: str
     variances: Tensor
     mean: Tensor
     basis: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Check the kind and the variances."""
+        if self.kind not in KINDS:
+            raise unknown("reference", self.kind, KINDS)
+        if not bool((self.variances > 0).all()) or not bool(torch.isfinite(self.variances).all()):
+            raise SymsiError(f"the variances of a reference must be positive; the least is {self.variances.min():.3g}.")
+
+    def beside(self, x: Tensor) -> Reference:
+        """Put mean and basis on the device of x, in its dtype."""
+        basis = None if self.basis is None else self.basis.to(x)
+        return replace(self, mean=self.mean.to(x), basis=basis)
 
     def forward(self, x: Tensor) -> Tensor:
         """U^T x, for x of shape (B, *shape)."""
@@ -71,8 +84,11 @@ class Reference:
             fits &= len(shape) > 1 and tuple(self.variances.shape) == (shape[0],) + (1,) * (len(shape) - 1)
         if self.kind == "dct":
             fits &= tuple(self.variances.shape) == shape
+        if self.kind == "isotropic":
+            fits &= self.variances.numel() == 1
         if self.kind == "pca":
             fits &= self.basis is not None and len(self.basis) == size
+            fits = fits and self.basis is not None and len(self.variances) == self.basis.shape[1] + self._low_rank
         if not fits:
             raise SymsiError(
                 f"the {self.kind} reference was made for samples of another shape than {shape}: "
@@ -100,13 +116,17 @@ def estimate(data: Tensor, kind: str = "pca", *, rank: int | None = None, shrink
     """
     if kind not in KINDS:
         raise unknown("reference", kind, KINDS)
-    if data.ndim < 2 or len(data) < 2:
+    if not isinstance(data, Tensor) or data.is_complex():
+        raise SymsiError(f"the calibration data must be a real tensor; got {getattr(data, 'dtype', type(data))}.")
+    if rank is not None and kind != "pca":
+        raise SymsiError(f"rank is for kind 'pca'; got kind={kind!r}.")
+    if data.ndim < 2 or len(data) < 2 or not data.numel():
         raise SymsiError(f"a reference needs at least two samples, (N, *shape); got {tuple(data.shape)}.")
     if not torch.isfinite(data).all():
         raise SymsiError("the calibration data has nan or inf; clean it first.")
     if not 0 <= shrinkage <= 1:
         raise SymsiError(f"shrinkage must lie in [0, 1]; got {shrinkage}.")
-    x = data.to(torch.float64)
+    x = data.to("cpu", torch.float64)
     mean = x.mean(0)
     centred = x - mean
     average = float(centred.square().mean())
@@ -129,7 +149,7 @@ def estimate(data: Tensor, kind: str = "pca", *, rank: int | None = None, shrink
     if kind == "dct":
         if x.ndim < 3:
             raise SymsiError(f"kind 'dct' needs images, (N, ..., H, W); got samples {tuple(x.shape[1:])}.")
-        modes = Reference(kind, mean, mean).forward(centred)
+        modes = Reference(kind, torch.ones_like(mean), mean).forward(centred)
         return Reference(kind, shrunk(modes.square().mean(0)), mean)
     flat = centred.reshape(len(x), -1)
     size = flat.shape[1]

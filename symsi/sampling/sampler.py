@@ -37,31 +37,36 @@ def run(
     record: Callable[[int, Tensor], None] | None = None,
     advance: Callable[[], None] | None = None,
 ) -> Tensor:
-    """Carry z, of shape (B, *shape) in model coordinates, through the plan and return it; z itself is overwritten.
+    """Carry unit noise z, of shape (B, *shape), through the plan; return the last state in model coordinates.
+
+    z itself is overwritten.
 
     `predict(x, t)` gets x in `dtype` and t of shape (B,) in the dtype of z, which is float32 or float64. The noise of
     step k is `noise[k - 1]`, (B, *shape), where given, else the stream of (seed, sample, k). `record(k, x)` is called
     at the start and after each step with x in model coordinates, `advance()` after each evaluation. Raises ModelError
-    for a prediction of another shape or device, that is not floating point, or not finite; on a GPU the last is found
-    after the loop, which never waits for the device.
+    for a prediction of another shape or device, that is not floating point or not finite, and for a model that writes
+    into its input; on a GPU nan and inf are found after the loop, which never waits for the device.
     """
     shape = tuple(z.shape[1:])
     rows = [_placed(row, z) for row in plan.rows]
     times = torch.tensor([row.time for row in rows], dtype=torch.float64).to(z)
-    sums = torch.zeros(len(rows), device=z.device)
-    mean = None if reference is None else reference.mean.to(z)
+    finite: list[Tensor] = []
+    reference = None if reference is None else reference.beside(z)
+    stream = torch.cuda.current_stream(z.device) if z.device.type == "cuda" else None
     fields: list[Tensor] = []
 
     def whole(beta: float) -> Tensor:
-        return z if reference is None or mean is None else reference.inverse(z, shape) + beta * mean
+        return z if reference is None else reference.inverse(z, shape) + beta * reference.mean
 
     def draw(step: int) -> Tensor:
         if noise is not None:
             return noise[step - 1].to(z)
-        return standard_normal(seed, samples, step, shape, z.device, z.dtype)
+        with torch.cuda.stream(stream):
+            return standard_normal(seed, samples, step, shape, z.device, z.dtype)
 
     if reference is not None:
         z = reference.forward(z)
+    z.mul_(plan.start.to(z) if isinstance(plan.start, Tensor) else plan.start)
     if record:
         record(0, whole(plan.beta[0]))
     with ThreadPoolExecutor(1) as drawer:  # noise is drawn while the model is busy
@@ -69,11 +74,17 @@ def run(
             ends = k + 1 == len(rows) or rows[k + 1].step > row.step
             noisy = ends and (isinstance(row.noise, Tensor) or row.noise != 0)
             drawn = drawer.submit(draw, row.step) if noisy else None
+            version = z._version
             prediction = predict(whole(row.mean).to(dtype), times[k].repeat(len(z)))
+            if z._version != version:
+                raise ModelError(f"the model wrote into its input x {_where(row)}; it must leave it as it is.")
             _check_form(prediction, (len(z), *shape), z.device, row)
-            sums[k] = prediction.sum(dtype=torch.float32)
             if z.device.type == "cpu":
-                _check_finite(sums[k], row, prediction)
+                _check_finite(prediction, row)
+            else:
+                finite.append(torch.isfinite(prediction).all())
+            if prediction.untyped_storage().data_ptr() == z.untyped_storage().data_ptr():
+                prediction = prediction.clone()
             if reference is not None:
                 prediction = reference.forward(prediction.to(z.dtype))
             _advance(row, z, prediction, fields, plan.history)
@@ -84,8 +95,9 @@ def run(
                 record(row.step, whole(plan.beta[row.step]))
             if advance:
                 advance()
-    for total, row in zip(sums, rows, strict=True) if z.device.type != "cpu" else ():
-        _check_finite(total, row)
+    for flag, row in zip(finite, rows, strict=False):
+        if not flag:
+            raise _not_finite(row)
     return whole(plan.beta[-1])
 
 
@@ -153,10 +165,14 @@ def _check_form(prediction: object, shape: tuple[int, ...], device: torch.device
         raise ModelError(f"the model returned {prediction.dtype} {_where(row)}; it must return floating point.")
 
 
-def _check_finite(total: Tensor, row: Row, prediction: Tensor | None = None) -> None:
-    if torch.isfinite(total) or (prediction is not None and bool(torch.isfinite(prediction).all())):
-        return
-    raise ModelError(
+def _check_finite(prediction: Tensor, row: Row) -> None:
+    """One reduction where all is well; a sum that overflows is looked at number by number."""
+    if not torch.isfinite(prediction.sum(dtype=torch.float32)) and not torch.isfinite(prediction).all():
+        raise _not_finite(row)
+
+
+def _not_finite(row: Row) -> ModelError:
+    return ModelError(
         f"the model returned nan or inf {_where(row)}. "
         "Check its weights and dtype (float16 overflows at 65504; bfloat16 does not)."
     )

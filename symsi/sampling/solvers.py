@@ -137,7 +137,7 @@ SOLVERS: Mapping[str, Solver] = {
 def choose(name: str, *, stochastic: bool) -> Solver:
     """Return the solver of that name. Raises UnknownNameError, and SymsiError where it does not fit the diffusion."""
     if name not in SOLVERS:
-        raise unknown("solver", name, SOLVERS)
+        raise unknown("solver", str(name), SOLVERS)
     solver = SOLVERS[name]
     fitting = [n for n, s in SOLVERS.items() if s.stochastic == stochastic]
     if stochastic and not solver.stochastic:

@@ -94,7 +94,7 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
         (("sample", "x.png", "--grid", "0,half,1"), "--grid takes"),
         (("sample", "x.png", "--label", "11"), "0..9"),
         (("sample", "x.png", "--label", "1", "--model", "digits8"), "no classes"),
-        (("sample", "x.png", "--device", "gpu"), "cpu or cuda"),
+        (("sample", "x.png", "--device", "gpu"), "cpu, cuda or such"),
         (("sample", "x.png", "--reference", "none.safetensors"), "cannot read a reference"),
         (("calibrate", "reference", "r.safetensors"), "--model NAME"),
         (("calibrate", "reference", "r.npy", "--model", "digits8"), ".safetensors"),

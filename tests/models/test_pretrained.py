@@ -69,7 +69,7 @@ def test_a_file_gives_back_the_network_and_its_meaning(net: UNet, file: Path) ->
     model = load(file)
     x, t, label = torch.randn(3, 1, 28, 28), torch.rand(3), torch.tensor([0, 5, 9])
     torch.testing.assert_close(model(x, t, label=label), net(x, t, label))
-    assert (model.schedule, model.prediction, model.shape) == ("linear", "velocity", (1, 28, 28))
+    assert (str(model.schedule), model.prediction, model.shape) == ("linear", "velocity", (1, 28, 28))
     assert (model.gain, model.offset, model.name) == (0.3, 0.1, "small")
     assert load(file, dtype=torch.bfloat16).dtype == torch.bfloat16
     with pytest.raises(symsi.SymsiError, match="exists"):
@@ -99,6 +99,7 @@ def rewrite(file: Path, change: dict[str, str], drop: str = "", spoil: bool = Fa
         ({"config": json.dumps({"width": 8})}, "", False, "does not hold the weights it describes"),
         ({"config": "not json"}, "", False, "does not hold the weights it describes"),
         ({"gain": "much"}, "", False, "does not hold the weights it describes"),
+        ({"schedule": "lineal"}, "", False, "does not hold the weights it describes"),
         ({}, "enter.bias", False, "enter.bias"),
         ({}, "", True, "nan or inf"),
     ],
@@ -147,6 +148,8 @@ def test_training_learns_and_goes_on_where_it_was_broken_off(tmp_path: Path) -> 
     whole = train("whole.safetensors")
     with pytest.raises(BrokenOffError):
         train("parts.safetensors", stop=6)
+    with pytest.raises(symsi.SymsiError, match="checkpoint of another run"):
+        train_flow(UNet(SMALL), images, labels, interpolant, Plan(steps=13), tmp_path / "parts.safetensors", print)
     parts = train("parts.safetensors")
     for name, weight in whole.items():
         torch.testing.assert_close(parts[name], weight, rtol=1e-5, atol=1e-6)

@@ -1,5 +1,6 @@
 """Gaussian references: bases, estimates, files."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import symsi
+from symsi.models.analytic import gaussian
 from symsi.sampling.reference import KINDS, Reference, estimate, isotropic, load, save
 
 
@@ -94,6 +96,32 @@ def test_files_that_hold_no_reference_are_refused(tmp_path: Path) -> None:
 def test_unfit_data_is_refused(data: torch.Tensor, options: dict[str, object], message: str) -> None:
     with pytest.raises(symsi.SymsiError, match=message):
         estimate(data, **options)  # type: ignore[arg-type]
+
+
+def test_a_reference_of_another_kind_or_with_unfit_variances_is_refused() -> None:
+    for kind, variances, message in (("pac", [1.0], "Did you mean 'pca'"), ("pca", [1.0, -1.0], "must be positive")):
+        with pytest.raises(symsi.SymsiError, match=message):
+            Reference(kind, torch.tensor(variances), torch.tensor(0.0))
+    with pytest.raises(symsi.SymsiError, match="another shape"):
+        Reference("pca", torch.ones(3), torch.tensor(0.0), torch.eye(5)).check((5,))
+    with pytest.raises(symsi.SymsiError, match="rank is for kind 'pca'"):
+        estimate(torch.randn(9, 1, 4, 4), "dct", rank=2)
+
+
+@pytest.mark.parametrize("kind", ["dct", "pca"])
+@pytest.mark.parametrize("base", ["linear", "edm(high=10)", "cosine"])
+def test_modes_start_right_under_every_base_and_around_every_mean(kind: str, base: str) -> None:
+    """One step is exact for the Gaussian, from truncated bases too, where the start holds some data."""
+    law = gaussian(torch.full((1, 4, 4), 0.5, dtype=torch.float64), 25.0)
+    basis = torch.eye(16, dtype=torch.float64) if kind == "pca" else None
+    shape = (16,) if kind == "pca" else (1, 4, 4)
+    reference = Reference(kind, torch.full(shape, 25.0, dtype=torch.float64), torch.tensor(0.5).double(), basis)
+    x = symsi.sample(
+        law.model(base), shape=3000, schedule=base, solver="ab2", steps=2, reference=reference, dtype=torch.float64,
+        progress=False,
+    ).x  # fmt: skip
+    assert float(x.mean()) == pytest.approx(0.5, abs=5 * 5 / math.sqrt(48_000))
+    assert float(x.var()) == pytest.approx(25, rel=5 * math.sqrt(2 / 48_000))
 
 
 @pytest.mark.parametrize("variance", [0.0, -1.0, float("inf"), float("nan")])

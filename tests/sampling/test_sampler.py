@@ -201,7 +201,20 @@ def test_large_finite_predictions_are_not_taken_for_infinite_ones() -> None:
     ("options", "message"),
     [
         ({"shape": 4}, "does not know the shape"),
-        ({"shape": (0, 2)}, "positive integers"),
+        ({"shape": (0, 2)}, "at least 1; got 0"),
+        ({"shape": None}, "positive integers"),
+        ({"shape": 2.5}, "positive integers"),
+        ({"batch": 2.5}, "batch must be"),
+        ({"first": -1}, "first must be"),
+        ({"device": "gpu"}, "device must be"),
+        ({"dtype": "float32"}, "dtype must be"),
+        ({"conditions": [1]}, "conditions must be"),
+        ({"schedule": 3}, "a schedule is a name"),
+        ({"solver": 3}, "unknown solver"),
+        ({"reference": "file"}, "a reference is a symsi.Reference"),
+        ({"diffusion": "kappa=sqrt(2)", "solver": "exact"}, "rational K"),
+        ({"noise": [1.0]}, "noise must be"),
+        ({"noise": torch.full((2, 4, 2), math.nan)}, "noise has nan"),
         ({"shape": (4,)}, r"\(N, ...\)"),
         ({"seed": -1}, "seed must be"),
         ({"seed": 1.5}, "seed must be"),
@@ -226,16 +239,64 @@ def test_a_shape_that_the_model_does_not_make_and_no_model_at_all_are_refused(th
         symsi.sample(three_modes.model(), shape=4, steps=2, reference=reference, **QUIET)
 
 
-def test_the_same_noise_couples_two_diffusions(three_modes: Mixture) -> None:
-    """T7: with the noise of one sampler, another follows it where the diffusions are the same."""
+@pytest.mark.parametrize("batch", [None, 3])
+def test_given_noise_drives_the_path_in_place_of_the_seeds(three_modes: Mixture, batch: int | None) -> None:
+    """Against the plan's recursion written out; the seed's own noise goes elsewhere."""
     n = torch.randn(5, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    kept, model = n.clone(), three_modes.model()
+    options = {"schedule": "trigonometric", "diffusion": "alpha", "steps": 5, "last": "step"}
+    common = {"shape": 4, "dtype": torch.float64, **QUIET, **options}
+    found = symsi.sample(model, noise=n, batch=batch, **common).x
+    plan = symsi.plan(model, **options)
+    z = standard_normal(0, range(4), 0, (3,), dtype=torch.float64)
+    for k, row in enumerate(plan.rows):
+        field = row.state * z + row.prediction * model(z, torch.full((4,), row.time, dtype=torch.float64))
+        z = row.keep * z + row.weights[0] * field + row.noise * n[k]
+    torch.testing.assert_close(found, z, rtol=0, atol=1e-13)
+    assert torch.equal(n, kept)
+    assert float((symsi.sample(model, **common).x - found).abs().max()) > 0.1
+
+
+def test_the_same_noise_couples_two_diffusions(three_modes: Mixture) -> None:
+    """T7: nearly the same diffusion, nearly the same path; without the coupling, another one."""
     common = {"schedule": "trigonometric", "shape": 4, "steps": 5, "dtype": torch.float64, "last": "step", **QUIET}
-    a, b, c = (
-        symsi.sample(three_modes.model(), diffusion=d, noise=n, **common).x
-        for d in ("alpha", "alpha*1", "alpha*101/100")
+    near, far = (
+        float((symsi.sample(three_modes.model(), diffusion="alpha", **common).x - other).abs().max())
+        for other in (
+            symsi.sample(three_modes.model(), diffusion="alpha*101/100", **common).x,
+            symsi.sample(three_modes.model(), diffusion="alpha*101/100", noise=torch.zeros(5, 4, 3), **common).x,
+        )
     )
-    torch.testing.assert_close(a, b, rtol=0, atol=1e-13)
-    assert 0 < float((a - c).abs().max()) < 0.1
+    assert 0 < near < 0.1 < far
+
+
+@pytest.mark.parametrize("solver", ["euler", "ab2", "dpm++2m"])
+def test_a_model_may_return_its_input_but_not_write_into_it(solver: str) -> None:
+    options = {"shape": (4, 2), "steps": 3, "schedule": "trigonometric", "solver": solver, **QUIET}
+    same = symsi.sample(lambda x, t: x, **options).x
+    torch.testing.assert_close(same, symsi.sample(lambda x, t: x.clone(), **options).x, rtol=0, atol=0)
+    torch.testing.assert_close(
+        symsi.sample(lambda x, t: x[:], **options).x, symsi.sample(lambda x, t: x.clone(), **options).x, rtol=0, atol=0
+    )
+    with pytest.raises(symsi.SymsiError, match="wrote into its input"):
+        symsi.sample(lambda x, t: x.mul_(2), **options)
+
+
+def test_a_callback_cannot_change_the_path(three_modes: Mixture) -> None:
+    result = symsi.sample(
+        three_modes.model(), shape=2, steps=2, trajectory=True, callback=lambda s: s.x.zero_(), **QUIET
+    )
+    assert result.path is not None
+    assert float(result.path[1:].abs().min()) > 0
+
+
+def test_labels_and_weights_that_do_not_fit_the_network_are_refused() -> None:
+    model = symsi.models.load("digits28")
+    for label in (torch.tensor([10]), torch.tensor([-2]), torch.tensor([1.0]), torch.tensor(3), 3):
+        with pytest.raises(symsi.SymsiError, match="label must be"):
+            symsi.sample(model, shape=1, steps=1, conditions={"label": label}, **QUIET)
+    with pytest.raises(symsi.SymsiError, match="has weights in"):
+        symsi.sample(model, shape=1, steps=1, dtype=torch.float64, **QUIET)
 
 
 def test_interruption_leaves_the_model_and_the_state_of_torch_alone(three_modes: Mixture) -> None:
