@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/symsi demo --output demo.png --force
 
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check symsi tests

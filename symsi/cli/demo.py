@@ -31,7 +31,7 @@ _SHOWN = 30
 _ROWS: Mapping[str, Mapping[str, Any]] = {
     "linear Euler": {"schedule": "linear", "solver": "euler"},
     "lazy VP": {"schedule": "trigonometric", "solver": "euler"},
-    "lazy VP + AB2": {"schedule": "trigonometric", "solver": "ab2", "grid": "linear"},
+    "lazy VP + AB2": {"schedule": "trigonometric", "solver": "ab2", "grid": "shifted(shift=2)"},
     "point mass": {"schedule": "lazy(kappa=1)", "diffusion": "optimal"},
 }
 

@@ -46,7 +46,7 @@ _SAMPLING = (
                  help="euler, heun, ab2, ab3, dpm++2m; with noise euler-maruyama, ab2-maruyama, exact, exact-ab2. "
                       "Default: ab2, or euler-maruyama."),
     click.option("--steps", default=4, show_default=True, type=int, help="Steps; heun evaluates twice a step."),
-    click.option("--grid", default="linear", show_default=True, metavar="NAME|TIMES",
+    click.option("--grid", default="shifted(shift=2)", show_default=True, metavar="NAME|TIMES",
                  help="uniform, linear, angle, point-mass, log-snr, shifted(shift=S), or times such as 0,0.3,0.7,1."),
     click.option("--last", type=click.Choice(["step", "land"]),
                  help="The last step: as the others, or land on the data prediction. Default: land with noise."),
