@@ -62,8 +62,8 @@ def command(output: Path, count: int, seed: int, force: bool) -> None:
     steps, points = sum(len(p.steps) for p in proofs), sum(p.numeric_points for p in proofs)
     click.echo(f"2. Proved: this conversion and T1 to T{len(THEOREMS)}, {steps} steps, {points} random points")
     compiled = kernels(conversion)
-    at_ends = [float(compiled.coefficient("drift_prediction", t)) for t in (0.0, 1.0)]
-    click.echo(f"3. Compiled: {len(conversion.coefficients)} coefficients; drift_prediction at the ends: {at_ends}")
+    at_ends = [float(compiled.coefficient("data_prediction", t)) for t in (0.0, 1.0)]
+    click.echo(f"3. Compiled: {len(conversion.coefficients)} coefficients; data_prediction at the ends: {at_ends}")
     model, features = load("digits28"), load_features(SHIPPED)
     labels = torch.arange(count) % 10
     results: dict[str, list[SampleResult]] = {}
