@@ -13,7 +13,7 @@ from symsi.errors import SymsiError
 from symsi.models.protocol import Model
 from symsi.samplers import plan, sample
 from symsi.sampling.reference import Reference, estimate
-from symsi.symbolic.named import schedule as named
+from symsi.symbolic.named import as_schedule
 from symsi.symbolic.schedule import Schedule
 from symsi.time_grids import GRIDS, time_grid
 
@@ -68,11 +68,10 @@ def optimal_grid(
         return float((run(solver=solver, grid=times).x.double() - truth).square().mean().sqrt())
 
     base = plan(model, schedule=schedule, steps=1)
-    target = named(schedule) if isinstance(schedule, str) else schedule
     starts = set()
     for name in GRIDS:
         with suppress(SymsiError):  # a grid with points before a truncated start
-            starts.add(time_grid(target, name, steps, start=base.grid[0]))
+            starts.add(time_grid(as_schedule(schedule), name, steps, start=base.grid[0]))
     best, times = min((error(grid), grid) for grid in starts)
     share = 1 / 3
     for _ in range(rounds):

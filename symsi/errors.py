@@ -8,6 +8,8 @@ from difflib import get_close_matches
 __all__ = [
     "DiffusionError",
     "EndpointError",
+    "MetricError",
+    "ModelError",
     "ParseError",
     "ScheduleError",
     "SymsiError",
@@ -34,6 +36,14 @@ class DiffusionError(SymsiError, ValueError):
 
 class EndpointError(SymsiError, ValueError):
     """A coefficient was asked for at an end of [0, 1] where it has no finite limit."""
+
+
+class MetricError(SymsiError, ValueError):
+    """A metric was asked of tensors that it is not defined for."""
+
+
+class ModelError(SymsiError, ValueError):
+    """A model returned what is no prediction."""
 
 
 class UnknownNameError(SymsiError, LookupError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from symsi.errors import SymsiError
+from symsi.errors import MetricError
 
 __all__ = [
     "Floor",
@@ -28,10 +28,6 @@ __all__ = [
 
 _CHUNK = 1024  # rows and columns of a block of pairwise distances: 8 MiB
 _DIRECTIONS = 32  # projected at once
-
-
-class MetricError(SymsiError, ValueError):
-    """A metric was asked of tensors that it is not defined for."""
 
 
 @dataclass(frozen=True)

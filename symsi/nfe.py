@@ -72,26 +72,17 @@ METHODS: Mapping[str, Method] = {
 
 @dataclass(frozen=True)
 class Task:
-    """A model and how its samples are judged: features of samples and of real data, and their classes if any."""
+    """A model and how its samples are judged: features of samples and of real data, and their classifier if any."""
 
     model: Model
     features: Callable[[Tensor], Tensor]
     real: Tensor
     classify: Callable[[Tensor], Tensor] | None = None
-    classes: int = 0
-
-    def labels(self, count: int) -> Tensor:
-        """Classes 0, 1, ..., in turn."""
-        return torch.arange(count) % max(self.classes, 1)
-
-    def conditions(self, count: int) -> dict[str, Tensor]:
-        """What the model is told."""
-        return {"label": self.labels(count)} if self.classes else {}
 
 
 def _digits28() -> Task:
     features = load_features(SHIPPED)
-    return Task(load("digits28"), features, features.reference.double(), features.classifier, classes=10)
+    return Task(load("digits28"), features, features.reference.double(), features.classifier)
 
 
 def _digits8() -> Task:
@@ -150,12 +141,9 @@ def measure(
         "samples": samples,
         "repeats": repeats,
         "floor": judge.floor(),
-        "converged": {k: v for k, v in judge.converged_row.items() if k in _SCORES},
+        "converged": judge.converged_row,
         "rows": rows,
     }
-
-
-_SCORES = ("fd", "fd_spread", "energy", "energy_spread", "accuracy")
 
 
 def _cell(text: str, nfe: Sequence[int]) -> tuple[str, Sequence[int]]:
@@ -198,12 +186,12 @@ class _Judge:
     def row(self, method: Any, nfe: int) -> dict[str, Any]:
         """Run one method at one NFE for every seed and judge the samples."""
         ours = isinstance(method, Method)
-        options = self._options(method, nfe) if ours else {}
-        results: list[Tensor] = []
-        self._ours(options, 0, 2) if ours else self._peer(method.name, nfe, 0, 2)  # tables, imports
+        draw: Callable[..., Tensor] = (
+            partial(self._ours, self._options(method, nfe)) if ours else partial(self._peer, method.name, nfe)
+        )
+        draw(0, 2)  # tables, imports
         started = time.perf_counter()
-        for seed in range(self.repeats):
-            results.append(self._ours(options, seed) if ours else self._peer(method.name, nfe, seed))
+        results = [draw(seed) for seed in range(self.repeats)]
         elapsed = time.perf_counter() - started
         deterministic = not ours or "diffusion" not in method.options
         return {
@@ -223,7 +211,7 @@ class _Judge:
         energies = [energy_distance(f, some) for f in features]
         right = None
         if self.task.classify is not None:
-            labels = self.task.labels(self.samples)
+            labels = self.task.model.in_turn(self.samples)["label"]
             with torch.no_grad():
                 right = mean(accuracy(self.task.classify(x), labels) for x in results)
         return {
@@ -238,7 +226,7 @@ class _Judge:
         count = count or self.samples
         found = sample(
             self.task.model, shape=count, seed=seed, batch=self.batch, progress=False,
-            conditions=self.task.conditions(count), **options,
+            conditions=self.task.model.in_turn(count), **options,
         )  # fmt: skip
         return found.x
 
@@ -247,7 +235,7 @@ class _Judge:
         model = self.task.model
         assert model.shape is not None
         pieces = []
-        conditions = self.task.conditions(count)
+        conditions = self.task.model.in_turn(count)
         for rows in torch.split(torch.arange(count), self.batch):
             z = standard_normal(seed, rows.tolist(), 0, model.shape)
             with torch.no_grad():
@@ -262,13 +250,13 @@ class _Judge:
                 count = 512
                 self._references[method.reference] = reference_of_model(
                     self.task.model, shape=count, kind=method.reference, rank=None, batch=self.batch,
-                    conditions=self.task.conditions(count), shrinkage=0.05, **calibration,
+                    conditions=self.task.model.in_turn(count), shrinkage=0.05, **calibration,
                 )  # fmt: skip
             options["reference"] = self._references[method.reference]
         if method.optimal and nfe > 1:
             del options["steps"]
             options["grid"] = optimal_grid(
                 self.task.model, nfe, shape=32, schedule=options["schedule"], solver=options["solver"],
-                conditions=self.task.conditions(32), **calibration,
+                conditions=self.task.model.in_turn(32), **calibration,
             )  # fmt: skip
         return options

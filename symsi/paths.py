@@ -14,7 +14,7 @@ from symsi.errors import SymsiError
 from symsi.models.protocol import Model, as_model
 from symsi.sampling.plan import Plan
 from symsi.symbolic.conversion import convert
-from symsi.symbolic.named import schedule as named
+from symsi.symbolic.named import as_schedule
 from symsi.symbolic.schedule import Kind, Schedule
 
 __all__ = ["Path", "convert_path", "recover_noise"]
@@ -40,7 +40,7 @@ def convert_path(path: Path, schedule: Schedule | str) -> Path:
     It holds for paths of the ODE and of every SDE alike: the diffusion becomes c^2 tau' epsilon, which
     `symsi.convert(..., diffusion=...)` relates. Raises SymsiError for a path of a point mass that starts later than 0.
     """
-    target = named(schedule) if isinstance(schedule, str) else schedule
+    target = as_schedule(schedule)
     from_point_mass = path.schedule.kind is Kind.POINT_MASS
     if from_point_mass and path.times[0] != 0:
         raise SymsiError(f"a path of a point mass is converted from t = 0 on; this one starts at {path.times[0]}.")

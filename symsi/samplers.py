@@ -27,7 +27,7 @@ from symsi.sampling.sampler import run
 from symsi.sampling.solvers import Nodes, Solver, choose, make_plan
 from symsi.symbolic.conversion import Conversion, convert
 from symsi.symbolic.diffusion import Diffusion, as_diffusion
-from symsi.symbolic.named import schedule as named
+from symsi.symbolic.named import as_schedule
 from symsi.symbolic.schedule import Schedule
 from symsi.time_grids import Grid, time_grid
 
@@ -76,8 +76,8 @@ def plan(
 ) -> Plan:
     """Return the numbers that `sample` would follow; see there. `model` may be given as its schedule alone."""
     known = Model(_never, schedule=model) if isinstance(model, (Schedule, str)) else as_model(model)
-    base = _schedule(known.schedule)
-    target = base if schedule is None else _schedule(schedule)
+    base = as_schedule(known.schedule)
+    target = base if schedule is None else as_schedule(schedule)
     scale = as_diffusion(diffusion)
     stochastic = not scale.deterministic
     chosen = choose(solver or ("euler-maruyama" if stochastic else "ab2"), stochastic=stochastic)
@@ -93,7 +93,7 @@ def plan(
         reference.check(shape)
     if scale.kappa is None or not scale.kappa.is_Rational:
         raise SymsiError(f"a reference needs diffusion 'ode', 'optimal' or 'kappa=K' with rational K; got {scale}.")
-    if chosen.both_ends or (chosen.rows is not choose("euler", stochastic=False).rows):
+    if chosen.both_ends or not chosen.drift:
         raise SymsiError(f"solver {solver!r} has no form in modes; use euler, ab2, ab3, exact or exact-ab2.")
     modal = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
     return replace(make_modal_plan(modal, chosen.order, ending), modal=not _plain(reference))
@@ -133,7 +133,7 @@ def sample(
     steps, grid N steps on a grid by name ("uniform", "angle", ...; see `time_grid`), or the grid's K + 1 times; one
                 that starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there
     last        "step", or "land" on eta_X without noise (default with noise)
-    reference   Gaussian reference, `symsi.reference(data)`; makes the steps exact on that Gaussian
+    reference   Gaussian reference, see `symsi calibrate`; makes the steps exact on that Gaussian
     guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations
     conditions  passed to the model; tensors with N rows are split with the batch
     seed, first sample i gets the noise of (seed, first + i, step), whatever the batch
@@ -293,14 +293,6 @@ def _rows_of(conditions: Mapping[str, Any], rows: slice, count: int, device: tor
         else value
         for name, value in conditions.items()
     }
-
-
-def _schedule(spec: Any) -> Schedule:
-    if isinstance(spec, Schedule):
-        return spec
-    if not isinstance(spec, str):
-        raise SymsiError(f"a schedule is a name such as 'linear' or a symsi.Schedule; got {type(spec).__name__}.")
-    return named(spec)
 
 
 def _whole(name: str, value: Any, least: int) -> int:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
 from symsi.models.protocol import Model, as_model
-from symsi.symbolic.named import schedule
+from symsi.symbolic.named import as_schedule, schedule
 
 __all__ = ["PEERS", "Peer", "PeerResult", "sample_peer"]
 
@@ -134,7 +134,7 @@ def _diffusers() -> Any:
 
 
 def _linear_velocity(model: Model) -> Model:
-    given = schedule(model.schedule) if isinstance(model.schedule, str) else model.schedule
+    given = as_schedule(model.schedule)
     if given != schedule("linear") or model.prediction != "velocity":
         raise SymsiError(
             f"diffusers' flow schedulers know the velocity of the linear schedule alone; model {model.name!r} predicts "

@@ -59,7 +59,7 @@ def reference(
         found = estimate(_read(data), kind, rank=rank, shrinkage=shrinkage)
     else:
         network = load(str(model))
-        conditions = {"label": torch.arange(count) % network.classes} if network.classes else {}
+        conditions = network.in_turn(count)
         found = reference_of_model(
             network, shape=count, kind=kind, rank=rank, shrinkage=shrinkage, steps=steps, seed=seed, batch=128,
             conditions=conditions,
@@ -80,7 +80,7 @@ def reference(
 def grid(model: str, steps: int, schedule: str, solver: str, count: int, seed: int, as_json: bool) -> None:
     """Search the grid whose samples are closest to the converged ones, and print its times."""
     network = load(model)
-    conditions = {"label": torch.arange(count) % network.classes} if network.classes else {}
+    conditions = network.in_turn(count)
     times = optimal_grid(
         network, steps, shape=count, schedule=schedule, solver=solver, conditions=conditions, seed=seed, progress=False
     )

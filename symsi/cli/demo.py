@@ -65,12 +65,11 @@ def command(output: Path, count: int, seed: int, force: bool) -> None:
     at_ends = [float(compiled.coefficient("data_prediction", t)) for t in (0.0, 1.0)]
     click.echo(f"3. Compiled: {len(conversion.coefficients)} coefficients; data_prediction at the ends: {at_ends}")
     model, features = load("digits28"), load_features(SHIPPED)
-    labels = torch.arange(count) % 10
+    conditions = model.in_turn(count)
     results: dict[str, list[SampleResult]] = {}
     for name, options in _ROWS.items():
         results[name] = [
-            sample(model, shape=count, steps=n, seed=seed, conditions={"label": labels}, batch=100, **options)
-            for n in _NFE
+            sample(model, shape=count, steps=n, seed=seed, conditions=conditions, batch=100, **options) for n in _NFE
         ]
     click.echo(f"4. Sampled digits28, {count} a cell: Frechet distance in classifier features, and class accuracy")
     click.echo(f"   {'evaluations':<16}" + "".join(f"{n:>15}" for n in _NFE))
@@ -79,7 +78,7 @@ def command(output: Path, count: int, seed: int, force: bool) -> None:
         for found in row:
             distance = frechet_distance(features(found.x).double(), features.reference.double())
             with torch.no_grad():
-                right = accuracy(features.classifier(found.x), labels)
+                right = accuracy(features.classifier(found.x), conditions["label"])
             cells.append(f"{distance:>8.1f} {right:>5.0%} ")
         click.echo(f"   {name:<16}" + "".join(cells))
     panels = [found.x[:_SHOWN] * model.gain + model.offset for row in results.values() for found in row]

@@ -30,7 +30,7 @@ from symsi.compile.runtime import as_time, beside, working
 from symsi.errors import SymsiError, unknown
 from symsi.models.protocol import Model
 from symsi.symbolic.fields import PREDICTIONS
-from symsi.symbolic.named import schedule as named_schedule
+from symsi.symbolic.named import as_schedule
 from symsi.symbolic.schedule import Kind, Schedule, at_end
 
 __all__ = ["Exact", "Mixture", "empirical", "gaussian", "mixture"]
@@ -96,9 +96,9 @@ class Mixture:
         """
         if prediction not in PREDICTIONS:
             raise unknown("prediction", prediction, PREDICTIONS)
-        path = named_schedule(schedule) if isinstance(schedule, str) else schedule
-        if not isinstance(path, Schedule):
-            raise SymsiError(f"schedule must be a Schedule or a name such as 'linear'; got {type(path).__name__}.")
+        if not isinstance(schedule, (Schedule, str)):
+            raise SymsiError(f"schedule must be a Schedule or a name such as 'linear'; got {type(schedule).__name__}.")
+        path = as_schedule(schedule)
         coefficients = kernels(path).functions["schedule"]
         return Model(
             Exact(self, path, prediction, coefficients, _last_rate(path)),

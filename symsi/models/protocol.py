@@ -39,6 +39,10 @@ class Model:
         """Return the prediction at (x, t)."""
         return self.function(x, t, **conditions)
 
+    def in_turn(self, count: int) -> dict[str, Tensor]:
+        """Return conditions for `count` samples of classes 0, 1, ... in turn; none for a model without classes."""
+        return {"label": torch.arange(count) % self.classes} if self.classes else {}
+
     @property
     def device(self) -> torch.device | None:
         """Where the function's parameters are, if it is a module with any."""

@@ -9,18 +9,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from symsi.errors import SymsiError
+from symsi.errors import ModelError
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.plan import Coefficient, Plan, Row
 from symsi.sampling.reference import Reference
 
-__all__ = ["ModelError", "run"]
+__all__ = ["run"]
 
 Predict = Callable[[Tensor, Tensor], Tensor]
-
-
-class ModelError(SymsiError, ValueError):
-    """A model returned what is no prediction."""
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ LAST = ("step", "land")
 class Nodes:
     """Coefficients at the K + 1 points of a grid, as lists of floats.
 
-    `field` (of z, of P) gives the drift that the solver integrates over `variable`, F = field[0] z + field[1] P;
+    `field` (of z, of P) gives the drift that the solver integrates over the grid, F = field[0] z + field[1] P;
     `data` likewise gives eta_X; both have an entry for every point that a solver evaluates. `alpha` and `beta` are the
     base's at the model's times; `spread` is the standard deviation of the noise of each step over the scale at its end.
     """
@@ -44,7 +44,6 @@ class Solver:
     both_ends: bool = False  # whether the field is evaluated at the last point as well
     modal: bool = False  # whether it steps in the coordinates of a reference
     drift: bool = True  # whether it needs the drift's coefficients, or those of eta_X alone
-    text: str = ""
 
 
 def adams_bashforth(nodes: Sequence[Coefficient], order: int) -> tuple[Coefficient, ...]:
@@ -122,15 +121,15 @@ def _log_ratio(alpha: float, beta: float) -> float:
 
 
 SOLVERS: Mapping[str, Solver] = {
-    "euler": Solver(False, 1, _multistep, text="Euler in the schedule's time, or in a reference's natural variable"),
-    "heun": Solver(False, 2, _heun, both_ends=True, text="Heun, two evaluations a step"),
-    "ab2": Solver(False, 2, _multistep, text="Adams-Bashforth 2 with variable steps, Euler start"),
-    "ab3": Solver(False, 3, _multistep, text="Adams-Bashforth 3 with variable steps, Euler start"),
-    "dpm++2m": Solver(False, 2, _dpm, drift=False, text="DPM-Solver++(2M), exponential, in the data prediction"),
-    "euler-maruyama": Solver(True, 1, _multistep, text="Euler-Maruyama"),
-    "ab2-maruyama": Solver(True, 2, _multistep, text="Adams-Bashforth 2 in the drift"),
-    "exact": Solver(True, 1, _multistep, modal=True, text="exact Gaussian transitions of the reference"),
-    "exact-ab2": Solver(True, 2, _multistep, modal=True, text="the same with Adams-Bashforth 2 in the residual"),
+    "euler": Solver(False, 1, _multistep),
+    "heun": Solver(False, 2, _heun, both_ends=True),
+    "ab2": Solver(False, 2, _multistep),
+    "ab3": Solver(False, 3, _multistep),
+    "dpm++2m": Solver(False, 2, _dpm, drift=False),
+    "euler-maruyama": Solver(True, 1, _multistep),
+    "ab2-maruyama": Solver(True, 2, _multistep),
+    "exact": Solver(True, 1, _multistep, modal=True),
+    "exact-ab2": Solver(True, 2, _multistep, modal=True),
 }
 
 

@@ -24,7 +24,7 @@ from symsi.symbolic.diffusion import Diffusion, as_diffusion, noise_increment, o
 from symsi.symbolic.endpoints import CancelledError, Expansion, Limit, Series, UnsupportedError, limit, near
 from symsi.symbolic.fields import PREDICTIONS, Combination, Pair
 from symsi.symbolic.inverse import R
-from symsi.symbolic.named import schedule
+from symsi.symbolic.named import as_schedule
 from symsi.symbolic.numeric import DIGITS, evaluate, evaluate_many, solve_increasing
 from symsi.symbolic.parse import parse
 from symsi.symbolic.proof import Proof
@@ -342,7 +342,7 @@ def convert(
     Schedules may be given by name, the diffusion as 'ode', 'optimal', 'kappa=0.5' or an expression in t, alpha, beta
     and optimal. Raises UnknownNameError, ScheduleError, DiffusionError or ParseError.
     """
-    start, goal = (schedule(s) if isinstance(s, str) else s for s in (base, target))
+    start, goal = (as_schedule(s) for s in (base, target))
     return _conversion(start, goal, as_diffusion(diffusion), prediction, (str(start), str(goal)))
 
 

@@ -12,7 +12,7 @@ from symsi.errors import ParseError, ScheduleError, unknown
 from symsi.symbolic.lazy import lazy_schedule
 from symsi.symbolic.schedule import Schedule
 
-__all__ = ["NAMED", "Named", "schedule"]
+__all__ = ["NAMED", "Named", "as_schedule", "schedule"]
 
 _COSINE_ANGLE = "pi/2*(1-t+delta)/(1+delta)"
 _DDPM_EXPONENT = "(B-b)*(1-t)**2/2+b*(1-t)"
@@ -69,6 +69,15 @@ def schedule(name: str, **parameters: float | str | Expr | None) -> Schedule:
     """
     head, given = _call(name)
     return _build(head, tuple(sorted({**given, **parameters}.items())))
+
+
+def as_schedule(spec: Schedule | str) -> Schedule:
+    """Return a schedule as it is, or the one of that name. Raises ScheduleError for what is neither."""
+    if isinstance(spec, Schedule):
+        return spec
+    if not isinstance(spec, str):
+        raise ScheduleError(f"a schedule is a name such as 'linear' or a symsi.Schedule; got {type(spec).__name__}.")
+    return schedule(spec)
 
 
 @lru_cache(maxsize=256)
