@@ -17,6 +17,7 @@ _COMMANDS = {
     "demo": "The main job: derive, prove, compile, and sample digits in 2 to 8 evaluations.",
     "derive": "Derive every formula for a schedule or a conversion.",
     "export": "Write a conversion as a file that runs without symsi.",
+    "figures": "Redraw the figures of the theory and of real runs.",
     "models": "List the models that ship.",
     "sample": "Draw samples from a pretrained model, in few evaluations.",
     "train": "Remake the weights that ship.",
