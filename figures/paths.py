@@ -19,7 +19,7 @@ KAPPAS = ("1/4", "1", "4")
 
 
 def draw(quick: bool, seed: int) -> Drawing:
-    """Rows: the linear ODE and the SDE of epsilon = 2 alpha beta, converted; kappa epsilon* for three kappa by one noise."""
+    """Rows: the linear ODE and the SDE of epsilon = 2 alpha beta, converted; one noise under three kappa epsilon*."""
     steps = 300 if quick else 1500
     figure = column(5.6)
     table = figure.subplots(3, 3, sharex=True)
