@@ -51,6 +51,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "overhead": (*_FACE, "symsi.samplers"),
     "nfe": (*_FACE, "symsi.samplers", "symsi.calibration", "symsi.metrics", "symsi.adapters"),
     "adapters": ("symsi.errors", "symsi.models", "symsi.symbolic", "torch"),
+    "report": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.compile", "symsi.report", "sympy"),
     "cli": ("symsi", "sympy", "torch", "numpy", "safetensors", "click", "tqdm"),
     "__init__": (),
     "__main__": ("symsi.cli",),

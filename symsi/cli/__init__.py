@@ -18,6 +18,7 @@ _COMMANDS = {
     "derive": "Derive every formula for a schedule or a conversion.",
     "export": "Write a conversion as a file that runs without symsi.",
     "models": "List the models that ship.",
+    "report": "Write the theory, its proofs and the measurements as one HTML page.",
     "sample": "Draw samples from a pretrained model, in few evaluations.",
     "train": "Remake the weights that ship.",
     "verify": "Prove the theory, T1 to T12; print the verdicts.",
