@@ -22,7 +22,12 @@ KAPPAS = ("0", "1/4", "1/2", "3/4", "1", "2")
 TIMES = tuple(
     round(sin(pi * k / 100) ** 2, 3) for k in range(51)
 )  # closer together at the ends, where curves are steep
-_CURVES = {"time": "τ", "scale": "c", "alpha": "ᾱ", "beta": "β̄"}
+_CURVES = {
+    "time": Html("τ"),
+    "scale": Html("c"),
+    "alpha": element("span", "α", class_="bar"),
+    "beta": element("span", "β", class_="bar"),
+}
 _START = ("linear", "lazy(kappa=1)")
 _HEIGHT = 1.5  # c = alpha + beta reaches sqrt(2) for the linear base
 Tables = Mapping[tuple[str, str], Mapping[str, Sequence[float]]]

@@ -9,6 +9,7 @@ from typing import Any
 from sympy import Add, Derivative, Expr, Function, Integer, Limit, Pow, Rational, Symbol
 from sympy.core.function import AppliedUndef
 from sympy.printing.mathml import MathMLPresentationPrinter
+from sympy.printing.precedence import PRECEDENCE
 
 from symsi.report.html import Html
 
@@ -96,8 +97,9 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]
         return row
 
     def parenthesize(self, item: Expr, level: int, strict: bool = False) -> Any:
-        """As SymPy does, except that f' in a product needs no parentheses."""
-        return self._print(item) if _primes(item) else super().parenthesize(item, level, strict)
+        """As SymPy does, except that the derivative of a function needs no parentheses in a product."""
+        bare = isinstance(item, Derivative) and isinstance(item.expr, AppliedUndef) and level < PRECEDENCE["Pow"]
+        return self._print(item) if bare else super().parenthesize(item, level, strict)
 
     def _get_printed_Rational(self, e: Rational, folded: bool | None = None) -> Any:
         """A rational exponent is p/q on one line; elsewhere it is a fraction."""
@@ -121,10 +123,9 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]
         return self._node("mrow", sign, self._print(e.expr) if plain else self._arguments((e.expr,)))
 
     def _print_Pow(self, e: Pow) -> Any:
-        if e.exp.is_Integer and e.exp > 1 and isinstance(e.base, AppliedUndef) and _has_index(e.base):
+        raised = e.exp > 1 if e.exp.is_Integer else not e.exp.is_number and not e.exp.could_extract_minus_sign()
+        if raised and isinstance(e.base, AppliedUndef) and _has_index(e.base):
             return self._applied(e.base, self._print(e.exp))
-        if e.exp.is_Integer and e.exp > 1 and _primes(e.base):
-            return self._node("msup", self._arguments((e.base,)), self._print(e.exp))
         return super()._print_Pow(e)
 
     def _print_Exp1(self, e: Expr | None) -> Any:

@@ -12,13 +12,12 @@ __all__ = ["prose"]
 
 _TOKEN = re.compile(
     r"\b(?P<theorem>T(?:1[0-2]|[1-9]))\b"
-    r"|(?P<name>[A-Za-z]+)(?P<digits>\d+)?(?P<accent>_bar|_dot)?(?P<index>_\{[^}]*\}|_[A-Za-z0-9]+)?"
+    r"|(?P<name>[A-Za-z]+)(?P<digits>\d+)?(?P<bar>_bar)?(?P<index>_\{[^}]*\}|_[A-Za-z0-9]+)?"
     r"(?P<prime>'+(?![A-Za-z]))?(?P<star>\*)?"
     r"|(?P<power>\^(?=[\w(]))"
-    r"|(?P<sign>'s\b|>=|<=|->|\+-|(?<=\d) x (?=\d)| - |'|-(?=\d))"
+    r"|(?P<sign>'s\b|>=|<=|->|\+-|(?<=\d) x (?=\d)| - |'|(?<![^\s(])-(?=[\w(]))"
 )
 _SIGNS = {"'s": "’s", ">=": "≥", "<=": "≤", "->": "→", "+-": "±", " x ": " × ", " - ": " − ", "'": "′", "-": "−"}
-_ACCENTS = {"_bar": "\u0304", "_dot": "\u0307"}
 _WORDS = {"oo": "∞", "sqrt": "√"}
 _ARTICLES = frozenset({"a", "A"})
 
@@ -51,17 +50,18 @@ def _name(found: re.Match[str]) -> str:
     if name in _WORDS:
         return _WORDS[name]
     symbol = letter(name)
-    is_letter = symbol != name or (len(name) == 1 and name not in _ARTICLES) or bool(found["accent"] or index)
+    is_letter = symbol != name or (len(name) == 1 and name not in _ARTICLES) or bool(found["bar"] or index)
     is_differential = len(name) == 2 and name[0] == "d" and name not in ("do",)
     if not (is_letter or is_differential) or (digits and len(name) > 1):
         return escape(found[0])
-    head = f"d<i>{symbol[1:]}" if is_differential and symbol == name else f"<i>{symbol}"
+    differential, stem = ("d", name[1:]) if is_differential and symbol == name else ("", symbol)
+    head = f'{differential}<i class="bar">{stem}' if found["bar"] else f"{differential}<i>{stem}"
     scripts = f"<sub>{digits}</sub>" if digits else ""
     if index:
         scripts += f"<sub><i>{','.join(letter(part) for part in index.strip('_{}').split(','))}</i></sub>"
     if found["star"]:
         scripts += "<sup>*</sup>"
-    return f"{head}{_ACCENTS.get(found['accent'], '')}</i>{'′' * len(found['prime'] or '')}{scripts}"
+    return f"{head}</i>{'′' * len(found['prime'] or '')}{scripts}"
 
 
 def _end_of_power(text: str, start: int) -> int:

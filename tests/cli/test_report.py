@@ -58,7 +58,7 @@ def test_a_theorem_that_fails_is_on_the_page_and_in_the_exit_code(
         (("--figures", "nowhere"), "symsi figures --out nowhere"),
         (("--from", "liner"), "Did you mean 'linear'"),
         (("--from", "linear", "--alpha", "1-t"), "not both"),
-        (("--alpha", "<script>alert(1)</script>", "--beta", "t"), "alpha"),
+        (("--alpha", "<script>alert(1)</script>", "--beta", "t"), "not a formula"),
         (("--to", "<b>"), "unknown"),
     ],
 )

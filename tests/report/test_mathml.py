@@ -57,6 +57,7 @@ def test_a_partial_derivative_names_its_variable() -> None:
 
 def test_a_derivative_in_a_product_has_no_parentheses() -> None:
     assert "(" not in inside(x * sp.diff(alpha(t), t))
+    assert inside(x * sp.diff(p(t, x), x)).count("(") == 1  # of the arguments
 
 
 def test_a_power_of_a_function_joins_index_and_exponent() -> None:

@@ -49,11 +49,12 @@ class Balanced(HTMLParser):
     [
         ("alpha^2 rho' > 0", "<i>α</i><sup>2</sup> <i>ρ</i>′ &gt; 0"),
         ("w^((1+kappa)/2) is", "<i>w</i><sup>(1+<i>κ</i>)/2</sup> is"),
-        ("X_bar_t = c X_tau", "<i>X\u0304</i><sub><i>t</i></sub> = <i>c</i> <i>X</i><sub><i>τ</i></sub>"),
+        ("X_bar_t = c X_tau", '<i class="bar">X</i><sub><i>t</i></sub> = <i>c</i> <i>X</i><sub><i>τ</i></sub>'),
         ("epsilon* of T3", '<i>ε</i><sup>*</sup> of <a href="#T3">T3</a>'),
         ("the base's a < b", "the base’s a &lt; <i>b</i>"),
         ("dW_tau/sqrt(2)", "d<i>W</i><sub><i>τ</i></sub>/√(2)"),
         ("a 2 x 2 solve - exact", "a 2 × 2 solve − exact"),
+        ("is -Z/alpha", "is −<i>Z</i>/<i>α</i>"),
         ("AB2 and T10", 'AB2 and <a href="#T10">T10</a>'),
     ],
 )
