@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from html import escape
 from typing import Any
@@ -16,15 +17,21 @@ from symsi.report.html import Html
 __all__ = ["equation", "letter", "math"]
 
 _ACCENTS = {"bar": "¯", "dot": "˙"}
+_SPACED = frozenset("=+-−∼")
+_WIDE = 30
 _DIFFERENTIALS = frozenset({"db", "ds", "dt", "dW", "dx"})
 
 
 def math(*parts: Expr | str) -> Html:
-    """Return a `math` element: expressions, and the signs that stand between them, such as "="."""
-    inside = "".join(
-        f'<mo form="infix">{escape(p)}</mo>' if isinstance(p, str) else _PRINTER.fragment(p) for p in parts
-    )
-    return Html(f'<math displaystyle="true">{inside}</math>')
+    """Return a `math` element: expressions, and the signs that stand between them, such as "=".
+
+    A wide one says about how many em it takes, so that a printed page can shrink it.
+    """
+    nodes = [_PRINTER._node("mo", p, form="infix") if isinstance(p, str) else _PRINTER._print(p) for p in parts]
+    inside = "".join(_fragment(node) for node in nodes)
+    ems = round(sum(map(_width, nodes)))
+    wide = f' style="--ems: {ems}"' if ems > _WIDE else ""
+    return Html(f'<math displaystyle="true"{wide}>{inside}</math>')
 
 
 def equation(*sides: Expr) -> Html:
@@ -53,9 +60,6 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]
 
     A function of one letter has it as an index, alpha_t, as has its derivative, alpha'_t; others keep parentheses.
     """
-
-    def fragment(self, expr: Expr) -> str:
-        return str(self._print(expr).toxml()).replace("<mo>-</mo>", "<mo>−</mo>")
 
     def _node(self, tag: str, *children: Any, **attributes: str) -> Any:
         node = self.dom.createElement(tag)
@@ -141,6 +145,24 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]
 
 
 _PRINTER = _Printer({"fold_frac_powers": True})
+
+
+def _fragment(node: Any) -> str:
+    """A node as text, with minus signs for hyphens."""
+    text = str(node.toxml()).replace("<mo>-</mo>", "<mo>−</mo>")
+    return re.sub("<mn>-([^<]*)</mn>", r"<mrow><mo>−</mo><mn>\1</mn></mrow>", text)
+
+
+def _width(node: Any) -> float:
+    """About how wide a node is, in em: letters add up, fractions are as wide as their wider half, scripts are small."""
+    if node.nodeName == "#text":
+        return 0.0 if node.data.startswith("&Inv") else 1.0 if node.data in _SPACED else 0.55 * len(node.data)
+    first, *others = [_width(child) for child in node.childNodes] or [0.0]
+    if node.nodeName in ("mfrac", "munder", "mover"):
+        return max(first, *others)
+    if node.nodeName in ("msub", "msup", "msubsup"):
+        return first + 0.7 * max(others)
+    return first + sum(others)
 
 
 def _has_index(e: AppliedUndef) -> bool:

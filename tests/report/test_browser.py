@@ -45,7 +45,7 @@ class Browser:
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.command("Emulation.setDeviceMetricsOverride", size)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.command("Emulation.setEmulatedMedia", {"features": features})
+        self.command("Emulation.setEmulatedMedia", {"media": "", "features": features})
         self.command("Emulation.setScriptExecutionDisabled", {"value": not scripts})
         self.driver.get(page.as_uri())
 
@@ -169,8 +169,15 @@ def test_headings_labels_and_pictures_are_named(browser: Browser, report: Path) 
     assert all(browser.value(links))
 
 
+def test_no_formula_leaves_a_printed_page(browser: Browser, report: Path) -> None:
+    browser.open(report, width=660)
+    browser.command("Emulation.setEmulatedMedia", {"media": "print"})
+    right = "Math.max(...[...document.querySelectorAll('.formula math')].map(e => e.getBoundingClientRect().right))"
+    assert browser.value(right) <= 660
+
+
 def test_it_prints_on_several_pages_with_proofs_and_without_controls(browser: Browser, report: Path) -> None:
     browser.open(report)
-    pdf = base64.b64decode(browser.driver.print_page())
+    pdf = base64.b64decode(browser.command("Page.printToPDF", {"preferCSSPageSize": True})["data"])
     assert pdf.startswith(b"%PDF")
     assert pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") + pdf.count(b"/Type /Page/") > 5
