@@ -9,9 +9,9 @@ from typing import Any
 from symsi.errors import SymsiError
 from symsi.report.html import Html, element, join, number, table
 
-__all__ = ["certificate", "evaluations", "load"]
+__all__ = ["MEASUREMENTS", "certificate", "evaluations", "load"]
 
-_MAKES = {
+MEASUREMENTS = {
     "certificate": "symsi bench certificate --json > figures/certificate.json",
     "nfe": "symsi bench nfe --json > figures/nfe.json",
 }
@@ -37,7 +37,7 @@ def load(name: str, folder: Path) -> Any | None:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SymsiError(f"{path} cannot be read ({error}); make it again with `{_MAKES[name]}`.") from None
+        raise SymsiError(f"{path} cannot be read ({error}); make it again with `{MEASUREMENTS[name]}`.") from None
 
 
 def certificate(folder: Path) -> Html:
@@ -113,4 +113,4 @@ def _distance(value: tuple[float, float] | None, good: float = 0.0) -> Html:
 
 
 def _missing(name: str, why: str = "is not in the figures folder") -> Html:
-    return element("p", f"{name}.json {why}; make it with ", element("code", _MAKES[name]), ".", class_="missing")
+    return element("p", f"{name}.json {why}; make it with ", element("code", MEASUREMENTS[name]), ".", class_="missing")

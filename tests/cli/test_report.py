@@ -38,6 +38,27 @@ def test_a_page_is_written_for_a_schedule_of_ones_own(
     assert "http" not in text.replace("http-equiv", "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "pair"),
+    [
+        ((), "linear to lazy(kappa=1, variance=1, beta=t)"),
+        (("--from", "vp"), "vp to vp"),
+        (("--to", "vp"), "linear to vp"),
+    ],
+)
+def test_the_pair_is_linear_to_point_mass_where_none_is_named_and_one_schedule_stands_for_itself(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    pair: str,
+) -> None:
+    path = tmp_path / "report.html"
+    code, _, _ = run(capsys, monkeypatch, "-o", str(path), "--figures", str(tmp_path), *arguments)
+    assert code == 0
+    assert f"<title>symsi report: {pair}</title>" in path.read_text()
+
+
 def test_a_theorem_that_fails_is_on_the_page_and_in_the_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,6 +77,7 @@ def test_a_theorem_that_fails_is_on_the_page_and_in_the_exit_code(
         (("-o", "there.html"), "--force"),
         (("-o", "nowhere/report.html"), "no such folder"),
         (("--figures", "nowhere"), "symsi figures --out nowhere"),
+        (("--figures", "broken"), "make it again with `symsi bench nfe"),
         (("--from", "liner"), "Did you mean 'linear'"),
         (("--from", "linear", "--alpha", "1-t"), "not both"),
         (("--alpha", "<script>alert(1)</script>", "--beta", "t"), "not a formula"),
@@ -71,10 +93,12 @@ def test_bad_input_is_refused_before_anything_is_proved(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("there.html").write_text("mine")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "nfe.json").write_text("{")
     monkeypatch.setattr("symsi.derivations.t09_lazy_condition.prove", lambda: pytest.fail("proved"))
     code, out, err = run(capsys, monkeypatch, *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("symsi: ")
     assert message in err
-    assert [p.name for p in tmp_path.iterdir()] == ["there.html"]
+    assert {p.name for p in tmp_path.iterdir()} == {"there.html", "broken"}
     assert Path("there.html").read_text() == "mine"
