@@ -33,7 +33,7 @@ def derivation(conversion: Conversion, proof: Proof) -> Html:
     )
     limits = table(
         "Every coefficient at both ends of its domain: its limit or, where it has none, how it grows.",
-        ("Coefficient", f"at t = {number(conversion.start_time)}", "at t = 1"),
+        ("Coefficient", join("at t = ", number(conversion.start_time)), "at t = 1"),
         ((element("code", name), _limit(start), _limit(end)) for name, (start, end) in conversion.limits.items()),
     )
     return join(

@@ -35,15 +35,21 @@ def math(*parts: Expr | str) -> Html:
 
 
 def equation(*sides: Expr) -> Html:
-    """Return left = right as `math` elements one after the other, between which a line may break: at = and at +."""
-    pieces: list[Html] = []
+    """Return left = right as `math` elements one after the other, between which a line may break: at = and at +.
+
+    A letter on the left stays with its sign.
+    """
+    pieces: list[tuple[Expr | str, ...]] = []
     for k, side in enumerate(sides):
         terms = _PRINTER._as_ordered_terms(side) if isinstance(side, Add) else [side]
         for n, term in enumerate(terms):
-            minus = n > 0 and term.could_extract_minus_sign()
-            sign = "=" if k and not n else "−" if minus else "+"
-            pieces.append(math(sign, -term if minus else term) if k or n else math(term))
-    return Html("<wbr>".join(pieces))
+            if n:
+                pieces.append(("−", -term) if term.could_extract_minus_sign() else ("+", term))
+            else:
+                pieces.append(("=", term) if k else (term,))
+    if len(sides) > 1 and sides[0].is_Atom:
+        pieces[:2] = [pieces[0] + pieces[1]]
+    return Html("<wbr>".join(math(*piece) for piece in pieces))
 
 
 def letter(name: str) -> str:
@@ -117,7 +123,8 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]
     def _print_Function(self, e: Function) -> Any:
         if isinstance(e, AppliedUndef):
             return self._applied(e)
-        return self._node("mrow", self._node("mi", self.mathml_tag(e)), self._arguments(e.args))
+        head = self._node("mo", self.mathml_tag(e), form="prefix", lspace="0.17em", rspace="0em")
+        return self._node("mrow", head, self._arguments(e.args))
 
     def _print_Derivative(self, e: Derivative) -> Any:
         if _primes(e):

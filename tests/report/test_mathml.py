@@ -87,6 +87,10 @@ def test_an_equation_may_break_at_each_sign() -> None:
     assert signs == ["", "=", "−", "+"]
 
 
+def test_a_letter_on_the_left_stays_with_its_sign() -> None:
+    assert len(equation(x, 1 + t).split("<wbr>")) == 2
+
+
 def test_what_is_printed_is_well_formed_and_has_no_fences_that_browsers_ignore() -> None:
     expr = sp.Limit(sp.exp(-(x**2) / 2) * sp.log(alpha(tau(t))) / sp.sqrt(1 + t), t, 0) + sp.acos(t)
     parseString(math(expr).replace("&InvisibleTimes;", ""))

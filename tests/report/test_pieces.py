@@ -171,6 +171,13 @@ def test_a_conversion_without_a_closed_time_map_shows_its_equation() -> None:
     assert "Time, implicitly" in derivation(conversion, conversion.proof())
 
 
+def test_a_truncated_base_says_from_which_time_on_it_reaches() -> None:
+    truncated = symsi.Schedule("1-t", "t+(1-t)/2000")
+    conversion = symsi.convert(truncated, "linear")
+    text = derivation(conversion, conversion.proof())
+    assert '<th scope="col">at t = 5.0&#8239;·&#8239;10<sup>−4</sup></th>' in text
+
+
 def test_the_data_to_explore_cannot_end_their_script() -> None:
     column = [0.0] * 51
     tables = {pair: dict.fromkeys(("time", "scale", "alpha", "beta"), column) for pair in pairs()}
