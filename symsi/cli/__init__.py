@@ -19,6 +19,7 @@ _COMMANDS = {
     "export": "Write a conversion as a file that runs without symsi.",
     "figures": "Redraw the figures of the theory and of real runs.",
     "models": "List the models that ship.",
+    "report": "Write the theory, its proofs and the measurements as one HTML page.",
     "sample": "Draw samples from a pretrained model, in few evaluations.",
     "train": "Remake the weights that ship.",
     "verify": "Prove the theory, T1 to T12; print the verdicts.",
