@@ -42,6 +42,7 @@ def draw(quick: bool, seed: int) -> Drawing:
         table[1][k].set(xlabel="time t")
         table[1][k].set_ylim(*((-0.3, 1.35) if k == 0 else (None, None)))
         if k == 0:
+            table[1][k].set_yticks([0, 0.5, 1])
             table[1][k].text(0.5, -0.17, "both lazy drifts are 0", ha="center")
             table[1][k].text(0.5, 0.6, "linear ODE", ha="center", color=COLORS["gray"])
         if k == 2:

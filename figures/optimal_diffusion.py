@@ -17,12 +17,12 @@ from symsi.style import COLORS, column, label_lines
 SCHEDULE = symsi.Schedule("sin(pi*t)/2", "sin(pi*t/2)**2", name="point mass")
 RIGHT = symsi.models.mixture([0.4, 0.6], [[-1.2], [0.8]], [0.09, 0.09]).model(prediction="data")
 KAPPAS = ("1/8", "1/4", "1/2", "1", "2", "4", "8")
-# name, model time of the error, colour
+# name, model time and size of the error, colour
 ERRORS = (
-    ("wrong early, at $\\tau=0.3$", 0.3, COLORS["blue"]),
-    ("wrong late, at $\\tau=0.7$", 0.7, COLORS["vermilion"]),
+    ("wrong early, at $\\tau=0.3$", 0.3, 0.4, COLORS["blue"]),
+    ("wrong late, at $\\tau=0.7$", 0.7, 0.15, COLORS["vermilion"]),
 )
-SIZE, WIDTH = 0.15, 0.08
+WIDTH = 0.08
 BATCHES = 5
 
 
@@ -36,8 +36,8 @@ def draw(quick: bool, seed: int) -> Drawing:
     figure = column(2.5)
     left, right = figure.subplots(1, 2)
     numbers, data, names = {}, {}, []
-    for label, centre, color in ERRORS:
-        wrong = symsi.Model(partial(_shifted, RIGHT, centre), schedule="linear", prediction="data", shape=(1,))
+    for label, centre, size, color in ERRORS:
+        wrong = symsi.Model(partial(_shifted, RIGHT, centre, size), schedule="linear", prediction="data", shape=(1,))
         kl = np.array([_path_kl(path, plan, wrong) for path, plan in paths])
         apart = np.array([_distance(wrong, kappa, path, steps, seed)
                           for kappa, (path, _) in zip(KAPPAS, paths, strict=True)])  # fmt: skip
@@ -60,9 +60,9 @@ def draw(quick: bool, seed: int) -> Drawing:
     return Drawing(figure, numbers, data)
 
 
-def _shifted(model: Callable[[Tensor, Tensor], Tensor], centre: float, x: Tensor, t: Tensor) -> Tensor:
+def _shifted(model: Callable[[Tensor, Tensor], Tensor], centre: float, size: float, x: Tensor, t: Tensor) -> Tensor:
     """The right data prediction plus a bump around one model time: no data have this denoiser."""
-    return model(x, t) + SIZE * torch.exp(-((t - centre) ** 2) / (2 * WIDTH**2))[:, None]
+    return model(x, t) + size * torch.exp(-((t - centre) ** 2) / (2 * WIDTH**2))[:, None]
 
 
 def _paths(kappa: str, count: int, steps: int, seed: int) -> tuple[symsi.Path, symsi.Plan]:

@@ -36,7 +36,10 @@ def draw(quick: bool, seed: int) -> Drawing:
             nfe, fd, spread = ([row[key] for row in rows] for key in ("nfe", "fd", "fd_spread"))
             color = COLORS["blue"] if method == BEST else COLORS[OTHERS[k]]
             axes.errorbar(nfe, fd, spread, color=color, marker="o", ms=2.5, lw=2 if method == BEST else 1)
-            labels.append((fd[-1], method.replace("lazy VP AB2, ", "") if "grids" in title else method, color))
+            name = (
+                method.removeprefix("lazy VP AB2").removeprefix(", ") or "uniform grid" if "grids" in title else method
+            )
+            labels.append((fd[-1], name, color))
             data[method] = fd
             numbers |= {f"{method}, FD at {n}": (f, s) for n, f, s in zip(nfe, fd, spread, strict=True)}
         axes.set_xticks([2, 3, 4, 6, 8, 32], ["2", "3", "4", "6", "8", "32"], minor=False)

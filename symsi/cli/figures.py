@@ -52,7 +52,8 @@ def command(
     manifest = out / _MANIFEST
     _make(out)
     check(wanted, out, force=force)
-    lines = _read(manifest)
+    _read(manifest)  # refused now rather than after the work
+    lines: dict[str, Any] = {}
     moved: list[str] = []
     shipped = _read(FOLDER / _MANIFEST)
     with tqdm(total=len(wanted), unit="figure", disable=None) as bar:
@@ -60,12 +61,13 @@ def command(
             bar.set_description(name)
             line = draw(name, out, quick=quick, seed=seed, force=force)
             lines[name] = line
-            write_text(manifest, json.dumps(lines, indent=1, ensure_ascii=False) + "\n", force=True)
+            whole = {**_read(manifest), name: line}  # another run may have added to it meanwhile
+            write_text(manifest, json.dumps(whole, indent=1, ensure_ascii=False) + "\n", force=True)
             if name in shipped and not quick:
                 moved += [f"{name}: {text}" for text in _differences(line["numbers"], shipped[name]["numbers"])]
             bar.update()
     if as_json:
-        click.echo(json.dumps({name: lines[name] for name in wanted}, indent=1, ensure_ascii=False))
+        click.echo(json.dumps(lines, indent=1, ensure_ascii=False))
     else:
         for name in wanted:
             click.echo(f"{name:<20}{lines[name]['seconds']:>7.1f} s  {out / name}.png, .pdf")
