@@ -21,11 +21,12 @@ import click
 import numpy as np
 from matplotlib.figure import Figure
 
+import symsi
 from symsi.errors import SymsiError, unknown
 from symsi.files import check_free, write_atomic
 from symsi.style import mark, style
 
-__all__ = ["FOLDER", "NAMES", "Drawing", "check", "draw", "measured", "run_script"]
+__all__ = ["FOLDER", "NAMES", "POINT_MASS", "Drawing", "check", "check_names", "draw", "measured", "run_script"]
 
 FOLDER = Path(__file__).resolve().parent
 NAMES = (
@@ -40,6 +41,8 @@ NAMES = (
     "modal",
 )  # fmt: skip
 SUFFIXES = (".png", ".pdf")
+# alpha^2 = beta (1 - beta), as lazy(kappa=1), in a clock in which velocity and drift are finite at t = 0
+POINT_MASS = symsi.Schedule("sin(pi*t)/2", "sin(pi*t/2)**2", name="point mass")
 _LIBRARIES = ("symsi", "sympy", "numpy", "torch", "matplotlib")
 
 
@@ -54,11 +57,17 @@ class Drawing:
 
 def check(names: tuple[str, ...], out: Path, *, force: bool = False) -> None:
     """Raise SymsiError, before any work is done, for an unknown figure or files that cannot be written."""
+    check_names(names)
+    for name in names:
+        for suffix in SUFFIXES:
+            check_free(out / f"{name}{suffix}", force=force)
+
+
+def check_names(names: tuple[str, ...]) -> None:
+    """Raise UnknownNameError, with the closest match, for a figure that is none."""
     for name in names:
         if name not in NAMES:
             raise unknown("figure", name, NAMES)
-        for suffix in SUFFIXES:
-            check_free(out / f"{name}{suffix}", force=force)
 
 
 def draw(name: str, out: Path, *, quick: bool = False, seed: int = 0, force: bool = False) -> dict[str, Any]:
@@ -72,14 +81,20 @@ def draw(name: str, out: Path, *, quick: bool = False, seed: int = 0, force: boo
     return _draw(name, import_module(f"symsi.figures.{name}").draw, out, quick, seed, force)
 
 
-def measured(file: str, command: str) -> Any:
-    """Return what a benchmark wrote into `file` beside the scripts. Raises SymsiError that names the command."""
+def measured(file: str, command: str, keys: tuple[str, ...]) -> Any:
+    """Return what a benchmark wrote into `file` beside the scripts, a dict with these keys.
+
+    Raises SymsiError that names the command where there is no such file, or another one.
+    """
+    path = FOLDER / file
     try:
-        return json.loads((FOLDER / file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SymsiError(
-            f"figures/{file} is missing or damaged ({error}); `{command} > figures/{file}` makes it."
-        ) from None
+        found = json.loads(path.read_text(encoding="utf-8"))
+        missing = [key for key in keys if key not in found]
+    except (OSError, ValueError, TypeError) as error:
+        raise SymsiError(f"{path} is missing or damaged ({error}); `{command} > {path}` makes it.") from None
+    if missing:
+        raise SymsiError(f"{path} has no {missing[0]!r}; `{command} > {path}` makes it anew.")
+    return found
 
 
 def run_script(function: Callable[[bool, int], Drawing], file: str) -> None:
@@ -109,8 +124,11 @@ def _draw(
     started = perf_counter()
     with style():
         drawing = function(quick, seed)
+        for what, pair in drawing.numbers.items():
+            if not np.isfinite(pair).all():
+                raise SymsiError(f"figure {name}: {what} is {pair[0]} +- {pair[1]}; nothing was written.")
         if quick:
-            mark(drawing.figure, "quick: fewer samples, not for print")
+            mark(drawing.figure, "made with --quick, not for print")
         for suffix in SUFFIXES:
             write_atomic(out / f"{name}{suffix}", _saver(drawing.figure, suffix[1:]), force=force)
     return {

@@ -12,10 +12,10 @@ from symsi.style import COLORS, column
 
 # base, target, diffusion, coefficient, title
 CASES = (
-    ("linear", "trigonometric", "ode", "velocity_prediction", "linear to VP:\nvelocity"),
+    ("linear", "trigonometric", "ode", "velocity_prediction", "linear to trigonometric:\nvelocity"),
     ("vp", "linear", "ode", "scale", "vp to linear:\nscale $c_t$"),
     ("cosine", "linear", "ode", "time", "cosine to linear:\ntime $\\tau_t$"),
-    ("linear", "lazy(kappa=1)", "optimal", "drift_prediction", "linear to point mass:\noptimal drift"),
+    ("linear", "lazy(kappa=1)", "optimal", "drift_prediction", "linear to lazy(kappa=1):\noptimal drift"),
 )
 SIDES = (
     ("textbook", COLORS["vermilion"], "o", 2),
@@ -50,7 +50,7 @@ def draw(quick: bool, seed: int) -> Drawing:
                 if what != "textbook, t clamped to [1e-5, 1 - 1e-5]":
                     worst = min(float(error.max()), 1e30) if side == 1 else math.log10(max(1.0, min(error.max(), 1e30)))
                     unit = "worst ulp" if side == 1 else "log10 of the worst ulp"
-                    numbers[f"{label}, t near {end}: {what}, {unit}"] = (worst, 0.5)
+                    numbers[f"{label}, t near {end}: {what}, {unit}"] = (worst, 0.02 if side == 1 else 0.5)
             axes.set(xscale="log", yscale="log", xlabel="1 - t" if end else "t", ylim=(FLOOR / 2, CEILING * 6))
             axes.set_xticks([1, 1e-3, 1e-6] if end else [1, 1e-6, 1e-12])
             axes.axhline(0.5, color=COLORS["gray"], lw=0.6, ls=":")
@@ -58,6 +58,7 @@ def draw(quick: bool, seed: int) -> Drawing:
         line[0].set_ylabel("error (ulp of float32)")
     for y, (what, color, _, _) in zip((1e12, 1e9, 1e6), SIDES, strict=True):
         table[0][0].text(1e-12, y, what.replace(" to [", "\nto ["), color=color, va="center")
+    table[1][1].text(1e-3, CEILING, "nan or inf", va="center")
     return Drawing(figure, numbers, data)
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 
 import symsi
-from symsi.figures import Drawing, run_script
+from symsi.figures import POINT_MASS, Drawing, run_script
 from symsi.style import COLORS, column, label_lines
 
-# What is drawn: name, schedule, diffusion, colour. The point mass runs in the clock beta = sin^2(pi t/2).
+# What is drawn: name, schedule, diffusion, colour.
 RUNS = (
     ("linear ODE", "linear", "ode", COLORS["gray"]),
     ("lazy VP, ODE", "trigonometric", "ode", COLORS["blue"]),
-    ("point mass, SDE", symsi.Schedule("sin(pi*t)/2", "sin(pi*t/2)**2", name="point mass"), "optimal",
-     COLORS["vermilion"]),
-)  # fmt: skip
+    ("point mass, SDE", POINT_MASS, "optimal", COLORS["vermilion"]),
+)
+ROUNDING = 1e-9
 
 
 def draw(quick: bool, seed: int) -> Drawing:
@@ -35,7 +35,10 @@ def draw(quick: bool, seed: int) -> Drawing:
             if name != "linear ODE":
                 table[0][k].plot(times, pixel, color=color, lw=0.8)
             table[1][k].plot(times[:-1], energy, color=color, lw=2.2 if name == "lazy VP, ODE" else 1.2)
-            numbers[f"{title}, {name}: mean over time of E|b|^2 a component"] = (energy.mean().item(), spread)
+            numbers[f"{title}, {name}: mean over time of E|b|^2 a component"] = (
+                energy.mean().item(),
+                max(spread, ROUNDING),
+            )
             drawn[f"{title} {name}"] = energy.numpy()
             labels.append((energy[-1].item(), name, color))
         table[0][k].set(title=title, xlim=(0, 1))

@@ -25,7 +25,10 @@ def draw(quick: bool, seed: int) -> Drawing:
                                          conditions=model.in_turn(count), batch=100, progress=False)  # fmt: skip
     variances = reference.modal_variances
     schedule = symsi.schedule(SCHEDULE)
-    t, variance = sympy.symbols("t lamda")
+    t, x, variance = sympy.symbols("t x lamda")
+    posterior_mean = sympy.lambdify(
+        (t, x, variance), symsi.gaussian_field(schedule.pair, "data", x, sympy.Integer(0), variance), "numpy"
+    )
     revealed = sympy.lambdify((t, variance), symsi.revealed(schedule.pair, variance), "numpy")
     times = np.linspace(0, 1, 200)
 
@@ -54,8 +57,8 @@ def draw(quick: bool, seed: int) -> Drawing:
     for line, step in enumerate(SHOWN):
         time, x = out.plan.grid[step], out.path[step].double()
         beta = float(kernels.coefficient("beta", time))
-        w = torch.as_tensor(revealed(time, variances.numpy()))
-        modes = w * reference.forward(x / beta - reference.mean[None])
+        modes = reference.forward(x - beta * reference.mean[None])
+        modes = torch.as_tensor(posterior_mean(time, modes.numpy(), variances.numpy()))
         posterior = reference.inverse(modes, tuple(x.shape[1:])) + reference.mean
         y, tau = kernels.model_input(x, time)
         with torch.no_grad():

@@ -6,15 +6,14 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import sympy
 import torch
 from torch import Tensor
 
 import symsi
-from symsi.figures import Drawing, run_script
+from symsi.figures import POINT_MASS, Drawing, run_script
 from symsi.style import COLORS, column, label_lines
 
-# alpha^2 = beta (1 - beta) in the clock in which the drift under any kappa epsilon* is finite at t = 0
-SCHEDULE = symsi.Schedule("sin(pi*t)/2", "sin(pi*t/2)**2", name="point mass")
 RIGHT = symsi.models.mixture([0.4, 0.6], [[-1.2], [0.8]], [0.09, 0.09]).model(prediction="data")
 KAPPAS = ("1/8", "1/4", "1/2", "1", "2", "4", "8")
 # name, model time and size of the error, colour
@@ -31,6 +30,7 @@ def draw(quick: bool, seed: int) -> Drawing:
     count, steps = (300, 80) if quick else (2000, 120)
     kappas = np.array([float(symsi.parse(kappa)) for kappa in KAPPAS])
     fine = np.geomspace(kappas[0], kappas[-1], 100)
+    cost = sympy.latex(symsi.excess_cost(sympy.Symbol("kappa")), fold_short_frac=True)
     theory = np.array([float(symsi.excess_cost(symsi.parse(f"{kappa:.9f}"))) for kappa in fine])
     paths = [_paths(kappa, count, steps, seed) for kappa in KAPPAS]
     figure = column(2.5)
@@ -49,13 +49,13 @@ def draw(quick: bool, seed: int) -> Drawing:
             numbers[f"path KL, kappa = {kappa}, {label}"] = (float(a[0]), float(a[1]))
             numbers[f"W2, kappa = {kappa}, {label}"] = (float(b[0]), float(b[1]))
         data[label] = np.concatenate([kl, apart])
-    left.set(xscale="log", yscale="log", title=r"KL of the paths (line: $\propto (1+\kappa)^2/4\kappa$)", ylabel="nats")
+    left.set(xscale="log", yscale="log", title=f"KL of the paths (line: $\\propto {cost}$)", ylabel="nats")
     right.set(xscale="log", ylim=(0, None), title="Wasserstein distance of the samples", ylabel=r"$W_2$")
     for axes in (left, right):
         axes.set_xticks(kappas, KAPPAS, minor=False)
         axes.minorticks_off()
         axes.axvline(1, color=COLORS["gray"], lw=0.6, ls=":")
-        axes.set_xlabel(r"$\kappa$, with $\epsilon=\kappa\,\epsilon^*$")
+        axes.set_xlabel(r"$\kappa$, with $\epsilon=\kappa\,\epsilon^*$ (bars: 2 standard errors)")
     label_lines(right, names)
     return Drawing(figure, numbers, data)
 
@@ -68,9 +68,9 @@ def _shifted(model: Callable[[Tensor, Tensor], Tensor], centre: float, size: flo
 def _paths(kappa: str, count: int, steps: int, seed: int) -> tuple[symsi.Path, symsi.Plan]:
     """Sample with the right score."""
     options = {"shape": count, "seed": seed, "dtype": torch.float64, "trajectory": True, "progress": False}
-    out = symsi.sample(RIGHT, schedule=SCHEDULE, diffusion=f"kappa={kappa}", steps=steps, last="step", **options)
+    out = symsi.sample(RIGHT, schedule=POINT_MASS, diffusion=f"kappa={kappa}", steps=steps, last="step", **options)
     start = symsi.sample(RIGHT, steps=1, **options).path[0]
-    return symsi.Path(SCHEDULE, out.plan.grid, out.path, start), out.plan
+    return symsi.Path(POINT_MASS, out.plan.grid, out.path, start), out.plan
 
 
 def _path_kl(path: symsi.Path, plan: symsi.Plan, wrong: symsi.Model) -> tuple[float, float]:
@@ -83,7 +83,7 @@ def _path_kl(path: symsi.Path, plan: symsi.Plan, wrong: symsi.Model) -> tuple[fl
 def _distance(wrong: symsi.Model, kappa: str, path: symsi.Path, steps: int, seed: int) -> tuple[float, float]:
     """Return W2 between samples with the wrong score and with the right one by the same noise, and its spread."""
     right = path.states[-1]
-    x = symsi.sample(wrong, shape=len(right), schedule=SCHEDULE, diffusion=f"kappa={kappa}", steps=steps, last="step",
+    x = symsi.sample(wrong, shape=len(right), schedule=POINT_MASS, diffusion=f"kappa={kappa}", steps=steps, last="step",
                      seed=seed, dtype=torch.float64, progress=False).x  # fmt: skip
     apart = [symsi.metrics.sliced_wasserstein(a, b, directions=1)
              for a, b in zip(x.chunk(BATCHES), right.chunk(BATCHES), strict=True)]  # fmt: skip

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import sympy
 import torch
 from matplotlib.axes import Axes
 
 import symsi
-from symsi.figures import Drawing, run_script
+from symsi.figures import POINT_MASS, Drawing, run_script
 from symsi.style import COLORS, column
 
 DATA = symsi.models.mixture([0.35, 0.65], [[-1.1], [0.7]], [0.12, 0.08])
-# alpha^2 = beta (1 - beta), as lazy(kappa=1), in the clock in which its velocity is finite at t = 0
-POINT_MASS = symsi.Schedule("sin(pi*t)/2", "sin(pi*t/2)**2", name="point mass")
 SCHEDULES = (("linear", "linear"), ("trigonometric", "VP"), (POINT_MASS, "point mass"))
+EPSILON = "2*alpha*beta"  # of the base
 SHOWN = 9
 KAPPAS = ("1/4", "1", "4")
 
@@ -25,13 +25,13 @@ def draw(quick: bool, seed: int) -> Drawing:
     table = figure.subplots(3, 3, sharex=True)
     numbers: dict[str, tuple[float, float]] = {}
     data = {}
-    for row, (kind, epsilon) in enumerate((("ODE", "ode"), ("SDE", "2*alpha*beta"))):
+    for row, (kind, epsilon) in enumerate((("ODE", "ode"), ("SDE", EPSILON))):
         base = _run("linear", epsilon, steps, seed, grid="uniform")
         for axes, (schedule, label) in zip(table[row], SCHEDULES, strict=True):
             converted = symsi.convert_path(base, schedule)
             own = _run(schedule, _converted_diffusion(schedule, epsilon), steps, seed, grid=converted.times)
             gap = float((converted.states - own.states).abs().max())
-            numbers[f"{kind}, {label}: largest gap"] = (gap, gap)
+            numbers[f"{kind}, {label}: largest gap"] = (gap, gap / 5)
             data[f"{kind} {label}"] = converted.states[:, :SHOWN, 0].numpy()
             _density(axes, schedule)
             thin = slice(None, None, steps // 150)
@@ -68,24 +68,27 @@ def _run(schedule: symsi.Schedule | str, diffusion: object, steps: int, seed: in
 
 
 def _converted_diffusion(schedule: symsi.Schedule | str, epsilon: str) -> object:
-    """epsilon_bar = c^2 tau' epsilon(tau), of a base diffusion epsilon = 2 alpha beta = 2 tau (1 - tau)."""
+    """epsilon_bar = c^2 tau' epsilon(tau), where c^2 tau' is the quotient of any diffusion and its base diffusion."""
     if epsilon == "ode":
         return epsilon
-    found = symsi.convert("linear", schedule).formulas
-    return symsi.diffusion(found["scale"] ** 2 * found["time_rate"] * 2 * found["time"] * (1 - found["time"]))
+    found = symsi.convert("linear", schedule, diffusion="alpha").formulas
+    base = symsi.diffusion(epsilon).of(symsi.schedule("linear").pair).subs("t", found["time"])
+    return symsi.diffusion(base * found["diffusion"] / found["base_diffusion"])
 
 
 def _density(axes: Axes, schedule: symsi.Schedule | str) -> None:
-    """Shade the exact marginal density of x at each t."""
+    """Shade the marginal density of x at each t, over its largest value there."""
     times = np.linspace(0, 1, 160)
-    height = 3.1 if schedule != POINT_MASS else 2.2
+    height = 3.1 if schedule is not POINT_MASS else 2.2
     x = np.linspace(-height, height, 240)[:, None]
-    found = symsi.tabulate(symsi.convert(schedule, schedule), times.tolist(), ("alpha", "beta"))
-    alpha, beta = (found[name].numpy() for name in ("alpha", "beta"))
+    pair = (schedule if schedule is POINT_MASS else symsi.schedule(str(schedule))).pair
+    t, variance = sympy.symbols("t lamda")
+    beta = np.array([float(pair.beta.subs(t, time)) for time in times])
     density = np.zeros((len(x), len(times)))
-    for weight, mean, variance in zip((0.35, 0.65), (-1.1, 0.7), (0.12, 0.08), strict=True):
-        spread = np.maximum(alpha**2 + beta**2 * variance, 1e-3)
-        density += weight * np.exp(-((x - beta * mean) ** 2) / (2 * spread)) / np.sqrt(spread)
+    for weight, mean, value in zip(DATA.weights, DATA.means[:, 0], DATA.eigenvalues[:, 0], strict=True):
+        marginal = symsi.marginal_variance(pair, variance).subs(variance, float(value))
+        spread = np.maximum([float(marginal.subs(t, time)) for time in times], 1e-3)  # a point would not be seen
+        density += float(weight) * np.exp(-((x - beta * float(mean)) ** 2) / (2 * spread)) / np.sqrt(spread)
     axes.imshow(density / density.max(0), extent=(0, 1, -height, height), origin="lower", aspect="auto",
                 cmap="Greys", vmin=0, vmax=2.4)  # fmt: skip
     axes.set(ylim=(-height, height))

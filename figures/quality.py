@@ -20,7 +20,11 @@ OTHERS = ("black", "vermilion", "green", "purple", "orange", "gray")
 
 def draw(quick: bool, seed: int) -> Drawing:
     """Frechet distance and its spread over seeds, from figures/nfe.json; the best of ours in each panel."""
-    result = measured("nfe.json", "symsi bench nfe --json")
+    result = measured(
+        "nfe.json", "symsi bench nfe --json", ("model", "samples", "repeats", "rows", "converged", "floor")
+    )
+    known = list(dict.fromkeys(row["method"] for row in result["rows"]))
+    unnamed = [m for m in known if not any(m in methods for _, methods in FAMILIES)]
     figure = column(4.6)
     panels = figure.subplots(2, 2, sharex=True, sharey=True).flat
     end, floor = result["converged"], result["floor"]
@@ -31,10 +35,11 @@ def draw(quick: bool, seed: int) -> Drawing:
         axes.axhspan(floor["fd"] - floor["spread"], floor["fd"] + floor["spread"], color="0.88", lw=0)
         axes.axhline(end["fd"], color=COLORS["gray"], lw=0.8, ls=":")
         labels = []
-        for k, method in enumerate(methods):
+        shown = [m for m in (*methods, *(unnamed if title == "solvers" else ())) if m in known]
+        for k, method in enumerate(shown):
             rows = sorted((row for row in result["rows"] if row["method"] == method), key=lambda row: row["nfe"])
             nfe, fd, spread = ([row[key] for row in rows] for key in ("nfe", "fd", "fd_spread"))
-            color = COLORS["blue"] if method == BEST else COLORS[OTHERS[k]]
+            color = COLORS["blue"] if method == BEST else COLORS[OTHERS[k % len(OTHERS)]]
             axes.errorbar(nfe, fd, spread, color=color, marker="o", ms=2.5, lw=2 if method == BEST else 1)
             name = (
                 method.removeprefix("lazy VP AB2").removeprefix(", ") or "uniform grid" if "grids" in title else method
@@ -48,7 +53,8 @@ def draw(quick: bool, seed: int) -> Drawing:
         label_lines(axes, labels)
     figure.supxlabel("network evaluations (NFE);  gray band: real data against real data, dotted: converged samples",
                      fontsize=7.5)  # fmt: skip
-    figure.supylabel("Fréchet distance (digits28, 500 samples, 3 seeds)", fontsize=7.5)
+    about = f"{result['model']}, {result['samples']} samples, {result['repeats']} seeds"
+    figure.supylabel(f"Fréchet distance ({about})", fontsize=7.5)
     return Drawing(figure, numbers, data)
 
 

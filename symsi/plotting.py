@@ -70,21 +70,22 @@ def plot_images(
     for panel in panels:
         if panel.ndim != 4 or panel.shape[1] not in (1, 3):
             raise SymsiError(f"only images (N, 1 or 3, H, W) can be drawn; got {tuple(panel.shape)}.")
-    lines = max(len(rows), 1)
-    across = -(-len(panels) // lines)
-    figure = column(2.3 * lines, 2.2 * across + 0.6)
-    table = figure.subplots(lines, across, squeeze=False)
-    for k, panel in enumerate(panels):
-        axes = table[k // across][k % across]
-        axes.imshow(_mosaic(panel, columns), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set(xticks=[], yticks=[])
-        if titles and k < across:
-            axes.set_title(titles[k], fontsize=9)
-        if rows and k % across == 0:
-            axes.set_ylabel(rows[k // across], fontsize=9)
-    if where:
-        _write(figure, where, force=force)
-    return figure
+    with style():
+        lines = max(len(rows), 1)
+        across = -(-len(panels) // lines)
+        figure = column(2.3 * lines, 2.2 * across + 0.6)
+        table = figure.subplots(lines, across, squeeze=False)
+        for k, panel in enumerate(panels):
+            axes = table[k // across][k % across]
+            axes.imshow(_mosaic(panel, columns), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            if titles and k < across:
+                axes.set_title(titles[k], fontsize=9)
+            if rows and k % across == 0:
+                axes.set_ylabel(rows[k // across], fontsize=9)
+        if where:
+            _write(figure, where, force=force)
+        return figure
 
 
 def plot_nfe(result: Mapping[str, Any], path: Path, *, force: bool = False) -> Path:

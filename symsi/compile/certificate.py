@@ -23,7 +23,7 @@ from sympy import Expr, Rational, Tuple
 from symsi.compile.coefficients import tabulate
 from symsi.compile.kernel import kernels, load
 from symsi.compile.program import formulas
-from symsi.errors import unknown
+from symsi.errors import SymsiError, unknown
 from symsi.symbolic.conversion import Conversion, convert
 from symsi.symbolic.numeric import evaluate, evaluate_many
 from symsi.symbolic.symbols import t, tau
@@ -165,26 +165,40 @@ def kernel_errors(
 ) -> tuple[tuple[float, float, float, float], ...]:
     """Return (t, ours, textbook, clamped) for float32 times inside (0, 1): errors of one coefficient in float32 ulp.
 
-    `textbook` is the form of `definitions`, `clamped` the same with t in [1e-5, 1 - 1e-5]; inf stands for nan and inf.
-    Raises UnknownNameError for a coefficient that a textbook does not define.
+    `textbook` is the form of `definitions`, `clamped` the same with t 1e-5 away from both ends; inf stands for nan and
+    inf. Raises UnknownNameError for a coefficient that a textbook does not define, and SymsiError for a conversion of
+    another prediction than velocity or times that do not lie inside its domain.
     """
+    if conversion.prediction != "velocity":
+        raise SymsiError(
+            f"textbook forms are those of a velocity prediction; this conversion has {conversion.prediction}."
+        )
     known = definitions(conversion)
     if name not in known:
         raise unknown("coefficient", name, known)
     points = torch.tensor(times, dtype=torch.float32)
+    outside = [value for value in points.tolist() if not conversion.start_time < value < 1]
+    if outside:
+        raise SymsiError(f"times must lie inside ({conversion.start_time:.6g}, 1); got {outside[0]:.6g}.")
     textbook = {name: known[name]}
-    plain = load(formulas(conversion, textbook), dtype="torch.float32")
-    sides = (
-        kernels(conversion).functions[name](points)[name].to(torch.float32).tolist(),
-        plain(points)[name].tolist(),
-        plain(points.clamp(CLAMP, 1 - CLAMP))[name].tolist(),
-    )
+    sides = [side[name] for side in _float32(conversion, textbook, points)]
     found = []
     for time, *values in zip(points.tolist(), *sides, strict=True):
         truth = _truth(conversion, textbook, Rational(time))[name]
         ours, theirs, cut = (_ulps(value, truth, np.float32) for value in values)
         found.append((time, ours, theirs, cut))
     return tuple(found)
+
+
+def _float32(
+    conversion: Conversion, textbook: Mapping[str, Expr], points: torch.Tensor
+) -> list[dict[str, list[float]]]:
+    """Return the values of our kernels, of the textbook forms, and of those with t clamped, by coefficient."""
+    compiled = kernels(conversion)
+    plain = load(formulas(conversion, textbook), dtype="torch.float32")
+    clamped = points.clamp(conversion.start_time + CLAMP, 1 - CLAMP)
+    ours = {n: compiled.functions[n](points)[n].to(torch.float32).tolist() for n in textbook}
+    return [ours, *({n: v.tolist() for n, v in plain(at).items()} for at in (points, clamped))]
 
 
 def _pair(base: str, target: str, randoms: int, seed: int) -> tuple[list[Row], Any]:
@@ -214,12 +228,7 @@ def _measure(conversion: Conversion, names: tuple[str, ...], randoms: int, seed:
     for value in (start, 1.0):
         finite = tuple(n for n in names if truth[value][n] is not None)
         table[value] = next(iter(_table_rows(conversion, [value], finite)))
-    points = torch.tensor(grid, dtype=torch.float32)
-    compiled = kernels(conversion)
-    ours = {n: compiled.functions[n](points)[n].to(torch.float32).tolist() for n in names}
-    plain = load(formulas(conversion, textbook), dtype="torch.float32")
-    divided = {n: v.tolist() for n, v in plain(points).items()}
-    clamped = {n: v.tolist() for n, v in plain(points.clamp(start + CLAMP, 1 - CLAMP)).items()}
+    ours, divided, clamped = _float32(conversion, textbook, torch.tensor(grid, dtype=torch.float32))
     rows = []
     for n in names:
         kept = [(k, v) for k, v in enumerate(grid) if truth[v][n] is not None]

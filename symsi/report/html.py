@@ -46,7 +46,8 @@ def number(value: float | None, digits: int = 2) -> Html:
     if value is None or not math.isfinite(value):
         return Html("–")
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return Html(f"{value:,.0f}" if float(value).is_integer() else f"{value:.{digits}g}".replace("-", "−"))
+        whole = float(value).is_integer() or abs(value) >= 10 ** (digits - 0.5)
+        return Html((f"{value:,.0f}" if whole else f"{value:.{digits}g}").replace("-", "−"))
     mantissa, _, exponent = f"{value:.1e}".partition("e")
     return Html(f"{mantissa}&#8239;·&#8239;10<sup>{int(exponent)}</sup>".replace("-", "−"))
 

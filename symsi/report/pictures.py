@@ -75,7 +75,7 @@ def picture(figure: Figure, folder: Path) -> Html:
     try:
         data = (folder / f"{figure.name}.png").read_bytes()
     except OSError:
-        command = element("code", f"symsi figures --only {figure.name}")
+        command = element("code", f"symsi figures --only {figure.name} --out {folder}")
         note = element("p", f"The figure “{figure.name}” is not in the figures folder; make it with ", command, ".")
         return element("figure", note, class_="missing", id=f"figure-{figure.name}")
     image = element("img", src=f"data:image/png;base64,{b64encode(data).decode()}", alt=figure.shows)

@@ -57,7 +57,7 @@ def certificate(folder: Path) -> Html:
             "2", element("sup", "−k"), " from them and at random times. Not finite where a limit exists: ",
             number(data["nonfinite"]), " of ours, ", number(by_hand["nonfinite"]), " of the textbook forms.",
         )  # fmt: skip
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return _missing("certificate", "has not the columns that this page shows")
     return join(
         summary,
@@ -87,16 +87,17 @@ def evaluations(folder: Path) -> Html:
             (data["converged"]["fd"], data["converged"]["fd_spread"]),
         ]
         about = data["model"], data["samples"], data["repeats"]
-    except (KeyError, TypeError):
+        good = ends[0][0] + ends[0][1]
+        rows = [(m, *(_distance(cells.get((m, n)), good) for n in counts)) for m in methods]
+        real, converged = (_distance(end) for end in ends)
+    except (KeyError, TypeError, ValueError):
         return _missing("nfe", "has not the columns that this page shows")
-    good = ends[0][0] + ends[0][1]
-    rows = [(m, *(_distance(cells.get((m, n)), good) for n in counts)) for m in methods]
     return join(
         element(
             "p", "Frechet distance of ", element("code", about[0]), f" samples to real digits, in the features of a "
             f"digit classifier; lower is better. Mean ± standard deviation over {about[2]} seeds of {about[1]} "
-            "samples each; all methods start from the same noise. Real data against real data: ", _distance(ends[0]),
-            "; converged samples: ", _distance(ends[1]), ". Bold: no farther than real data "
+            "samples each; all methods start from the same noise. Real data against real data: ", real,
+            "; converged samples: ", converged, ". Bold: no farther than real data "
             "from real data. A dash was not measured: a method that has settled is not run at more evaluations.",
         ),
         table("Frechet distance by network evaluations", ("Method", *map(str, counts)), rows, numbers=True),

@@ -8,7 +8,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from symsi.compile.certificate import certify, definitions
+from symsi.compile.certificate import certify, definitions, kernel_errors
 from symsi.compile.kernel import Kernels, kernels, load
 from symsi.compile.program import formulas
 from symsi.compile.source import coefficients_source
@@ -336,3 +336,27 @@ def test_the_source_is_plain_torch() -> None:
     values = space["coefficients"](torch.tensor([0.0, 0.5, 1.0]))  # type: ignore[operator]
     assert values["time"].tolist() == [0.0, 0.5, 1.0]
     assert "sympy" not in text
+
+
+def test_kernel_errors_are_small_where_textbook_errors_are_large() -> None:
+    times = [1 - 2.0**-k for k in range(1, 24)]
+    found = kernel_errors(convert("linear", "trigonometric"), "velocity_prediction", times)
+    assert [row[0] for row in found] == times
+    assert max(ours for _, ours, _, _ in found) <= 0.5001
+    assert max(textbook for _, _, textbook, _ in found) > 1e5
+
+
+@pytest.mark.parametrize(
+    ("conversion", "name", "times", "message"),
+    [
+        ({}, "velocity_prediction", [0.0], "times must lie inside"),
+        ({}, "velocity_prediction", [1.0], "times must lie inside"),
+        ({}, "velocity", [0.5], "unknown coefficient"),
+        ({"prediction": "noise"}, "velocity_prediction", [0.5], "velocity prediction"),
+    ],
+)
+def test_kernel_errors_refuse_what_textbook_forms_do_not_define(
+    conversion: dict[str, str], name: str, times: list[float], message: str
+) -> None:
+    with pytest.raises(SymsiError, match=message):
+        kernel_errors(convert("linear", "trigonometric", **conversion), name, times)

@@ -81,7 +81,8 @@ def test_a_table_has_headers_of_columns_and_rows() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(0.5, "0.5"), (3025, "3,025"), (None, "–"), (float("nan"), "–"), (1.9e28, "1.9&#8239;·&#8239;10<sup>28</sup>"),
-     (1e-61, "1.0&#8239;·&#8239;10<sup>−61</sup>"), (0, "0")],
+     (1e-61, "1.0&#8239;·&#8239;10<sup>−61</sup>"), (0, "0"),
+     (123.4, "123"), (12345.6, "12,346"), (-3, "−3"), (99.6, "100"), (12.34, "12"), (1.25, "1.2")],
 )  # fmt: skip
 def test_a_number_is_typeset(value: float | None, expected: str) -> None:
     assert number(value) == expected
