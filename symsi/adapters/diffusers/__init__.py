@@ -1,0 +1,12 @@
+"""symsi inside diffusers: what its pipelines call a scheduler, made of symsi's plans."""
+
+from symsi.errors import MissingPackageError
+
+try:
+    import diffusers as _diffusers  # noqa: F401 - the one place that says what is missing
+except ImportError as error:
+    raise MissingPackageError('symsi.diffusers needs diffusers; pip install "symsi[diffusers]".') from error
+
+from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
+
+__all__ = ["LazyFlowMatchScheduler"]

@@ -1,0 +1,34 @@
+"""Which scheduler configs are a flow model's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from symsi.errors import SchedulerError
+
+__all__ = ["as_flow_config"]
+
+_DIFFUSION = ("beta_schedule", "beta_start", "trained_betas", "sigma_data", "prediction_type")
+_FLOW_TYPES = ("flow_prediction", None)
+
+
+def as_flow_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a flow scheduler, `flow_shift` read as `shift`.
+
+    Raises SchedulerError for the config of another kind of model.
+    """
+    found = dict(config)
+    flow = bool(found.get("use_flow_sigmas")) or found.get("prediction_type") == "flow_prediction"
+    foreign = [key for key in _DIFFUSION if key in found]
+    if foreign and not (flow and found.get("prediction_type") in _FLOW_TYPES):
+        kind = found.get("_class_name", "this scheduler")
+        raise SchedulerError(
+            f"the config of {kind} is no flow model's: it has {foreign[0]} = {found[foreign[0]]!r}"
+            f" and prediction_type = {found.get('prediction_type')!r}. LazyFlowMatchScheduler serves models that "
+            "FlowMatchEulerDiscreteScheduler serves (SD3, FLUX, Z-Image, ...), or DPM-Solver and UniPC with "
+            f"use_flow_sigmas=True and prediction_type='flow_prediction'; keep {kind} for this model."
+        )
+    if "flow_shift" in found:
+        found.setdefault("shift", found.pop("flow_shift"))
+    return found

@@ -1,0 +1,134 @@
+"""How a scheduler samples, and the plan that it makes of noise levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from symsi.errors import SchedulerError, SymsiError, unknown
+from symsi.models.protocol import Model
+from symsi.samplers import plan
+from symsi.sampling.plan import Plan
+from symsi.sampling.reference import Reference, isotropic, load
+from symsi.sampling.solvers import LAST, SOLVERS, Solver, choose
+from symsi.symbolic.conversion import convert
+from symsi.symbolic.diffusion import Diffusion, as_diffusion
+from symsi.symbolic.fields import PREDICTIONS
+from symsi.symbolic.named import as_schedule, schedule
+from symsi.symbolic.schedule import Schedule
+from symsi.time_grids import Grid, carry
+
+__all__ = ["Method", "make_method"]
+
+FLOW = "flow"  # diffusers' d/dsigma = noise - data, minus the velocity
+
+
+@dataclass(frozen=True)
+class Method:
+    """A schedule and a diffusion to sample a linear flow with, and the solver, its last step, and a reference.
+
+    `prediction` is the network's, with its `sign`. Everything is at model coordinates: times tau run from 0 (noise) to
+    1 (data) and states are (1 - tau) Z + tau X.
+    """
+
+    schedule: Schedule
+    diffusion: Diffusion
+    solver: str
+    last: str | None
+    prediction: str
+    sign: float
+    reference: Reference | None
+
+    @property
+    def stages(self) -> int:
+        """Evaluations a step."""
+        return 2 if self._solver.both_ends else 1
+
+    @property
+    def one_step(self) -> bool:
+        """Whether a step needs its own evaluation alone: Euler, Euler-Maruyama, exact."""
+        return self._solver.order == 1 and self.stages == 1
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether steps add noise."""
+        return self._solver.stochastic
+
+    def taus(self, grid: Grid, steps: int) -> tuple[float, ...]:
+        """Return the model's times at the points of a grid of the schedule's time. Raises SymsiError as `time_grid`."""
+        return plan("linear", schedule=self.schedule, solver="euler", grid=grid, steps=steps).times
+
+    def plan(self, taus: Sequence[float], shape: tuple[int, ...] | None = None) -> Plan:
+        """Return the plan whose states are at `taus`, which increase, and whose predictions are the network's own.
+
+        `shape` of a sample is needed with a reference. Raises SymsiError where the schedule has no such noise level or
+        the solver does not fit.
+        """
+        made = plan(
+            Model(_unused, prediction=self.prediction), schedule=self.schedule, diffusion=self.diffusion,
+            solver=self.solver, grid=self._times(taus), last=self.last, reference=self.reference, shape=shape,
+        )  # fmt: skip
+        return replace(made, rows=tuple(replace(row, prediction=self.sign * row.prediction) for row in made.rows))
+
+    @property
+    def _solver(self) -> Solver:
+        return SOLVERS[self.solver]
+
+    def _times(self, taus: Sequence[float]) -> list[float]:
+        """The schedule's times at which its signal-to-noise ratio is that of the linear schedule at `taus`."""
+        linear = schedule("linear")
+        noisiest = convert(self.schedule, linear).start_time
+        if taus[0] < noisiest:
+            raise SchedulerError(
+                f"schedule {self.schedule} starts at sigma = {1 - noisiest:.6g}; the sigmas start at "
+                f"{1 - taus[0]:.6g}. Give sigmas from there on, or use a schedule that starts in pure noise."
+            )
+        inner = [tau for tau in taus if noisiest < tau < 1]
+        times = carry(linear, self.schedule, inner)
+        start = [convert(linear, self.schedule).start_time] if taus[0] == noisiest else []
+        return [*start, *times, *([1.0] if taus[-1] == 1 else [])]
+
+
+def make_method(
+    name: object, diffusion: object, solver: str | None, last: str | None, prediction: str,
+    reference: str | float | None, *,
+    rising: bool,
+) -> Method:  # fmt: skip
+    """Read a scheduler's config; `rising` says that its sigma runs from 0 (noise) to 1 (data).
+
+    Raises UnknownNameError with the closest name, SchedulerError for values of another kind, and SymsiError for a
+    solver that does not fit the diffusion or a reference that cannot be read.
+    """
+    for key, value in (("schedule", name), ("diffusion", diffusion)):
+        if not isinstance(value, str):
+            raise SchedulerError(f"{key} must be text, as the config is saved as JSON; got {type(value).__name__}.")
+    if prediction not in (FLOW, *PREDICTIONS):
+        raise unknown("prediction", prediction, (FLOW, *PREDICTIONS))
+    if last is not None and last not in LAST:
+        raise unknown("last step", last, LAST)
+    scale = as_diffusion(str(diffusion))
+    stochastic = not scale.deterministic
+    exact = scale.kappa is not None and scale.kappa.is_Rational
+    chosen = solver or ("ab2" if not stochastic else "exact" if exact else "euler-maruyama")
+    choose(chosen, stochastic=stochastic)
+    return Method(
+        schedule=as_schedule(str(name)),
+        diffusion=scale,
+        solver=chosen,
+        last=last,
+        prediction="velocity" if prediction == FLOW else prediction,
+        sign=-1.0 if prediction == FLOW and not rising else 1.0,
+        reference=_reference(reference),
+    )
+
+
+def _reference(given: str | float | None) -> Reference | None:
+    """A variance stands for N(0, variance I), text for a file."""
+    return isotropic(given) if isinstance(given, (int, float)) else None if given is None else load(Path(given))
+
+
+def _unused(x: Tensor, t: Tensor) -> Tensor:
+    raise SymsiError("the pipeline evaluates the network, not the plan.")
