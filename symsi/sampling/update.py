@@ -26,12 +26,13 @@ def advance(
         if in_place:
             return add(z.mul_(row.keep + weight * row.state), prediction, weight * row.prediction)
         return add(prediction.to(z.dtype) * (weight * row.prediction), z, row.keep + weight * row.state)
-    full = len(fields) == history
-    g = fields.pop() if full else None
-    if in_place:
-        g = (torch.empty_like(z) if g is None else g).copy_(prediction).mul_(row.prediction)
-    else:
+    spare = fields.pop() if len(fields) == history else None
+    if spare is None or _recorded(spare, z, prediction):
         g = prediction.to(z.dtype) * row.prediction
+    elif prediction.dtype == z.dtype:
+        g = torch.mul(prediction, row.prediction, out=spare)
+    else:
+        g = spare.copy_(prediction).mul_(row.prediction)
     add(g, z, row.state)
     if isinstance(row.offset, Tensor) or row.offset != 0:
         g.add_(row.offset)
@@ -47,6 +48,11 @@ def add(z: Tensor, other: Tensor, weight: Coefficient) -> Tensor:
     if isinstance(weight, Tensor):
         return z.addcmul_(other, weight)
     return z if weight == 0 else z.add_(other, alpha=weight)
+
+
+def _recorded(*tensors: Tensor) -> bool:
+    """Whether autograd follows what is computed from these."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def beside(row: Row, z: Tensor) -> Row:

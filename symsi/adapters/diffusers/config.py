@@ -22,12 +22,11 @@ def as_flow_config(config: Mapping[str, Any]) -> dict[str, Any]:
     flow = bool(found.get("use_flow_sigmas")) or found.get("prediction_type") == "flow_prediction"
     foreign = [key for key in _DIFFUSION if key in found]
     if foreign and not (flow and found.get("prediction_type") in _FLOW_TYPES):
-        kind = found.get("_class_name", "this scheduler")
         raise SchedulerError(
-            f"the config of {kind} is no flow model's: it has {foreign[0]} = {found[foreign[0]]!r}"
-            f" and prediction_type = {found.get('prediction_type')!r}. LazyFlowMatchScheduler serves models that "
+            f"this is no flow model's config: {foreign[0]} = {found[foreign[0]]!r}, prediction_type = "
+            f"{found.get('prediction_type')!r}. LazyFlowMatchScheduler serves the models that "
             "FlowMatchEulerDiscreteScheduler serves (SD3, FLUX, Z-Image, ...), or DPM-Solver and UniPC with "
-            f"use_flow_sigmas=True and prediction_type='flow_prediction'; keep {kind} for this model."
+            "use_flow_sigmas=True and prediction_type='flow_prediction'; keep the scheduler that this model has."
         )
     if "flow_shift" in found:
         found.setdefault("shift", found.pop("flow_shift"))

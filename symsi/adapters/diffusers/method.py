@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from symsi.compile.coefficients import tabulate
 from symsi.errors import SchedulerError, SymsiError, unknown
 from symsi.models.protocol import Model
 from symsi.samplers import plan
@@ -19,7 +20,7 @@ from symsi.symbolic.diffusion import Diffusion, as_diffusion
 from symsi.symbolic.fields import PREDICTIONS
 from symsi.symbolic.named import as_schedule, schedule
 from symsi.symbolic.schedule import Schedule
-from symsi.time_grids import Grid, carry
+from symsi.time_grids import Grid, carry, time_grid
 
 __all__ = ["Method", "make_method"]
 
@@ -59,7 +60,9 @@ class Method:
 
     def taus(self, grid: Grid, steps: int) -> tuple[float, ...]:
         """Return the model's times at the points of a grid of the schedule's time. Raises SymsiError as `time_grid`."""
-        return plan("linear", schedule=self.schedule, solver="euler", grid=grid, steps=steps).times
+        conversion = convert(schedule("linear"), self.schedule)
+        times = time_grid(self.schedule, grid, steps, start=conversion.start_time)
+        return tuple(tabulate(conversion, times, ("time",))["time"].tolist())
 
     def plan(self, taus: Sequence[float], shape: tuple[int, ...] | None = None) -> Plan:
         """Return the plan whose states are at `taus`, which increase, and whose predictions are the network's own.
