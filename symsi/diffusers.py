@@ -3,6 +3,7 @@
 A pipeline saved with one of them names this module: import it before `DiffusionPipeline.from_pretrained`.
 """
 
-from symsi.adapters.diffusers import LazyFlowMatchScheduler
+from symsi.adapters.diffusers import LazyFlowMatchScheduler, SchedulerMixin
 
-__all__ = ["LazyFlowMatchScheduler"]
+# diffusers loads a component by the base class of that name in its module.
+__all__ = ["LazyFlowMatchScheduler", "SchedulerMixin"]

@@ -18,14 +18,15 @@ def advance(
     """Return keep z + sum_j weights[j] g_j, in z itself or, without `in_place`, in memory of its own.
 
     `fields` holds g_1, g_2, ... of the rows before, newest first; g_0 joins them and at most `history` are held, for
-    1 none. Out of place nothing that autograd needs is overwritten, and rows with keep = 1, state = 0 round as
-    z + (weight P) does in torch.
+    1 none. Out of place nothing that autograd needs is overwritten, the layout of z is kept, and rows with keep = 1,
+    state = 0 round as z + weight P does in torch.
     """
     (weight, *_), numbers = row.weights, (row.keep, row.state, row.prediction, row.offset, row.weights[0])
     if history == 1 and not any(isinstance(value, Tensor) for value in numbers) and row.offset == 0:
-        if in_place:
-            return add(z.mul_(row.keep + weight * row.state), prediction, weight * row.prediction)
-        return add(prediction.to(z.dtype) * (weight * row.prediction), z, row.keep + weight * row.state)
+        a, b = row.keep + weight * row.state, weight * row.prediction
+        if a == 1 and not in_place:
+            return z + prediction.to(z.dtype) * b
+        return add(z.mul_(a) if in_place else z * a, prediction, b)
     spare = fields.pop() if len(fields) == history else None
     if spare is None or _recorded(spare, z, prediction):
         g = prediction.to(z.dtype) * row.prediction

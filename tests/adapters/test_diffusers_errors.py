@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from symsi.errors import SchedulerError, SymsiError, UnknownNameError
+from symsi.errors import SchedulerError, SymsiError
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
@@ -60,7 +60,7 @@ def test_a_config_that_does_not_fit_is_refused_when_it_is_made(config: dict, mes
     ids=lambda s: type(s).__name__,
 )
 def test_the_config_of_another_kind_of_model_is_refused_with_what_to_use(other: object) -> None:
-    with pytest.raises(SchedulerError, match="this is no flow model's config: .* keep the scheduler"):
+    with pytest.raises(SchedulerError, match=r"this is no flow model's config: .* keep the scheduler"):
         LazyFlowMatchScheduler.from_config(other.config)
 
 
@@ -210,7 +210,7 @@ def test_log_prob_needs_steps_with_a_density(config: dict) -> None:
 
 def test_log_prob_has_no_density_to_give_where_the_last_step_lands() -> None:
     scheduler = ready(diffusion="optimal")
-    with pytest.raises(SchedulerError, match="the last step lands .* leave it out of the sum, or set last='step'"):
+    with pytest.raises(SchedulerError, match=r"the last step lands .* leave it out of the sum, or set last='step'"):
         scheduler.log_prob(X, scheduler.timesteps[-1], X, X)
     with pytest.raises(SchedulerError, match="not in the grid"):
         scheduler.log_prob(X, 123.0, X, X)

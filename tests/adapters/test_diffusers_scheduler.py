@@ -44,7 +44,7 @@ def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Ten
 
 
 def flow(x: Tensor, timestep: Tensor) -> Tensor:
-    """What a network of diffusers gives at sigma = timestep/1000: noise - data. Here something smooth and not linear."""
+    """What a network of diffusers gives at sigma = timestep/1000: noise - data. Some smooth function."""
     return torch.sin(3 * x) - x * timestep / 1000
 
 

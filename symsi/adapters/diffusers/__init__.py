@@ -3,10 +3,10 @@
 from symsi.errors import MissingPackageError
 
 try:
-    import diffusers as _diffusers  # noqa: F401 - the one place that says what is missing
+    from diffusers import SchedulerMixin
 except ImportError as error:
     raise MissingPackageError('symsi.diffusers needs diffusers; pip install "symsi[diffusers]".') from error
 
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
 
-__all__ = ["LazyFlowMatchScheduler"]
+__all__ = ["LazyFlowMatchScheduler", "SchedulerMixin"]
