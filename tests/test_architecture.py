@@ -50,6 +50,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "results": (*_FACE, "symsi.samplers", "numpy", "safetensors"),
     "overhead": (*_FACE, "symsi.samplers"),
     "nfe": (*_FACE, "symsi.samplers", "symsi.calibration", "symsi.metrics", "symsi.adapters"),
+    "pipelines": (*_FACE, "symsi.nfe", "symsi.metrics", "symsi.adapters"),
     "adapters": (*_FACE, "symsi.samplers", "symsi.adapters", "diffusers"),
     "diffusers": ("symsi.adapters",),
     "cli": ("symsi", "sympy", "torch", "numpy", "safetensors", "click", "tqdm"),
