@@ -39,7 +39,7 @@ def test_a_model_that_is_no_linear_network_is_refused() -> None:
         FlowPipeline.of(gaussian([0.0], 1.0).model("vp"), LazyFlowMatchScheduler())
 
 
-def test_four_steps_of_ours_come_closer_than_eight_of_eulers() -> None:
+def test_six_steps_of_ours_come_closer_than_twelve_of_eulers() -> None:
     """To the flow's own end, from the same noise."""
     model, labels = load("digits28"), torch.arange(10)
     z = standard_normal(0, range(10), 0, (1, 28, 28))
@@ -49,16 +49,16 @@ def test_four_steps_of_ours_come_closer_than_eight_of_eulers() -> None:
 
     entries = {entry.name: entry for entry in pipelines.QUALITY}
     ours = entries["symsi, shift 2 as grid"]
-    truth = draw(ours, 40)
-    error = {entry.name: rmse(draw(entry, n), truth) for entry, n in ((ours, 4), (entries["FlowMatchEuler"], 8))}
-    assert error[ours.name] < error["FlowMatchEuler"]
+    truth = draw(ours, 30)
+    error = {entry.name: rmse(draw(entry, n), truth) for entry, n in ((ours, 6), (entries["FlowMatchEuler"], 12))}
+    assert error[ours.name] < 0.7 * error["FlowMatchEuler"]
 
 
 def test_quality_has_a_row_for_each_scheduler_and_number_of_steps() -> None:
-    entries = (replace(pipelines.QUALITY[0], steps=(1, 2)), replace(pipelines.QUALITY[-1], steps=(2,)))
+    entries = (replace(pipelines.QUALITY[0], steps=(1, 4)), replace(pipelines.QUALITY[-1], steps=(2,)))
     rows = list(pipelines.quality(samples=20, repeats=2, entries=entries))
     assert [(r["scheduler"], r["steps"]) for r in rows] == [
-        ("symsi, shift 2", 1), ("symsi, shift 2", 2), ("UniPC, shift 2", 2)
+        ("symsi, shift 2", 1), ("symsi, shift 2", 4), ("UniPC, shift 2", 2)
     ]  # fmt: skip
     assert rows[1]["fd"] < rows[0]["fd"]
     assert all(r["fd_spread"] > 0 and 0 <= r["accuracy"] <= 1 for r in rows)

@@ -247,3 +247,25 @@ def test_a_saved_pipeline_loads_again_in_a_fresh_process(tmp_path: Path) -> None
     assert done.stdout == "LazyFlowMatchScheduler lazy(kappa=1) optimal 3.0 11\n", done.stderr
     again = ready(diffusers.DiffusionPipeline.from_pretrained(tmp_path, **ABSENT))
     assert torch.equal(draw(again), draw(pipe))
+
+
+def test_a_compiled_network_is_compiled_as_often_as_before() -> None:
+    def graphs(pipe: Any) -> tuple[int, Tensor]:
+        torch._dynamo.reset()
+        count = 0
+
+        def count_graphs(module: Any, example: Any) -> Any:
+            nonlocal count
+            count += 1
+            return module.forward
+
+        network = pipe.transformer
+        pipe.transformer = torch.compile(network, backend=count_graphs)
+        found = draw(pipe)
+        pipe.transformer = network
+        return count, found
+
+    before, _ = graphs(sd3())
+    after, found = graphs(use(sd3()))
+    assert after == before > 0
+    torch.testing.assert_close(found, draw(use(sd3())))
