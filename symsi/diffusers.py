@@ -3,7 +3,7 @@
 A pipeline saved with one of them names this module: import it before `DiffusionPipeline.from_pretrained`.
 """
 
-from symsi.adapters.diffusers import LazyFlowMatchScheduler, SchedulerMixin
+from symsi.adapters.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler, SchedulerMixin
 
 # diffusers loads a component by the base class of that name in its module.
-__all__ = ["LazyFlowMatchScheduler", "SchedulerMixin"]
+__all__ = ["LazyDiffusionScheduler", "LazyFlowMatchScheduler", "SchedulerMixin"]

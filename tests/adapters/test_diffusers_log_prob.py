@@ -37,7 +37,9 @@ def mean_and_deviation(scheduler: LazyFlowMatchScheduler, k: int, v: Tensor, x: 
     ends = []
     for sign in (1.0, -1.0):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(scheduler, "_noise", lambda generator, step, like, sign=sign: torch.full_like(like, sign))
+            patch.setattr(
+                scheduler._driver, "_noise", lambda generator, step, like, sign=sign: torch.full_like(like, sign)
+            )
             scheduler.set_timesteps(5)
             scheduler.set_begin_index(k)
             ends.append(scheduler.step(v, scheduler.timesteps[k], x).prev_sample)
@@ -92,7 +94,7 @@ def test_in_the_modes_of_a_reference_it_is_the_density_of_x(rank: int | None, tm
 
     def end(noise: Tensor) -> Tensor:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(scheduler, "_noise", lambda generator, step, like: noise)
+            patch.setattr(scheduler._driver, "_noise", lambda generator, step, like: noise)
             scheduler.set_timesteps(5)
             scheduler.set_begin_index(k)
             return scheduler.step(v, scheduler.timesteps[k], x).prev_sample

@@ -7,6 +7,7 @@ try:
 except ImportError as error:
     raise MissingPackageError('symsi.diffusers needs diffusers; pip install "symsi[diffusers]".') from error
 
+from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
 
-__all__ = ["LazyFlowMatchScheduler", "SchedulerMixin"]
+__all__ = ["LazyDiffusionScheduler", "LazyFlowMatchScheduler", "SchedulerMixin"]

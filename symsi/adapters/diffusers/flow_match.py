@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
-from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from symsi.adapters.diffusers.config import as_flow_config
+from symsi.adapters.diffusers.driver import Driver, Generators
 from symsi.adapters.diffusers.levels import check_falling, check_timestep, count_steps, index_of, numbers
 from symsi.adapters.diffusers.method import make_method
-from symsi.adapters.diffusers.run import Run, working
-from symsi.adapters.diffusers.table import StepTable, log_density, make_table, step_tokens
-from symsi.errors import SchedulerError
-from symsi.sampling.noise import check_seed, standard_normal
-from symsi.sampling.plan import Plan
+from symsi.adapters.diffusers.run import working
+from symsi.adapters.diffusers.table import step_tokens
+from symsi.errors import SchedulerError, unknown
+from symsi.symbolic.fields import PREDICTIONS
 
 __all__ = ["LazyFlowMatchScheduler"]
+
+_FLOW = "flow"
 
 
 class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
@@ -54,12 +54,6 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
     """
 
     _compatibles = ["FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"]  # noqa: RUF012 - diffusers' way
-    _step_index: int | None  # evaluation to come; None until the first step of a run
-    _begin_index: int | None
-    _first: int  # evaluation that the run began at
-    _run: Run | None
-    _plan: tuple[Any, Plan] | None  # with what it was made for
-    _table: tuple[Any, StepTable] | None
 
     @register_to_config
     def __init__(
@@ -109,12 +103,14 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
             time_shift_type=time_shift_type,
             stochastic_sampling=stochastic_sampling,
         )
-        self._method = make_method(schedule, diffusion, solver, last, prediction, reference, rising=invert_sigmas)
-        self._seed = None if seed is None else check_seed(seed)
+        if prediction not in (_FLOW, *PREDICTIONS):
+            raise unknown("prediction", prediction, (_FLOW, *PREDICTIONS))
+        kind = "velocity" if prediction == _FLOW else prediction
+        falling = prediction == _FLOW and not invert_sigmas  # there d/dsigma is minus the velocity
+        method = make_method(schedule, diffusion, solver, last, kind, reference, factor=-1.0 if falling else 1.0)
+        self._driver = Driver(method, seed)
+        self._driver.times = self.timesteps.tolist()
         self._levels: list[float] = self.sigmas.tolist()  # sigma at each evaluation, then the last one's end
-        self._times: list[float] = self.timesteps.tolist()
-        self._taus: list[float] = []  # the model's times at the points of the grid; none before set_timesteps
-        self._forget()
 
     @classmethod
     def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
@@ -128,7 +124,17 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
     @property
     def order(self) -> int:
         """Evaluations a step, by which pipelines count progress."""
-        return self._method.stages
+        return self._driver.method.stages
+
+    @property
+    def step_index(self) -> int | None:
+        """The evaluation to come; None until the first step of a run."""
+        return self._driver.step_index
+
+    @property
+    def begin_index(self) -> int | None:
+        """The evaluation that runs begin at; None until it is set."""
+        return self._driver.begin_index
 
     def set_timesteps(
         self,
@@ -157,7 +163,7 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
             levels = torch.tensor(told, dtype=torch.float64).div(whole).float()
             self._set(levels.tolist(), told, device)
         elif self.config.grid != "sigmas":
-            taus = torch.tensor(self._method.taus(self.config.grid, count)[:-1], dtype=torch.float64)
+            taus = torch.tensor(self._driver.method.taus(self.config.grid, count)[:-1], dtype=torch.float64)
             levels = (taus if self.config.invert_sigmas else 1 - taus).float()
             self._set(levels.tolist(), (levels * whole).tolist() if told is None else told, device)
         else:
@@ -171,13 +177,11 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
 
     def set_begin_index(self, begin_index: int = 0) -> None:
         """Start at evaluation `begin_index`, with the plan of the grid from there on: multistep solvers start anew."""
-        if self._taus and self._method.reference is None:
-            self._plan_from(begin_index)
-        self._begin_index = begin_index
+        self._driver.begin(begin_index)
 
     def index_for_timestep(self, timestep: float | Tensor, schedule_timesteps: Tensor | None = None) -> int:
         """Return the index of a timestep of the grid. Raises SchedulerError if it is not there."""
-        return index_of(timestep, self._times if schedule_timesteps is None else schedule_timesteps.tolist())
+        return index_of(timestep, self._driver.times if schedule_timesteps is None else schedule_timesteps.tolist())
 
     def scale_noise(self, sample: Tensor, timestep: float | Tensor, noise: Tensor | None = None) -> Tensor:
         """Return sigma noise + (1 - sigma) sample, in the dtype of `sample`.
@@ -189,8 +193,8 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
         if noise is None or noise.shape != sample.shape:
             got = "None" if noise is None else tuple(noise.shape)
             raise SchedulerError(f"noise must have the shape of sample, {tuple(sample.shape)}; got {got}.")
-        if self._begin_index is not None:
-            at = [self._begin_index if self._step_index is None else self._step_index]
+        if self.begin_index is not None:
+            at = [self.begin_index if self.step_index is None else self.step_index]
         else:
             at = [self.index_for_timestep(t) for t in torch.as_tensor(timestep).flatten()]
         levels = [1 - self._levels[k] if self.config.invert_sigmas else self._levels[k] for k in at]
@@ -211,7 +215,7 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
         s_tmin: float = 0.0,
         s_tmax: float = math.inf,
         s_noise: float = 1.0,
-        generator: torch.Generator | list[torch.Generator] | None = None,
+        generator: Generators = None,
         per_token_timesteps: Tensor | None = None,
         return_dict: bool = True,
     ) -> SchedulerOutput | tuple[Tensor]:
@@ -225,15 +229,10 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
         check_timestep(timestep)
         if s_churn != 0 or s_noise != 1:
             raise SchedulerError("s_churn and s_noise do nothing here; set diffusion, e.g. 'kappa=0.5', in the config.")
-        self._check_like(sample, model_output=model_output)
-        k = self._init_step_index(timestep) if self._step_index is None else self._step_index
-        if k >= len(self._times):
-            raise SchedulerError(f"all {len(self._times)} steps are done; call set_timesteps to start anew.")
-        if per_token_timesteps is not None:
-            x = self._step_tokens(model_output, sample, per_token_timesteps)
+        if per_token_timesteps is None:
+            x = self._driver.step(model_output, timestep, sample, generator)
         else:
-            x = self._run_on(sample, k).step(k, model_output, sample, partial(self._noise, generator))
-        self._step_index = k + 1
+            x = self._step_tokens(model_output, timestep, sample, per_token_timesteps)
         x = x.to(model_output.dtype)
         return SchedulerOutput(prev_sample=x) if return_dict else (x,)
 
@@ -247,104 +246,33 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
         result is nan instead. Raises SchedulerError for a deterministic config, and for solvers that use more than one
         evaluation.
         """
-        method = self._method
-        if not (method.stochastic and method.one_step):
-            raise SchedulerError(
-                f"log_prob needs steps that are Gaussians by themselves; solver {method.solver!r} has none. "
-                "Use solver='exact' or 'euler-maruyama' with diffusion='optimal' or 'kappa=K'."
-            )
         check_timestep(timestep)
-        self._check_like(sample, model_output=model_output, prev_sample=prev_sample)
-        table, times = self._table_for(sample), torch.as_tensor(timestep).flatten()
-        if times.device.type == "cpu":
-            known = torch.tensor([self.index_for_timestep(t) for t in times])
-            if bool((table.noise.cpu().flatten(1)[known] == 0).any()):
-                raise SchedulerError(
-                    "log_prob: the last step lands on the predicted data without noise and has no density; leave it "
-                    "out of the sum, or set last='step'."
-                )
-            at, found = known.to(sample.device), torch.ones(1, dtype=torch.bool, device=sample.device)
-        else:
-            same = self.timesteps.to(times.device).to(times.dtype) == times[:, None]
-            at, found = same.to(torch.uint8).argmax(-1), same.any(-1)
-        value = log_density(table, at.expand(len(sample)), model_output, sample, prev_sample)
-        return torch.where(found, value, torch.nan)
+        return self._driver.log_prob(model_output, timestep, sample, prev_sample, self.timesteps)
 
-    def _init_step_index(self, timestep: float | Tensor) -> int:
-        """Find the first evaluation of a run."""
-        first = self.index_for_timestep(timestep) if self._begin_index is None else self._begin_index
-        self._step_index, self._first, self._run = first, first, None
-        return first
-
-    def _run_on(self, sample: Tensor, k: int) -> Run:
-        """The run in progress; the first call of one begins it."""
-        if self._run is None:
-            plan = self._plan_from(self._first, sample.shape[1:])
-            self._run = Run(plan, self._first, sample, self._method.reference)
-        if sample.shape != self._run.shape:
-            raise SchedulerError(
-                f"sample changed its shape from {tuple(self._run.shape)} to {tuple(sample.shape)} after "
-                f"{k - self._first} steps; call set_timesteps to start anew."
-            )
-        return self._run
-
-    def _plan_from(self, first: int, shape: tuple[int, ...] | None = None) -> Plan:
-        """The plan of the grid from evaluation `first` on; the one made last is kept."""
-        stages = self._method.stages
-        if not 0 <= first < len(self._times) or first % stages:
-            kind = f"a multiple of {stages} " if stages > 1 else ""
-            raise SchedulerError(f"begin_index must be {kind}in 0..{len(self._times) - 1}; got {first}.")
-        key = (first, shape if self._method.reference else None)
-        if self._plan is None or self._plan[0] != key:
-            self._plan = key, self._method.plan(self._taus[first // stages :], shape)
-        return self._plan[1]
-
-    def _table_for(self, sample: Tensor) -> StepTable:
-        """The table of all steps of a one-step solver, beside `sample`."""
-        key = (sample.shape[1:], working(sample), sample.device)
-        if self._table is None or self._table[0] != key:
-            method = self._method
-            self._table = key, make_table(method.plan(self._taus, sample.shape[1:]), method.reference, sample)
-        return self._table[1]
-
-    def _step_tokens(self, model_output: Tensor, sample: Tensor, timesteps: Tensor) -> Tensor:
+    def _step_tokens(self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, tokens: Tensor) -> Tensor:
         """Each token's own step. As in diffusers, the model's output comes with its sign turned around."""
-        method = self._method
+        driver, method = self._driver, self._driver.method
+        driver.check_like(sample, model_output=model_output)
         if method.solver != "euler" or method.reference or method.prediction != "velocity" or self.config.invert_sigmas:
             raise SchedulerError(
                 "per_token_timesteps needs a config with solver='euler', diffusion='ode', no reference, a flow or "
                 f"velocity prediction and invert_sigmas=False; this one has solver={method.solver!r}, "
                 f"diffusion={str(method.diffusion)!r}."
             )
-        if sample.ndim != 3 or timesteps.shape != sample.shape[:2]:
+        if sample.ndim != 3 or tokens.shape != sample.shape[:2]:
             raise SchedulerError(
-                f"per_token_timesteps must be (B, T) for states (B, T, C); got {tuple(timesteps.shape)} and "
+                f"per_token_timesteps must be (B, T) for states (B, T, C); got {tuple(tokens.shape)} and "
                 f"{tuple(sample.shape)}."
             )
-        sigma = timesteps.to(working(sample)) / self.config.num_train_timesteps
-        return step_tokens(self._table_for(sample), self.sigmas.to(sigma), sigma, -model_output, sample, method.sign)
-
-    def _noise(self, generator: torch.Generator | list[torch.Generator] | None, step: int, like: Tensor) -> Tensor:
-        """Noise of the run's step `step`, from the generator or by the number of the step in the whole grid."""
-        if generator is not None:
-            drawn: Tensor = randn_tensor(like.shape, generator=generator, device=like.device, dtype=like.dtype)
-            return drawn
-        number = self._first // self._method.stages + step
-        return standard_normal(self._run_seed, range(len(like)), number, like.shape[1:], like.device, like.dtype)
-
-    def _check_like(self, sample: Tensor, **others: Tensor) -> None:
-        """Refuse calls before set_timesteps, and tensors of another shape than the sample's."""
-        if not self._taus:
-            raise SchedulerError("this needs a grid; call scheduler.set_timesteps(steps) first.")
-        for name, tensor in others.items():
-            if tensor.shape != sample.shape:
-                raise SchedulerError(
-                    f"{name} must have the shape of sample, {tuple(sample.shape)}; got {tuple(tensor.shape)}."
-                )
+        k = driver.start(timestep)
+        sigma = tokens.to(working(sample)) / self.config.num_train_timesteps
+        x = step_tokens(driver.table(sample), self.sigmas.to(sigma), sigma, -model_output, sample, method.factor)
+        driver.step_index = k + 1
+        return x
 
     def _set(self, sigmas: list[float], timesteps: list[float], device: str | torch.device | None) -> None:
         """Take the levels of the steps; the end of the last is data."""
-        rising, stages, count = self.config.invert_sigmas, self._method.stages, len(sigmas)
+        rising, stages, count = self.config.invert_sigmas, self._driver.method.stages, len(sigmas)
         levels = [*sigmas, 1.0 if rising else 0.0]
         taus = levels if rising else [1 - s for s in levels]
         for k in range(count):
@@ -355,21 +283,12 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
                 )
         at = [k + stage for k in range(count) for stage in range(stages)]
         told = [*timesteps, levels[-1] * self.config.num_train_timesteps]
-        self._taus, self._levels = taus, [levels[k] for k in [*at, count]]
+        self._levels = [levels[k] for k in [*at, count]]
         found = torch.tensor([told[k] for k in at], dtype=torch.float32)
-        self._times, self.timesteps = found.tolist(), found.to(device)
+        self.timesteps = found.to(device)
         self.sigmas = torch.tensor(self._levels, dtype=torch.float32).to(device)
         self.num_inference_steps = count
-        self._forget()
-        if self._method.reference is None:  # else the shape of a sample is needed
-            self._plan_from(0)
-
-    def _forget(self) -> None:
-        """Be at no step."""
-        self._step_index = self._begin_index = None
-        self._first = 0
-        self._plan = self._table = self._run = None
-        self._run_seed = int(torch.randint(1 << 62, ())) if self._seed is None else self._seed
+        self._driver.reset(taus, found.tolist())
 
 
 LazyFlowMatchScheduler.__module__ = "symsi.diffusers"  # where saved pipelines look for it

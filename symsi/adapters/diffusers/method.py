@@ -17,30 +17,29 @@ from symsi.sampling.reference import Reference, isotropic, load
 from symsi.sampling.solvers import LAST, SOLVERS, Solver, choose
 from symsi.symbolic.conversion import convert
 from symsi.symbolic.diffusion import Diffusion, as_diffusion
-from symsi.symbolic.fields import PREDICTIONS
 from symsi.symbolic.named import as_schedule, schedule
 from symsi.symbolic.schedule import Schedule
 from symsi.time_grids import Grid, carry, time_grid
 
 __all__ = ["Method", "make_method"]
 
-FLOW = "flow"  # diffusers' d/dsigma = noise - data, minus the velocity
-
 
 @dataclass(frozen=True)
 class Method:
-    """A schedule and a diffusion to sample a linear flow with, and the solver, its last step, and a reference.
+    """A schedule and a diffusion to sample a model with, and the solver, its last step, and a reference.
 
-    `prediction` is the network's, with its `sign`. Everything is at model coordinates: times tau run from 0 (noise) to
-    1 (data) and states are (1 - tau) Z + tau X.
+    The model was trained with the schedule `base` and predicts `prediction`; what the network gives is 1/factor of it.
+    Everything is in model coordinates: times tau are those of `base`, from 0 (noise) to 1 (data), states alpha_tau Z +
+    beta_tau X.
     """
 
+    base: Schedule
     schedule: Schedule
     diffusion: Diffusion
     solver: str
     last: str | None
     prediction: str
-    sign: float
+    factor: float
     reference: Reference | None
 
     @property
@@ -60,7 +59,7 @@ class Method:
 
     def taus(self, grid: Grid, steps: int) -> tuple[float, ...]:
         """Return the model's times at the points of a grid of the schedule's time. Raises SymsiError as `time_grid`."""
-        conversion = convert(schedule("linear"), self.schedule)
+        conversion = convert(self.base, self.schedule)
         times = time_grid(self.schedule, grid, steps, start=conversion.start_time)
         return tuple(tabulate(conversion, times, ("time",))["time"].tolist())
 
@@ -70,37 +69,38 @@ class Method:
         `shape` of a sample is needed with a reference. Raises SymsiError where the schedule has no such noise level or
         the solver does not fit.
         """
+        known = Model(_unused, schedule=self.base, prediction=self.prediction)
         made = plan(
-            Model(_unused, prediction=self.prediction), schedule=self.schedule, diffusion=self.diffusion,
-            solver=self.solver, grid=self._times(taus), last=self.last, reference=self.reference, shape=shape,
+            known, schedule=self.schedule, diffusion=self.diffusion, solver=self.solver, grid=self._times(taus),
+            last=self.last, reference=self.reference, shape=shape,
         )  # fmt: skip
-        return replace(made, rows=tuple(replace(row, prediction=self.sign * row.prediction) for row in made.rows))
+        return replace(made, rows=tuple(replace(row, prediction=self.factor * row.prediction) for row in made.rows))
 
     @property
     def _solver(self) -> Solver:
         return SOLVERS[self.solver]
 
     def _times(self, taus: Sequence[float]) -> list[float]:
-        """The schedule's times at which its signal-to-noise ratio is that of the linear schedule at `taus`."""
-        linear = schedule("linear")
-        noisiest = convert(self.schedule, linear).start_time
+        """The schedule's times at which its signal-to-noise ratio is that of the base at `taus`."""
+        noisiest = convert(self.schedule, self.base).start_time
         if taus[0] < noisiest:
             raise SchedulerError(
-                f"schedule {self.schedule} starts at sigma = {1 - noisiest:.6g}; the sigmas start at "
-                f"{1 - taus[0]:.6g}. Give sigmas from there on, or use a schedule that starts in pure noise."
+                f"schedule {self.schedule} starts at the model's time {noisiest:.6g} (sigma = {1 - noisiest:.6g} of a "
+                f"flow); the grid starts at {taus[0]:.6g}. Start there, or use a schedule that starts in pure noise."
             )
         inner = [tau for tau in taus if noisiest < tau < 1]
-        times = carry(linear, self.schedule, inner)
-        start = [convert(linear, self.schedule).start_time] if taus[0] == noisiest else []
+        times = carry(self.base, self.schedule, inner)
+        start = [convert(self.base, self.schedule).start_time] if taus[0] == noisiest else []
         return [*start, *times, *([1.0] if taus[-1] == 1 else [])]
 
 
 def make_method(
     name: object, diffusion: object, solver: str | None, last: str | None, prediction: str,
     reference: str | float | None, *,
-    rising: bool,
+    base: str = "linear",
+    factor: float = 1.0,
 ) -> Method:  # fmt: skip
-    """Read a scheduler's config; `rising` says that its sigma runs from 0 (noise) to 1 (data).
+    """Read a scheduler's config.
 
     Raises UnknownNameError with the closest name, SchedulerError for values of another kind, and SymsiError for a
     solver that does not fit the diffusion or a reference that cannot be read.
@@ -108,8 +108,6 @@ def make_method(
     for key, value in (("schedule", name), ("diffusion", diffusion)):
         if not isinstance(value, str):
             raise SchedulerError(f"{key} must be text, as the config is saved as JSON; got {type(value).__name__}.")
-    if prediction not in (FLOW, *PREDICTIONS):
-        raise unknown("prediction", prediction, (FLOW, *PREDICTIONS))
     if last is not None and last not in LAST:
         raise unknown("last step", last, LAST)
     scale = as_diffusion(str(diffusion))
@@ -118,12 +116,13 @@ def make_method(
     chosen = solver or ("ab2" if not stochastic else "exact" if exact else "euler-maruyama")
     choose(chosen, stochastic=stochastic)
     return Method(
+        base=schedule(base),
         schedule=as_schedule(str(name)),
         diffusion=scale,
         solver=chosen,
         last=last,
-        prediction="velocity" if prediction == FLOW else prediction,
-        sign=-1.0 if prediction == FLOW and not rising else 1.0,
+        prediction=prediction,
+        factor=factor,
         reference=_reference(reference),
     )
 
