@@ -36,6 +36,7 @@ _PUBLIC = {
     "SymsiError": "symsi.errors",
     "Table": "symsi.compile.coefficients",
     "UnknownNameError": "symsi.errors",
+    "VelocityField": "symsi.velocity",
     "convert": "symsi.symbolic.conversion",
     "convert_path": "symsi.paths",
     "diffusion": "symsi.symbolic.diffusion",

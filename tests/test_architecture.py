@@ -47,6 +47,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "samplers": _FACE,
     "calibration": (*_FACE, "symsi.samplers"),
     "paths": _FACE,
+    "velocity": _FACE,
     "results": (*_FACE, "symsi.samplers", "numpy", "safetensors"),
     "overhead": (*_FACE, "symsi.samplers"),
     "nfe": (*_FACE, "symsi.samplers", "symsi.calibration", "symsi.metrics", "symsi.adapters"),

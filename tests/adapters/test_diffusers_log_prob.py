@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import symsi
+from symsi.sampling.reference import estimate, save
 
 pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
@@ -87,7 +87,7 @@ def test_in_the_modes_of_a_reference_it_is_the_density_of_x(rank: int | None, tm
     """An orthogonal basis changes no volume; a low-rank one leaves the rest of x its share."""
     data = normal(200, 6) @ normal(6, 6, seed=1) + 1
     path = tmp_path / "reference.safetensors"
-    symsi.sampling.reference.save(symsi.sampling.reference.estimate(data, "pca", rank=rank), path)
+    save(estimate(data, "pca", rank=rank), path)
     scheduler = ready(diffusion="optimal", reference=str(path))
     x, v, after = (normal(2, 6, seed=seed) for seed in range(2, 5))
     k = 2
