@@ -94,13 +94,13 @@ class Driver:
         self.check_like(sample, model_output=model_output, prev_sample=prev_sample)
         table, wanted = self.table(sample), torch.as_tensor(timestep).flatten()
         if wanted.device.type == "cpu":
-            known = torch.tensor([index_of(t, self.times) for t in wanted])
-            if bool((table.noise.cpu().flatten(1)[known] == 0).any()):
+            known = [index_of(t, self.times) for t in wanted]
+            if any(table.silent[k] for k in known):
                 raise SchedulerError(
                     "log_prob: the last step lands on the predicted data without noise and has no density; leave it "
                     "out of the sum, or set last='step'."
                 )
-            at, found = known.to(sample.device), torch.ones(1, dtype=torch.bool, device=sample.device)
+            at, found = torch.tensor(known, device=sample.device), torch.ones(1, dtype=torch.bool, device=sample.device)
         else:
             same = timesteps.to(wanted.device).to(wanted.dtype) == wanted[:, None]
             at, found = same.to(torch.uint8).argmax(-1), same.any(-1)

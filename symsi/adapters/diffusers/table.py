@@ -20,7 +20,8 @@ __all__ = ["StepTable", "log_density", "make_table", "step_tokens"]
 
 @dataclass(frozen=True)
 class StepTable:
-    """By step (K, *modes or *ones): the numbers of x <- a x + b P + c + noise n, and the means at both ends.
+    """By step (K, *modes or *ones): the numbers of x <- a x + b P + c + noise n, the means at both ends,
+    and whether it adds no noise.
 
     With a reference, x and P stand for U^T (x - mean m) and U^T P, and the result for U^T (x' - mean_after m).
     """
@@ -31,6 +32,7 @@ class StepTable:
     noise: Tensor
     mean: Tensor
     mean_after: Tensor
+    silent: tuple[bool, ...]
     reference: Reference | None
 
 
@@ -55,6 +57,7 @@ def make_table(plan: Plan, reference: Reference | None, sample: Tensor) -> StepT
         noise=stack([row.noise for row in rows], modal),
         mean=stack([row.mean for row in rows], depth),
         mean_after=stack([plan.beta[row.step] for row in rows], depth),
+        silent=tuple(not isinstance(row.noise, Tensor) and row.noise == 0 for row in rows),
         reference=modes,
     )
 
