@@ -12,6 +12,7 @@ from torch import Tensor
 
 from symsi.errors import SymsiError
 from symsi.files import check_free, write_atomic
+from symsi.style import COLORS, column, label_lines, style
 
 __all__ = ["check_picture", "plot_certificate", "plot_images", "plot_nfe"]
 
@@ -33,17 +34,20 @@ def plot_certificate(
     `curves` maps a pair to (distance, our error, the textbook's error). Raises SymsiError if `path` exists.
     """
     check_picture(path, force=force)
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for k, (pair, points) in enumerate(curves.items()):
-        distance, ours, theirs = (list(column) for column in zip(*sorted(points), strict=True))
-        color = f"C{k}"
-        axes.plot(distance, [max(e, 0.01) for e in theirs], ".", ms=3, color=color, label=f"{pair}, textbook form")
-        axes.plot(distance, [max(e, 0.01) for e in ours], "-", lw=1, color=color, label=f"{pair}, symsi")
-    axes.set(xscale="log", yscale="log", xlabel="1 - t", ylabel="error of the velocity's coefficient (float32 ulp)")
-    axes.axhline(4, color="black", lw=0.6, ls="--")
-    axes.legend(fontsize=7)
-    return write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=150, format=path.suffix[1:]), force=force)
+    with style():
+        figure = column(3)
+        axes = figure.subplots()
+        names = []
+        for k, (pair, points) in enumerate(curves.items()):
+            distance, ours, theirs = (list(values) for values in zip(*sorted(points), strict=True))
+            color = list(COLORS.values())[2 + k]
+            axes.plot(distance, [max(e, 0.01) for e in theirs], ".", ms=3, color=color)
+            axes.plot(distance, [max(e, 0.01) for e in ours], "-", lw=1, color=color)
+            names.append((max(theirs[0], 0.01), pair, color))
+        axes.set(xscale="log", yscale="log", xlabel="1 - t", ylabel="error (ulp of float32)",
+                 title="the velocity's coefficient: textbook forms (dots), symsi (lines)")  # fmt: skip
+        label_lines(axes, names)
+        return _write(figure, path, force=force)
 
 
 def plot_images(
@@ -68,7 +72,7 @@ def plot_images(
             raise SymsiError(f"only images (N, 1 or 3, H, W) can be drawn; got {tuple(panel.shape)}.")
     lines = max(len(rows), 1)
     across = -(-len(panels) // lines)
-    figure = Figure(figsize=(2.2 * across + 0.6, 2.3 * lines), layout="constrained")
+    figure = column(2.3 * lines, 2.2 * across + 0.6)
     table = figure.subplots(lines, across, squeeze=False)
     for k, panel in enumerate(panels):
         axes = table[k // across][k % across]
@@ -79,8 +83,7 @@ def plot_images(
         if rows and k % across == 0:
             axes.set_ylabel(rows[k // across], fontsize=9)
     if where:
-        suffix = where.suffix[1:]
-        write_atomic(where, lambda temporary: figure.savefig(temporary, dpi=150, format=suffix), force=force)
+        _write(figure, where, force=force)
     return figure
 
 
@@ -90,26 +93,33 @@ def plot_nfe(result: Mapping[str, Any], path: Path, *, force: bool = False) -> P
     `result` is what `symsi.nfe.measure` returns. Raises SymsiError if `path` exists.
     """
     check_picture(path, force=force)
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    names = list(dict.fromkeys(row["method"] for row in result["rows"]))
-    for k, name in enumerate(names):
-        rows = [row for row in result["rows"] if row["method"] == name]
-        style = "--" if rows[0]["kind"] == "peer" else "-"
-        nfe, fd = [row["nfe"] for row in rows], [row["fd"] for row in rows]
-        spread = [row["fd_spread"] for row in rows]
-        color = f"C{k % 10}"
-        axes.errorbar(nfe, fd, spread, ls=style, marker="osv^D"[k // 10], ms=4, lw=1, color=color, label=name)
-    axes.axhline(result["floor"]["fd"], color="black", lw=0.8, ls=":", label="real data against real data")
-    axes.axhline(result["converged"]["fd"], color="gray", lw=0.8, ls="-.", label="converged samples")
-    axes.set(xscale="log", yscale="log", xlabel="network evaluations (NFE)", ylabel="Frechet distance",
-             title=f"{result['model']}, {result['samples']} samples, {result['repeats']} seeds")  # fmt: skip
-    ticks = sorted({row["nfe"] for row in result["rows"]})
-    axes.set_xticks(ticks, [str(n) for n in ticks], minor=False)
-    axes.minorticks_off()
-    axes.legend(fontsize=6, ncols=2)
+    with style():
+        figure = column(4.5)
+        axes = figure.subplots()
+        labels = []
+        methods = list(dict.fromkeys(row["method"] for row in result["rows"]))
+        for k, method in enumerate(methods):
+            rows = sorted((row for row in result["rows"] if row["method"] == method), key=lambda row: row["nfe"])
+            nfe, fd, spread = ([row[key] for row in rows] for key in ("nfe", "fd", "fd_spread"))
+            color = list(COLORS.values())[k % len(COLORS)]
+            dash = "--" if rows[0]["kind"] == "peer" else "-"
+            axes.errorbar(nfe, fd, spread, ls=dash, marker="osv^D"[k // len(COLORS) % 5], ms=3, lw=1, color=color)
+            labels.append((fd[-1], method, color))
+        axes.axhline(result["floor"]["fd"], color="black", lw=0.8, ls=":")
+        axes.axhline(result["converged"]["fd"], color="gray", lw=0.8, ls="-.")
+        axes.set(xscale="log", yscale="log", ylabel="Fréchet distance",
+                 xlabel="network evaluations (dotted: real against real data; dash-dotted: converged samples)",
+                 title=f"{result['model']}, {result['samples']} samples, {result['repeats']} seeds")  # fmt: skip
+        ticks = sorted({row["nfe"] for row in result["rows"]})
+        axes.set_xticks(ticks, [str(n) for n in ticks], minor=False)
+        axes.minorticks_off()
+        label_lines(axes, labels)
+        return _write(figure, path, force=force)
+
+
+def _write(figure: Figure, path: Path, *, force: bool) -> Path:
     suffix = path.suffix[1:]
-    return write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=150, format=suffix), force=force)
+    return write_atomic(path, lambda temporary: figure.savefig(temporary, format=suffix), force=force)
 
 
 def _mosaic(images: Tensor, columns: int | None) -> Any:

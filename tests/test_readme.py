@@ -37,6 +37,27 @@ def test_a_shell_line_succeeds(line: str, tmp_path: Path) -> None:
     assert done.stdout
 
 
+SHOWN = re.findall(r"```sh\n(symsi [^\n]*)\n```\n\n```text\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(("line", "shown"), SHOWN)
+def test_a_command_prints_what_stands_below_it(line: str, shown: str) -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", *shlex.split(line)], capture_output=True, text=True, check=True
+    ).stdout
+    pattern = ".*?".join(re.escape(part) for part in shown.split("...\n"))  # "..." stands for lines left out
+    assert re.fullmatch(pattern, printed, flags=re.DOTALL)
+
+
+def test_an_output_is_shown_and_every_link_leads_to_a_file() -> None:
+    assert SHOWN
+    root = Path(__file__).parents[1]
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert len(links) > 10
+    for link in links:
+        assert link.startswith("https://") or (root / link).exists(), link
+
+
 def test_make_lines_name_targets_that_exist() -> None:
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
     targets = [x.split()[1] for b in blocks("sh") for x in b.splitlines() if x.startswith("make ")]

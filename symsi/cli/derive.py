@@ -7,7 +7,9 @@ import json
 import click
 from sympy import sstr
 
-from symsi.cli.options import base_schedule, schedule_options
+from symsi.cli.options import at_most_one, base_schedule, schedule_options
+from symsi.compile.export.latex import conversion_tex
+from symsi.compile.export.markdown import conversion_markdown
 from symsi.symbolic.conversion import FIELDS, Conversion, convert
 from symsi.symbolic.record import record
 from symsi.symbolic.schedule import Schedule
@@ -17,34 +19,38 @@ __all__ = ["command"]
 
 @click.command("derive")
 @schedule_options
-@click.option("--latex", "as_latex", is_flag=True, help="Print a LaTeX aligned block.")
+@click.option("--latex", "as_latex", is_flag=True, help="Print a LaTeX document with limits and proof.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown document with limits and proof.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; formulas parse back with SymPy.")
 @click.option("--proof", "with_proof", is_flag=True, help="Print the proof of this conversion as well.")
 def command(
     source: str | None, alpha: str | None, beta: str | None, parameters: tuple[str, ...], target: str | None,
-    diffusion: str, prediction: str, as_latex: bool, as_json: bool, with_proof: bool,
+    diffusion: str, prediction: str, as_latex: bool, as_markdown: bool, as_json: bool, with_proof: bool,
 ) -> None:  # fmt: skip
     """Derive time map, scale, diffusion, fields and drift, with their limits at both ends.
+
+    Exits with 1 if a proof is asked for, as --proof, --latex and --markdown do, and does not succeed.
 
     \b
     Examples:
       symsi derive --from linear --to "lazy(kappa=1)" --diffusion optimal
-      symsi derive --from "shifted(shift=3)" --to vp --latex
+      symsi derive --from "shifted(shift=3)" --to vp --latex > vp.tex
       symsi derive --alpha "1-t**n" --beta "t**n" --parameter n=3 --json
     """
     base = base_schedule(source, alpha, beta, parameters)
     conversion = convert(base, target or base, diffusion, prediction)
-    if as_json:
-        click.echo(json.dumps(record(conversion), indent=2))
-    elif as_latex:
-        click.echo(conversion.latex())
+    at_most_one(**{"--json": as_json, "--latex": as_latex, "--markdown": as_markdown})
+    proof = conversion.proof() if with_proof or as_latex or as_markdown else None
+    if proof and as_latex:
+        click.echo(conversion_tex(conversion, proof), nl=False)
+    elif proof and as_markdown:
+        click.echo(conversion_markdown(conversion, proof), nl=False)
     else:
-        click.echo(text(conversion))
-    if with_proof:
-        proof = conversion.proof()
-        click.echo("\n" + proof.text(), err=as_json)
-        if not proof.proved:
-            raise SystemExit(1)
+        click.echo(json.dumps(record(conversion), indent=2) if as_json else text(conversion))
+        if proof:
+            click.echo("\n" + proof.text(), err=as_json)
+    if proof and not proof.proved:
+        raise SystemExit(1)
 
 
 def text(c: Conversion) -> str:

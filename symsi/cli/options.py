@@ -12,7 +12,7 @@ from symsi.symbolic.fields import PREDICTIONS
 from symsi.symbolic.named import NAMED, schedule
 from symsi.symbolic.schedule import Schedule
 
-__all__ = ["base_schedule", "read_grid", "sampling_options", "schedule_options"]
+__all__ = ["at_most_one", "base_schedule", "read_grid", "sampling_options", "schedule_options"]
 
 _NAMES = ", ".join([*NAMED, "lazy"])
 
@@ -60,6 +60,13 @@ def sampling_options(function: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_SAMPLING):
         function = option(function)
     return function
+
+
+def at_most_one(**given: bool) -> None:
+    """Raise SymsiError where more than one of these flags is given."""
+    names = [name for name, present in given.items() if present]
+    if len(names) > 1:
+        raise SymsiError(f"give one of {' and '.join(names)}; each is a way to print the same thing.")
 
 
 def read_grid(text: str) -> tuple[str | list[float], bool]:

@@ -9,6 +9,8 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from symsi.cli.options import at_most_one
+from symsi.compile.export.latex import proofs_tex
 from symsi.derivations import THEOREMS, prove_all
 from symsi.symbolic.proof import Proof
 
@@ -18,8 +20,10 @@ __all__ = ["command"]
 @click.command("verify")
 @click.option("--only", multiple=True, metavar="T5", help="Prove this theorem only; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--steps", is_flag=True, help="Print each proof's steps as LaTeX.")
-def command(only: tuple[str, ...], as_json: bool, steps: bool) -> None:
+@click.option("--steps", is_flag=True, help="Print each proof's steps as text, before the table.")
+@click.option("--latex", "as_latex", is_flag=True, help="Print the proofs as one LaTeX document.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the proofs as one Markdown document.")
+def command(only: tuple[str, ...], as_json: bool, steps: bool, as_latex: bool, as_markdown: bool) -> None:
     """Prove the theorems T1 to T12 for undetermined functions, exactly and at random points.
 
     Exits with 1 if any is not proved.
@@ -28,13 +32,19 @@ def command(only: tuple[str, ...], as_json: bool, steps: bool) -> None:
     Examples:
       symsi verify
       symsi verify --only T10 --steps
+      symsi verify --latex > theorems.tex
     """
+    at_most_one(**{"--json": as_json, "--latex": as_latex, "--markdown": as_markdown, "--steps": steps})
     started = time.perf_counter()
     wanted = only or tuple(THEOREMS)
     proofs = list(tqdm(prove_all(wanted), total=len(wanted), desc="proving", unit="theorem", disable=None, leave=False))
     seconds = time.perf_counter() - started
     if as_json:
         click.echo(json.dumps({"theorems": [_record(p) for p in proofs], "seconds": round(seconds, 3)}, indent=2))
+    elif as_latex:
+        click.echo(proofs_tex(proofs), nl=False)
+    elif as_markdown:
+        click.echo("\n".join(p.markdown() for p in proofs), nl=False)
     else:
         for proof in proofs if steps else ():
             click.echo(proof.text() + "\n")

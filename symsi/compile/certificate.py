@@ -23,11 +23,22 @@ from sympy import Expr, Rational, Tuple
 from symsi.compile.coefficients import tabulate
 from symsi.compile.kernel import kernels, load
 from symsi.compile.program import formulas
+from symsi.errors import unknown
 from symsi.symbolic.conversion import Conversion, convert
 from symsi.symbolic.numeric import evaluate, evaluate_many
 from symsi.symbolic.symbols import t, tau
 
-__all__ = ["DIFFUSIONS", "SCHEDULES", "Certificate", "Row", "certify", "definitions", "pairs", "summary"]
+__all__ = [
+    "DIFFUSIONS",
+    "SCHEDULES",
+    "Certificate",
+    "Row",
+    "certify",
+    "definitions",
+    "kernel_errors",
+    "pairs",
+    "summary",
+]
 
 SCHEDULES = (
     "linear", "trigonometric", "vp", "ddpm", "polynomial", "cosine", "ve", "edm", "shifted",
@@ -147,6 +158,33 @@ def times(start: float, randoms: int, seed: int) -> list[float]:
     raw += [start + width * 2.0**-k for k in range(1, _DEPTH + 1)] + [1 - width * 2.0**-k for k in range(1, _DEPTH + 1)]
     raw += [start + width * draw.random() for _ in range(randoms)]
     return sorted({float(np.float32(v)) for v in raw if start <= float(np.float32(v)) <= 1})
+
+
+def kernel_errors(
+    conversion: Conversion, name: str, times: Sequence[float]
+) -> tuple[tuple[float, float, float, float], ...]:
+    """Return (t, ours, textbook, clamped) for float32 times inside (0, 1): errors of one coefficient in float32 ulp.
+
+    `textbook` is the form of `definitions`, `clamped` the same with t in [1e-5, 1 - 1e-5]; inf stands for nan and inf.
+    Raises UnknownNameError for a coefficient that a textbook does not define.
+    """
+    known = definitions(conversion)
+    if name not in known:
+        raise unknown("coefficient", name, known)
+    points = torch.tensor(times, dtype=torch.float32)
+    textbook = {name: known[name]}
+    plain = load(formulas(conversion, textbook), dtype="torch.float32")
+    sides = (
+        kernels(conversion).functions[name](points)[name].to(torch.float32).tolist(),
+        plain(points)[name].tolist(),
+        plain(points.clamp(CLAMP, 1 - CLAMP))[name].tolist(),
+    )
+    found = []
+    for time, *values in zip(points.tolist(), *sides, strict=True):
+        truth = _truth(conversion, textbook, Rational(time))[name]
+        ours, theirs, cut = (_ulps(value, truth, np.float32) for value in values)
+        found.append((time, ours, theirs, cut))
+    return tuple(found)
 
 
 def _pair(base: str, target: str, randoms: int, seed: int) -> tuple[list[Row], Any]:

@@ -36,17 +36,21 @@ def prove_all(only: tuple[str, ...] = ()) -> Iterator[Proof]:
 
 
 def run_script(prove: Callable[[], Proof]) -> None:
-    """Command line of a derivation script: print the proof, or write it with --markdown; exit 1 unless proved."""
+    """Command line of a derivation script: print the proof, or its Markdown, or write that; exit 1 unless proved."""
     import argparse
 
     from symsi.files import write_text
 
     parser = argparse.ArgumentParser(description=(prove.__doc__ or "").strip(), epilog="Prints claim, steps, verdict.")
-    parser.add_argument("--markdown", metavar="FILE", help="write the proof as Markdown with LaTeX formulas")
+    parser.add_argument(
+        "--markdown", metavar="FILE", nargs="?", const="-", help="print the proof as Markdown, or write it to FILE"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
     options = parser.parse_args()
     proof = prove()
-    if options.markdown:
+    if options.markdown == "-":
+        print(proof.markdown(), end="")
+    elif options.markdown:
         try:
             write_text(Path(options.markdown), proof.markdown(), force=options.force)
         except SymsiError as error:

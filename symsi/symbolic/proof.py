@@ -11,8 +11,9 @@ counts as proved.
 from __future__ import annotations
 
 import random
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -70,6 +71,13 @@ class Step:
         """`left = right` as LaTeX."""
         return f"{sp.latex(self.left)} = {sp.latex(self.right)}"
 
+    @property
+    def checks(self) -> str:
+        """What both checks found, as a sentence; the counterexample of a refuted step."""
+        how = f"{self.verdict}: residual 0 by {self.method}" if self.method else str(self.verdict)
+        where = f"; counterexample: {self.where}" if self.where else ""
+        return f"{how}; {self.points} random points, max residual {self.max_residual:.1e}{where}"
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -110,36 +118,44 @@ class Proof:
         """Largest relative |left - right| seen at any point."""
         return max((s.max_residual for s in self.steps), default=float("nan"))
 
+    @property
+    def cites(self) -> tuple[str, ...]:
+        """Other theorems that rules, claims and remarks name, in order of their numbers."""
+        words = (f"{p.claim} {p.rule}" if isinstance(p, Step) else p.text for p in self.parts)
+        found = set(re.findall(r"\bT\d+\b", " ".join(words))) - {self.id}
+        return tuple(sorted(found, key=lambda name: int(name[1:])))
+
     def text(self) -> str:
         """Return the proof as plain text with LaTeX formulas."""
-        return "\n".join(self._lines(lambda latex: f"      {latex}", lambda title: title))
-
-    def markdown(self) -> str:
-        """Return the proof as Markdown with $$ formulas."""
-        return "\n".join(self._lines(lambda latex: f"\n$$ {latex} $$\n", lambda title: f"# {title}\n")) + "\n"
-
-    def _lines(self, formula: Callable[[str], str], heading: Callable[[str], str]) -> Iterator[str]:
-        yield heading(f"{self.id} · {self.title}")
-        yield f"Claim. {self.statement}"
-        if self.source:
-            yield f"Source: {self.source}."
-        yield ""
+        lines = [f"{self.id} · {self.title}", f"Claim. {self.statement}"]
+        lines += [f"Source: {self.source}."] if self.source else []
         number = 0
         for part in self.parts:
             if isinstance(part, Remark):
-                yield part.text
-                if part.formula is not None:
-                    yield formula(part.latex())
+                lines += ["", part.text, *([f"      {part.latex()}"] if part.formula is not None else [])]
                 continue
             number += 1
-            yield f"({number}) {part.claim}"
-            yield formula(part.latex())
-            check = f"{part.verdict}: residual 0 by {part.method}" if part.method else str(part.verdict)
-            yield f"    [{part.rule}] {check}; {part.points} random points, max residual {part.max_residual:.1e}"
-            if part.where:
-                yield f"    counterexample: {part.where}"
-        yield ""
-        yield f"{self.id} is {self.verdict} ({len(self.steps)} steps, {self.seconds:.2f} s)."
+            lines += ["", f"({number}) {part.claim}", f"      {part.latex()}", f"    [{part.rule}] {part.checks}"]
+        return "\n".join([*lines, "", self.conclusion])
+
+    def markdown(self, level: int = 1) -> str:
+        """Return the proof as Markdown with $$ formulas, under a heading of `level`."""
+        blocks = [f"{'#' * level} {self.id} · {_escaped(self.title)}", f"**Claim.** {_escaped(self.statement)}"]
+        blocks += [f"Source: {_escaped(self.source)}."] if self.source else []
+        number = 0
+        for part in self.parts:
+            if isinstance(part, Remark):
+                blocks += [_escaped(part.text), *([f"$$\n{part.latex()}\n$$"] if part.formula is not None else [])]
+                continue
+            number += 1
+            blocks += [f"**({number})** {_escaped(part.claim)}", f"$$\n{part.latex()}\n$$"]
+            blocks += [f"{_escaped(part.rule)}: {_escaped(part.checks)}"]
+        return "\n\n".join([*blocks, f"**{_escaped(self.conclusion)}**"]) + "\n"
+
+    @property
+    def conclusion(self) -> str:
+        """The last line: verdict, steps and time."""
+        return f"{self.id} is {self.verdict} ({len(self.steps)} steps, {self.seconds:.2f} s)."
 
 
 @dataclass
@@ -289,6 +305,11 @@ def reduce_to_zero(
         except (sp.PolynomialError, NotImplementedError):
             continue
     return ""
+
+
+def _escaped(text: str) -> str:
+    """Keep Markdown from reading emphasis, code, formulas, tables or tags into a sentence."""
+    return re.sub(r"([\\`*_$<>|\[\]])", r"\\\1", text)
 
 
 def _unknowns(expr: Expr, positive: Callable[[Expr], bool]) -> Expr:

@@ -1,6 +1,8 @@
 """The command line as a user meets it: output, JSON, exit codes, refusals without tracebacks."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -48,7 +50,7 @@ def test_importing_symsi_loads_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("command", ["derive", "verify", "export", "bench"])
+@pytest.mark.parametrize("command", ["derive", "verify", "export", "bench", "report"])
 def test_each_command_has_help_with_an_example(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
@@ -109,10 +111,49 @@ def text_is_equation(text: str) -> bool:
     return text.startswith("Eq(")
 
 
-def test_derive_prints_latex(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    code, out, _ = in_process(capsys, monkeypatch, "derive", "--from", "linear", "--to", "vp", "--latex")
+DERIVE = ("derive", "--from", "linear", "--to", "lazy(kappa=1)", "--diffusion", "optimal")
+VERIFY = ("verify", "--only", "T5", "--only", "T9")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex here")
+@pytest.mark.parametrize("arguments", [DERIVE, ("derive", "--from", "ddpm", "--to", "vp"), VERIFY], ids=" ".join)
+def test_the_latex_that_is_printed_compiles(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    code, out, _ = in_process(capsys, monkeypatch, *arguments, "--latex")
     assert code == 0
-    assert out.startswith("\\begin{aligned}")
+    (tmp_path / "page.tex").write_text(out)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
+    wide = [float(points) for points in re.findall(r"Overfull \\hbox \((\d+)", done.stdout)]
+    assert max(wide, default=0) < 40, "a formula leaves the page"
+
+
+@pytest.mark.parametrize("arguments", [DERIVE, VERIFY], ids=" ".join)
+def test_the_markdown_that_is_printed_has_closed_formulas_and_no_stray_markup(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    code, out, _ = in_process(capsys, monkeypatch, *arguments, "--markdown")
+    assert code == 0
+    assert out.startswith("# ")
+    lines = out.splitlines()
+    fences = [k for k, line in enumerate(lines) if line == "$$"]
+    assert len(fences) % 2 == 0
+    assert all(lines[k - 1] == "" for k in fences[::2])
+    assert all(lines[k + 1] == "" for k in fences[1::2])
+    formulas = [range(a, b + 1) for a, b in zip(fences[::2], fences[1::2], strict=True)]
+    words = [line for k, line in enumerate(lines) if not any(k in f for f in formulas) and not line.startswith("|")]
+    assert not [line for line in words if re.search(r"(?<!\\)[_$]|\w(?<!\\)\*(?!\*)|^    ", line)]
+
+
+def test_one_way_to_print_is_asked_for_at_a_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments in ((*DERIVE, "--json", "--latex"), (*VERIFY, "--markdown", "--steps")):
+        code, out, err = in_process(capsys, monkeypatch, *arguments)
+        assert (code, out) == (2, "")
+        assert "give one of" in err
 
 
 def test_verify_prints_the_json_that_is_promised(

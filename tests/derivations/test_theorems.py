@@ -1,6 +1,7 @@
 """The theorems are proved, and the same machinery refutes them when a formula is wrong."""
 
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 import sympy as sp
 
 from symsi.derivations import THEOREMS, load
+from symsi.derivations.index import index
 from symsi.errors import UnknownNameError
 from symsi.symbolic import diffusion, fields, gaussian, lazy, modal, rules
 from symsi.symbolic.fields import Pair, Row
@@ -23,6 +25,16 @@ SCRIPTS = Path(__file__).parents[2] / "derivations"
 @pytest.fixture(scope="module")
 def proofs() -> dict[str, Proof]:
     return {name: load(name)() for name in THEOREMS}
+
+
+def test_the_index_is_what_the_proofs_give(proofs: dict[str, Proof]) -> None:
+    assert (SCRIPTS / "README.md").read_text() == index(proofs.values())
+
+
+def test_no_step_is_justified_by_a_later_theorem(proofs: dict[str, Proof]) -> None:
+    for name, proof in proofs.items():
+        cited = {int(n) for s in proof.steps for n in re.findall(r"\bT(\d+)\b", s.rule)}
+        assert all(n < int(name[1:]) for n in cited), name
 
 
 def test_there_are_twelve_theorems_in_order() -> None:
@@ -157,6 +169,13 @@ def test_each_script_prints_claim_steps_and_verdict(script: str) -> None:
     assert "Claim." in done.stdout
     assert "is proved" in done.stdout
     assert "\\" in done.stdout
+
+
+def test_a_script_prints_markdown_where_no_file_is_named() -> None:
+    command = [sys.executable, SCRIPTS / "t07_same_noise.py", "--markdown"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("# T7")
+    assert done.stdout.count("\n$$\n") % 2 == 0
 
 
 def test_a_script_writes_markdown_whole_and_does_not_overwrite(tmp_path: Path) -> None:

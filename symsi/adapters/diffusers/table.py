@@ -20,9 +20,9 @@ __all__ = ["StepTable", "log_density", "make_table", "step_tokens"]
 
 @dataclass(frozen=True)
 class StepTable:
-    """By step (K, *modes or *ones): the numbers of x <- a x + b P + c + noise n, the means at both ends,
-    and whether it adds no noise.
+    """By step (K, *modes or *ones): the numbers of x <- a x + b P + c + noise n, and the means at both ends.
 
+    `silent` says on the host which steps add no noise.
     With a reference, x and P stand for U^T (x - mean m) and U^T P, and the result for U^T (x' - mean_after m).
     """
 

@@ -1,7 +1,8 @@
-"""LaTeX: a page that compiles by itself, with the formulas, their limits and the proof."""
+"""LaTeX: pages that compile by themselves: a conversion with limits and proof, or proofs of theorems."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sympy import latex
@@ -9,56 +10,96 @@ from sympy import latex
 from symsi.files import write_text
 from symsi.symbolic.conversion import Conversion
 from symsi.symbolic.endpoints import Limit
-from symsi.symbolic.proof import Step
+from symsi.symbolic.proof import Proof, Remark
 
-__all__ = ["write_tex"]
+__all__ = ["conversion_tex", "limit_tex", "proofs_tex", "title", "write_tex"]
 
 _PAGE = r"""\documentclass{article}
 \usepackage{amsmath,graphicx,longtable}
+\newsavebox{\formula}
+\newcommand{\fit}[1]{\sbox{\formula}{#1}\par\smallskip\noindent
+  \ifdim\wd\formula>\linewidth\resizebox{\linewidth}{!}{\usebox{\formula}}\else\usebox{\formula}\fi\par\smallskip}
+\setlength{\emergencystretch}{3em}
 \begin{document}
-\section*{%(title)s}
-\noindent\resizebox{\linewidth}{!}{$
+\everymath{\displaystyle}
+%s
+\end{document}
+"""
+_CONVERSION = r"""\section*{%(title)s}
+\fit{$
 %(formulas)s
 $}
 \subsection*{Behaviour at the ends}
-\begin{longtable}{lll}
+\begin{longtable}{lp{0.33\linewidth}p{0.33\linewidth}}
  & $t \to %(start)s$ & $t \to 1$ \\ \hline
 %(limits)s
 \end{longtable}
 \subsection*{Proof (%(verdict)s)}
-\begin{enumerate}
-%(steps)s
-\end{enumerate}
-\end{document}
-"""
+%(steps)s"""
+
+
+def conversion_tex(conversion: Conversion, proof: Proof) -> str:
+    """Return a document on a conversion: formulas, behaviour at both ends, and `proof`, which is the conversion's."""
+    limits = (
+        f"{_plain(n)} & \\fit{{{limit_tex(a)}}} & \\fit{{{limit_tex(b)}}} \\\\"
+        for n, (a, b) in conversion.limits.items()
+    )
+    return _PAGE % (
+        _CONVERSION
+        % {
+            "title": _plain(title(conversion)),
+            "formulas": conversion.latex(),
+            "start": latex(conversion.start),
+            "limits": "\n".join(limits),
+            "verdict": str(proof.verdict),
+            "steps": "\n".join(_steps(proof)),
+        }
+    )
+
+
+def proofs_tex(proofs: Iterable[Proof]) -> str:
+    """Return a document with a section for each proof."""
+    lines: list[str] = []
+    for proof in proofs:
+        lines.append(f"\\section*{{{_plain(f'{proof.id}. {proof.title}')}}}")
+        lines.append(f"\\textbf{{Claim.}} {_plain(proof.statement)}\\par")
+        lines += [f"Source: {_plain(proof.source)}.\\par"] if proof.source else []
+        lines += [*_steps(proof), f"\\textbf{{{_plain(proof.conclusion)}}}"]
+    return _PAGE % "\n".join(lines)
 
 
 def write_tex(conversion: Conversion, path: Path, force: bool) -> None:
-    """Write a document of class article."""
-    proof = conversion.proof()
-    limits = (f"{_plain(n)} & {_limit(a)} & {_limit(b)} \\\\" for n, (a, b) in conversion.limits.items())
-    steps = (
-        f"\\item {_plain(p.claim if isinstance(p, Step) else p.text)} ${p.latex()}$"
-        for p in proof.parts
-    )  # fmt: skip
-    page = _PAGE % {
-        "title": _plain(f"{conversion.base} to {conversion.target}, diffusion {conversion.diffusion}"),
-        "formulas": conversion.latex(),
-        "start": latex(conversion.start),
-        "limits": "\n".join(limits),
-        "verdict": str(proof.verdict),
-        "steps": "\n".join(s.replace("$$", "") for s in steps),
-    }
-    write_text(path, page, force=force)
+    """Write the document on a conversion."""
+    write_text(path, conversion_tex(conversion, conversion.proof()), force=force)
 
 
-def _limit(found: Limit) -> str:
+def title(conversion: Conversion) -> str:
+    """Return what a document on a conversion is called."""
+    return f"{conversion.base} to {conversion.target}, diffusion {conversion.diffusion}"
+
+
+def limit_tex(found: Limit) -> str:
+    """Return the behaviour at an end as an inline formula."""
     if found.exponent is None:
         return "undecided"
     return f"${latex(found.value)}$" if found.exponent == 0 else f"$\\sim {latex(found.leading)}$"
 
 
+def _steps(proof: Proof) -> Iterator[str]:
+    number = 0
+    for part in proof.parts:
+        formula = part.latex()
+        shown = f"\\fit{{${formula}$}}" if formula else "\\par"
+        if isinstance(part, Remark):
+            yield f"\\noindent {_plain(part.text)}{shown}"
+            continue
+        number += 1
+        yield f"\\noindent ({number}) {_plain(part.claim)}{shown}"
+        yield f"{{\\footnotesize\\noindent {_plain(f'{part.rule}: {part.checks}')}\\par}}\\medskip"
+
+
 def _plain(text: str) -> str:
     """Escape text for LaTeX."""
-    escapes = {**{c: "\\" + c for c in "_&%#${}"}, "^": r"\^{}", "~": r"\~{}", "\\": r"\textbackslash{}"}
+    words = {"^": "asciicircum", "~": "asciitilde", "\\": "backslash", "<": "less", ">": "greater", "|": "bar"}
+    escapes = {**{c: "\\" + c for c in "_&%#${}"}, **{c: f"\\text{word}{{}}" for c, word in words.items()}}
     return "".join(escapes.get(c, c) for c in text)

@@ -1,0 +1,138 @@
+"""Every figure: one script each, by the public interface alone; `symsi figures` draws them all.
+
+A script defines `draw(quick, seed)`, which returns a `Drawing`: the figure, the numbers that it is about with their
+spread, and the arrays that are plotted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+import numpy as np
+from matplotlib.figure import Figure
+
+from symsi.errors import SymsiError, unknown
+from symsi.files import check_free, write_atomic
+from symsi.style import mark, style
+
+__all__ = ["FOLDER", "NAMES", "Drawing", "check", "draw", "measured", "run_script"]
+
+FOLDER = Path(__file__).resolve().parent
+NAMES = (
+    "fewer_steps",
+    "quality",
+    "schedules",
+    "time_maps",
+    "paths",
+    "laziness",
+    "optimal_diffusion",
+    "endpoints",
+    "modal",
+)  # fmt: skip
+SUFFIXES = (".png", ".pdf")
+_LIBRARIES = ("symsi", "sympy", "numpy", "torch", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, what it says in numbers (value, spread), and the arrays it shows."""
+
+    figure: Figure
+    numbers: Mapping[str, tuple[float, float]]
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check(names: tuple[str, ...], out: Path, *, force: bool = False) -> None:
+    """Raise SymsiError, before any work is done, for an unknown figure or files that cannot be written."""
+    for name in names:
+        if name not in NAMES:
+            raise unknown("figure", name, NAMES)
+        for suffix in SUFFIXES:
+            check_free(out / f"{name}{suffix}", force=force)
+
+
+def draw(name: str, out: Path, *, quick: bool = False, seed: int = 0, force: bool = False) -> dict[str, Any]:
+    """Draw one figure as PNG and PDF into `out`; return its line of the manifest.
+
+    The line says by which script, seed and versions, in how many seconds, the numbers with their spread, and a hash of
+    the plotted data (to 4 significant digits). Raises SymsiError for an unknown figure, one whose data are missing,
+    and files that cannot be written.
+    """
+    check((name,), out, force=force)
+    return _draw(name, import_module(f"symsi.figures.{name}").draw, out, quick, seed, force)
+
+
+def measured(file: str, command: str) -> Any:
+    """Return what a benchmark wrote into `file` beside the scripts. Raises SymsiError that names the command."""
+    try:
+        return json.loads((FOLDER / file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SymsiError(
+            f"figures/{file} is missing or damaged ({error}); `{command} > figures/{file}` makes it."
+        ) from None
+
+
+def run_script(function: Callable[[bool, int], Drawing], file: str) -> None:
+    """Make a figure's script a command of its own."""
+    name = Path(file).stem
+
+    @click.command(name, help=f"Draw {name}.png and {name}.pdf.")
+    @click.option("--out", type=click.Path(path_type=Path), default=".", show_default="this folder", metavar="DIR")
+    @click.option("--quick", is_flag=True, help="Fewer samples; marked on the figure.")
+    @click.option("--seed", default=0, show_default=True)
+    @click.option("--force", is_flag=True, help="Replace files.")
+    def command(out: Path, quick: bool, seed: int, force: bool) -> None:
+        try:
+            check((name,), out, force=force)
+            line = _draw(name, function, out, quick, seed, force)
+        except SymsiError as error:
+            raise click.ClickException(str(error)) from None
+        for what, (value, spread) in line["numbers"].items():
+            click.echo(f"{what}: {value:.6g} +- {spread:.2g}")
+
+    command()
+
+
+def _draw(
+    name: str, function: Callable[[bool, int], Drawing], out: Path, quick: bool, seed: int, force: bool
+) -> dict[str, Any]:
+    started = perf_counter()
+    with style():
+        drawing = function(quick, seed)
+        if quick:
+            mark(drawing.figure, "quick: fewer samples, not for print")
+        for suffix in SUFFIXES:
+            write_atomic(out / f"{name}{suffix}", _saver(drawing.figure, suffix[1:]), force=force)
+    return {
+        "script": f"figures/{name}.py",
+        "seed": seed,
+        "quick": quick,
+        "seconds": round(perf_counter() - started, 1),
+        "versions": {"python": platform.python_version(), **{library: version(library) for library in _LIBRARIES}},
+        "data": _hash(drawing.data),
+        "numbers": {what: list(pair) for what, pair in drawing.numbers.items()},
+    }
+
+
+def _saver(figure: Figure, kind: str) -> Callable[[Path], None]:
+    """Save without the date, so that the same figure is the same file."""
+    metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
+    return lambda path: figure.savefig(path, format=kind, metadata=metadata)
+
+
+def _hash(data: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for what, values in sorted(data.items()):
+        digest.update(what.encode())
+        digest.update(" ".join(f"{v:.3e}" for v in np.asarray(values, dtype=float).ravel()).encode())
+    return digest.hexdigest()[:16]
