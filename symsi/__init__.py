@@ -20,6 +20,7 @@ _PUBLIC = {
     "Kind": "symsi.symbolic.schedule",
     "Limit": "symsi.symbolic.endpoints",
     "MetricError": "symsi.errors",
+    "MissingPackageError": "symsi.errors",
     "Model": "symsi.models.protocol",
     "ModelError": "symsi.errors",
     "NAMED": "symsi.symbolic.named",
@@ -31,9 +32,11 @@ _PUBLIC = {
     "SampleResult": "symsi.samplers",
     "Schedule": "symsi.symbolic.schedule",
     "ScheduleError": "symsi.errors",
+    "SchedulerError": "symsi.errors",
     "SymsiError": "symsi.errors",
     "Table": "symsi.compile.coefficients",
     "UnknownNameError": "symsi.errors",
+    "VelocityField": "symsi.velocity",
     "convert": "symsi.symbolic.conversion",
     "convert_path": "symsi.paths",
     "diffusion": "symsi.symbolic.diffusion",
@@ -60,11 +63,12 @@ _PUBLIC = {
     "time_grid": "symsi.time_grids",
 }
 _MODULES = ("metrics", "models")
+_OPTIONAL = ("diffusers",)  # modules that need an extra
 __all__ = sorted([*_PUBLIC, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in _MODULES or name in _OPTIONAL:
         return import_module(f"symsi.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'symsi' has no attribute {name!r}")
@@ -74,4 +78,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_OPTIONAL})

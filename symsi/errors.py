@@ -9,9 +9,11 @@ __all__ = [
     "DiffusionError",
     "EndpointError",
     "MetricError",
+    "MissingPackageError",
     "ModelError",
     "ParseError",
     "ScheduleError",
+    "SchedulerError",
     "SymsiError",
     "UnknownNameError",
     "unknown",
@@ -42,8 +44,16 @@ class MetricError(SymsiError, ValueError):
     """A metric was asked of tensors that it is not defined for."""
 
 
+class MissingPackageError(SymsiError, ImportError):
+    """An optional package is not installed; the message gives the command that installs it."""
+
+
 class ModelError(SymsiError, ValueError):
     """A model returned what is no prediction."""
+
+
+class SchedulerError(SymsiError, ValueError):
+    """A scheduler was configured or called with what does not fit."""
 
 
 class UnknownNameError(SymsiError, LookupError):

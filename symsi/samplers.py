@@ -179,7 +179,7 @@ def sample(
                 record=partial(_record, made, path if trajectory else None, callback)
                 if trajectory or callback
                 else None,
-                advance=lambda: bar.update() and None,
+                tick=lambda: bar.update() and None,
             )  # fmt: skip
             x = (x if made.scales[-1] == 1 else x.mul_(made.scales[-1])).to(kind)
             if size == count:

@@ -15,7 +15,7 @@ from symsi.symbolic.conversion import convert
 from symsi.symbolic.named import schedule as named
 from symsi.symbolic.schedule import Schedule
 
-__all__ = ["GRIDS", "Grid", "time_grid"]
+__all__ = ["GRIDS", "Grid", "carry", "time_grid"]
 
 Grid: TypeAlias = "str | Sequence[float] | Tensor"
 
@@ -56,7 +56,7 @@ def time_grid(
         return (*(start + (1 - start) * u for u in even[:-1]), 1.0)
     name = grid if "(" in grid else GRIDS[head]
     source = _log_snr(steps) if head == "log-snr" else even
-    times = _carry(named(str(name)), target, source[1:-1])
+    times = carry(named(str(name)), target, source[1:-1])
     inner = [time for time in times if time > start]
     if len(inner) < len(times):
         raise SymsiError(
@@ -66,8 +66,11 @@ def time_grid(
     return (start, *inner, 1.0)
 
 
-def _carry(source: Schedule, target: Schedule, times: Sequence[float]) -> list[float]:
-    """Times of `target` with the signal-to-noise ratio that `source` has at `times`."""
+def carry(source: Schedule, target: Schedule, times: Sequence[float]) -> list[float]:
+    """Return the times of `target` with the signal-to-noise ratios that `source` has at `times`, which increase.
+
+    Raises SymsiError for a ratio that `target` never has.
+    """
     if not times:
         return []
     found: list[float] = tabulate(convert(target, source), times, ("time",))["time"].tolist()

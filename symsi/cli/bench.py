@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from symsi.cli.nfe import nfe, sampler
+from symsi.cli.pipelines import pipelines
 from symsi.compile.certificate import SCHEDULES, Row, certify, pairs, summary
 from symsi.compile.speed import SIZES, device_name, measure, wait_until_quiet
 from symsi.errors import SymsiError
@@ -39,6 +40,7 @@ def command() -> None:
 
 command.add_command(nfe)
 command.add_command(sampler)
+command.add_command(pipelines)
 
 
 @command.command("certificate")

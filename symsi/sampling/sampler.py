@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from symsi.errors import ModelError
 from symsi.sampling.noise import standard_normal
-from symsi.sampling.plan import Coefficient, Plan, Row
+from symsi.sampling.plan import Plan, Row
 from symsi.sampling.reference import Reference
+from symsi.sampling.update import add, advance, beside
 
 __all__ = ["run"]
 
@@ -31,7 +31,7 @@ def run(
     reference: Reference | None = None,
     noise: Tensor | None = None,
     record: Callable[[int, Tensor], None] | None = None,
-    advance: Callable[[], None] | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> Tensor:
     """Carry unit noise z, of shape (B, *shape), through the plan; return the last state in model coordinates.
 
@@ -39,12 +39,12 @@ def run(
 
     `predict(x, t)` gets x in `dtype` and t of shape (B,) in the dtype of z, which is float32 or float64. The noise of
     step k is `noise[k - 1]`, (B, *shape), where given, else the stream of (seed, sample, k). `record(k, x)` is called
-    at the start and after each step with x in model coordinates, `advance()` after each evaluation. Raises ModelError
+    at the start and after each step with x in model coordinates, `tick()` after each evaluation. Raises ModelError
     for a prediction of another shape or device, that is not floating point or not finite, and for a model that writes
     into its input; on a GPU nan and inf are found after the loop, which never waits for the device.
     """
     shape = tuple(z.shape[1:])
-    rows = [_placed(row, z) for row in plan.rows]
+    rows = [beside(row, z) for row in plan.rows]
     times = torch.tensor([row.time for row in rows], dtype=torch.float64).to(z)
     finite: list[Tensor] = []
     reference = None if reference is None else reference.beside(z)
@@ -83,62 +83,18 @@ def run(
                 prediction = prediction.clone()
             if reference is not None:
                 prediction = reference.forward(prediction.to(z.dtype))
-            _advance(row, z, prediction, fields, plan.history)
+            advance(row, z, prediction, fields, plan.history)
             if drawn is not None:
                 n = drawn.result()
-                _add(z, n if reference is None else reference.forward(n), row.noise)
+                add(z, n if reference is None else reference.forward(n), row.noise)
             if ends and record:
                 record(row.step, whole(plan.beta[row.step]))
-            if advance:
-                advance()
+            if tick:
+                tick()
     for flag, row in zip(finite, rows, strict=False):
         if not flag:
             raise _not_finite(row)
     return whole(plan.beta[-1])
-
-
-def _advance(row: Row, z: Tensor, prediction: Tensor, fields: list[Tensor], history: int) -> None:
-    """z <- keep z + sum_j weights[j] g_j, remembering g_0; at most `history` fields are held, for 1 none."""
-    (weight, *_), numbers = row.weights, (row.keep, row.state, row.prediction, row.offset, row.weights[0])
-    if history == 1 and not any(isinstance(value, Tensor) for value in numbers) and row.offset == 0:
-        z.mul_(row.keep + weight * row.state)
-        _add(z, prediction, weight * row.prediction)
-        return
-    g = fields.pop() if len(fields) == history else torch.empty_like(z)
-    g.copy_(prediction)
-    g.mul_(row.prediction)
-    _add(g, z, row.state)
-    if isinstance(row.offset, Tensor) or row.offset != 0:
-        g.add_(row.offset)
-    fields.insert(0, g)
-    z.mul_(row.keep)
-    for weight, field in zip(row.weights, fields, strict=False):
-        _add(z, field, weight)
-
-
-def _add(z: Tensor, other: Tensor, weight: Coefficient) -> None:
-    """z <- z + weight other."""
-    if isinstance(weight, Tensor):
-        z.addcmul_(other, weight)
-    else:
-        z.add_(other, alpha=weight)
-
-
-def _placed(row: Row, z: Tensor) -> Row:
-    """Put a row's tensors beside z, in its dtype."""
-
-    def place(value: Coefficient) -> Coefficient:
-        return value.to(z) if isinstance(value, Tensor) else value
-
-    return replace(
-        row,
-        state=place(row.state),
-        prediction=place(row.prediction),
-        keep=place(row.keep),
-        weights=tuple(place(w) for w in row.weights),
-        noise=place(row.noise),
-        offset=place(row.offset),
-    )
 
 
 def _where(row: Row) -> str:

@@ -1,0 +1,13 @@
+"""symsi inside diffusers: what its pipelines call a scheduler, made of symsi's plans."""
+
+from symsi.errors import MissingPackageError
+
+try:
+    from diffusers import SchedulerMixin
+except ImportError as error:
+    raise MissingPackageError('symsi.diffusers needs diffusers; pip install "symsi[diffusers]".') from error
+
+from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
+from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
+
+__all__ = ["LazyDiffusionScheduler", "LazyFlowMatchScheduler", "SchedulerMixin"]

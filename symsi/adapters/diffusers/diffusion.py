@@ -1,0 +1,153 @@
+"""The scheduler of variance-preserving diffusion models: DDIMScheduler's interface, symsi's plans."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from diffusers.configuration_utils import register_to_config
+from diffusers.schedulers.scheduling_utils import SchedulerOutput
+from torch import Tensor
+
+from symsi.adapters.diffusers.config import as_diffusion_config
+from symsi.adapters.diffusers.driver import Driver, Generators
+from symsi.adapters.diffusers.levels import check_falling, count_steps, index_of, numbers
+from symsi.adapters.diffusers.method import make_method
+from symsi.errors import SchedulerError, unknown
+
+__all__ = ["LazyDiffusionScheduler"]
+
+# What the network gives, as a prediction of the schedule (cos(pi t/2), sin(pi t/2)), whose velocity is
+# -pi/2 (beta Z - alpha X): diffusers' v is beta Z - alpha X.
+_PREDICTIONS = {"epsilon": ("noise", 1.0), "sample": ("data", 1.0), "v_prediction": ("velocity", -math.pi / 2)}
+
+
+class LazyDiffusionScheduler(DDIMScheduler):
+    """Sample a diffusion model (SD 1.5, SDXL, ...) under another schedule and diffusion, by T1 and T4.
+
+    `pipe.scheduler = LazyDiffusionScheduler.from_config(pipe.scheduler.config)`. Whatever its betas, a
+    variance-preserving model is the trigonometric schedule at t = (2/pi) asin sqrt(alphas_cumprod), so that the state
+    x = sqrt(1 - alphas_cumprod) Z + sqrt(alphas_cumprod) X stays what pipelines hold. The last step ends at data,
+    alphas_cumprod = 1.
+
+    schedule, diffusion, solver, last, reference and seed are LazyFlowMatchScheduler's (heun, which evaluates at data,
+    aside); the other arguments DDIMScheduler's. With few steps set timestep_spacing="trailing": "leading" starts at
+    timesteps that still show data. Raises SchedulerError, UnknownNameError or SymsiError for what does not fit.
+    """
+
+    timesteps: Tensor
+
+    @register_to_config
+    def __init__(
+        self,
+        num_train_timesteps: int = 1000,
+        beta_start: float = 0.0001,
+        beta_end: float = 0.02,
+        beta_schedule: str = "linear",
+        trained_betas: Sequence[float] | None = None,
+        steps_offset: int = 0,
+        prediction_type: str = "epsilon",
+        timestep_spacing: str = "leading",
+        rescale_betas_zero_snr: bool = False,
+        schedule: str = "trigonometric",
+        diffusion: str = "ode",
+        solver: str | None = None,
+        last: str | None = None,
+        reference: str | float | None = None,
+        seed: int | None = 0,
+    ) -> None:
+        if prediction_type not in _PREDICTIONS:
+            raise unknown("prediction_type", prediction_type, _PREDICTIONS)
+        super().__init__(
+            num_train_timesteps=num_train_timesteps,
+            beta_start=beta_start,
+            beta_end=beta_end,
+            beta_schedule=beta_schedule,
+            trained_betas=trained_betas,
+            clip_sample=False,
+            steps_offset=steps_offset,
+            prediction_type=prediction_type,
+            timestep_spacing=timestep_spacing,
+            rescale_betas_zero_snr=rescale_betas_zero_snr,
+        )
+        kind, factor = _PREDICTIONS[prediction_type]
+        method = make_method(
+            schedule, diffusion, solver, last, kind, reference, base="trigonometric", factor=factor
+        )  # fmt: skip
+        if method.stages > 1:
+            raise SchedulerError(f"solver {solver!r} evaluates at pure data, where no timestep is; use ab2.")
+        self._driver = Driver(method, seed)
+
+    @classmethod
+    def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
+        """Make a scheduler from the config of a diffusion model's scheduler; keywords take precedence.
+
+        Raises SchedulerError for the config of another kind of model.
+        """
+        given = as_diffusion_config(config) if isinstance(config, Mapping) else config
+        return super().from_config(given, return_unused_kwargs=return_unused_kwargs, **kwargs)
+
+    @property
+    def step_index(self) -> int | None:
+        """The step to come; None until the first of a run."""
+        return self._driver.step_index
+
+    @property
+    def begin_index(self) -> int | None:
+        """The step that runs begin at; None until it is set."""
+        return self._driver.begin_index
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """Start at step `begin_index`, with the plan of the grid from there on: multistep solvers start anew."""
+        self._driver.begin(begin_index)
+
+    def index_for_timestep(self, timestep: int | Tensor, schedule_timesteps: Tensor | None = None) -> int:
+        """Return the index of a timestep of the grid. Raises SchedulerError if it is not there."""
+        return index_of(timestep, self._driver.times if schedule_timesteps is None else schedule_timesteps.tolist())
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: str | torch.device | None = None,
+        timesteps: Sequence[int] | Tensor | None = None,
+    ) -> None:
+        """Set the timesteps, spaced as the config says or as they are given, and tabulate the steps between them.
+
+        Raises SchedulerError for steps < 1, and timesteps that do not fall inside [0, num_train_timesteps).
+        """
+        told = None if timesteps is None else numbers("timesteps", timesteps)
+        count = count_steps(num_inference_steps, None, told)
+        whole = self.config.num_train_timesteps
+        if told is None:
+            super().set_timesteps(count)
+            told = numbers("timesteps", self.timesteps)
+        check_falling("timesteps", [t + 1 for t in told], whole)
+        self.timesteps = torch.tensor([int(t) for t in told], device=device)
+        self.num_inference_steps = count
+        signal = self.alphas_cumprod.cpu().double()[[int(t) for t in told]].sqrt()
+        self._driver.reset([*(signal.asin() * 2 / math.pi).tolist(), 1.0], told)
+
+    def step(
+        self,
+        model_output: Tensor,
+        timestep: int | Tensor,
+        sample: Tensor,
+        generator: Generators = None,
+        return_dict: bool = True,
+    ) -> SchedulerOutput | tuple[Tensor]:
+        """Return the state after the next step, in the dtype of `model_output`; float32 (or float64) inside.
+
+        As `LazyFlowMatchScheduler.step`.
+        """
+        x = self._driver.step(model_output, timestep, sample, generator).to(model_output.dtype)
+        return SchedulerOutput(prev_sample=x) if return_dict else (x,)
+
+    def log_prob(self, model_output: Tensor, timestep: int | Tensor, sample: Tensor, prev_sample: Tensor) -> Tensor:
+        """Return log p(prev_sample | sample) of the step at `timestep`, (B,); as `LazyFlowMatchScheduler.log_prob`."""
+        return self._driver.log_prob(model_output, timestep, sample, prev_sample, self.timesteps)
+
+
+LazyDiffusionScheduler.__module__ = "symsi.diffusers"  # where saved pipelines look for it

@@ -1,0 +1,152 @@
+"""What a scheduler does between `set_timesteps` and the last step: counts, draws noise, and steps by its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from symsi.adapters.diffusers.levels import index_of
+from symsi.adapters.diffusers.method import Method
+from symsi.adapters.diffusers.run import Run, working
+from symsi.adapters.diffusers.table import StepTable, log_density, make_table
+from symsi.errors import SchedulerError
+from symsi.sampling.noise import check_seed, standard_normal
+from symsi.sampling.plan import Plan
+
+__all__ = ["Driver", "Generators"]
+
+Generators: TypeAlias = "torch.Generator | list[torch.Generator] | None"
+
+
+class Driver:
+    """A method on a grid: `taus` are the model's times at its points, `times` the network's at each evaluation.
+
+    `step_index` is the evaluation to come, None until the first step of a run; `begin_index` where runs begin, if it
+    was said. Raises SymsiError for a seed that is none.
+    """
+
+    step_index: int | None
+    begin_index: int | None
+    _first: int  # evaluation that the run began at
+    _run: Run | None
+    _plan: tuple[Any, Plan] | None  # with what it was made for
+    _table: tuple[Any, StepTable] | None
+
+    def __init__(self, method: Method, seed: int | None) -> None:
+        self.method = method
+        self.taus: Sequence[float] = ()
+        self.times: Sequence[float] = ()
+        self._seed = None if seed is None else check_seed(seed)
+        self._forget()
+
+    def reset(self, taus: Sequence[float], times: Sequence[float]) -> None:
+        """Take a grid, and tabulate its plan. Raises SymsiError as `Method.plan` does."""
+        self.taus, self.times = taus, times
+        self._forget()
+        if self.method.reference is None:  # else the shape of a sample is needed
+            self._plan_from(0)
+
+    def begin(self, index: int) -> None:
+        """Say where runs begin. Raises SchedulerError for an evaluation where no step begins."""
+        if self.taus and self.method.reference is None:
+            self._plan_from(index)
+        self.begin_index = index
+
+    def start(self, timestep: float | Tensor) -> int:
+        """Find the evaluation to come; the first of a run is looked up by its timestep if nobody said where it is."""
+        if self.step_index is None:
+            self._first = index_of(timestep, self.times) if self.begin_index is None else self.begin_index
+            self.step_index, self._run = self._first, None
+        if self.step_index >= len(self.times):
+            raise SchedulerError(f"all {len(self.times)} steps are done; call set_timesteps to start anew.")
+        return self.step_index
+
+    def step(self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, generator: Generators) -> Tensor:
+        """Return the state after the next evaluation, in float32 or the float64 of `sample`. Raises SchedulerError."""
+        self.check_like(sample, model_output=model_output)
+        k = self.start(timestep)
+        if self._run is None:
+            plan = self._plan_from(self._first, sample.shape[1:])
+            self._run = Run(plan, self._first, sample, self.method.reference)
+        if sample.shape != self._run.shape:
+            raise SchedulerError(
+                f"sample changed its shape from {tuple(self._run.shape)} to {tuple(sample.shape)} after "
+                f"{k - self._first} steps; call set_timesteps to start anew."
+            )
+        x = self._run.step(k, model_output, sample, partial(self._noise, generator))
+        self.step_index = k + 1
+        return x
+
+    def log_prob(
+        self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, prev_sample: Tensor, timesteps: Tensor
+    ) -> Tensor:
+        """Return log p(prev_sample | sample), (B,); `timesteps` are the scheduler's, on its device."""
+        if not (self.method.stochastic and self.method.one_step):
+            raise SchedulerError(
+                f"log_prob needs steps that are Gaussians by themselves; solver {self.method.solver!r} has none. "
+                "Use solver='exact' or 'euler-maruyama' with diffusion='optimal' or 'kappa=K'."
+            )
+        self.check_like(sample, model_output=model_output, prev_sample=prev_sample)
+        table, wanted = self.table(sample), torch.as_tensor(timestep).flatten()
+        if wanted.device.type == "cpu":
+            known = [index_of(t, self.times) for t in wanted]
+            if any(table.silent[k] for k in known):
+                raise SchedulerError(
+                    "log_prob: the last step lands on the predicted data without noise and has no density; leave it "
+                    "out of the sum, or set last='step'."
+                )
+            at, found = torch.tensor(known, device=sample.device), torch.ones(1, dtype=torch.bool, device=sample.device)
+        else:
+            same = timesteps.to(wanted.device).to(wanted.dtype) == wanted[:, None]
+            at, found = same.to(torch.uint8).argmax(-1), same.any(-1)
+        value = log_density(table, at.expand(len(sample)), model_output, sample, prev_sample)
+        return torch.where(found, value, torch.nan)
+
+    def table(self, sample: Tensor) -> StepTable:
+        """Return the table of all steps of a one-step solver, beside `sample`; the one made last is kept."""
+        key = (sample.shape[1:], working(sample), sample.device)
+        if self._table is None or self._table[0] != key:
+            plan = self.method.plan(self.taus, sample.shape[1:])
+            self._table = key, make_table(plan, self.method.reference, sample)
+        return self._table[1]
+
+    def check_like(self, sample: Tensor, **others: Tensor) -> None:
+        """Raise SchedulerError before there is a grid, and for tensors of another shape than the sample's."""
+        if not self.taus:
+            raise SchedulerError("this needs a grid; call scheduler.set_timesteps(steps) first.")
+        for name, tensor in others.items():
+            if tensor.shape != sample.shape:
+                raise SchedulerError(
+                    f"{name} must have the shape of sample, {tuple(sample.shape)}; got {tuple(tensor.shape)}."
+                )
+
+    def _plan_from(self, first: int, shape: tuple[int, ...] | None = None) -> Plan:
+        """The plan of the grid from evaluation `first` on; the one made last is kept."""
+        stages = self.method.stages
+        if not 0 <= first < len(self.times) or first % stages:
+            kind = f"a multiple of {stages} " if stages > 1 else ""
+            raise SchedulerError(f"begin_index must be {kind}in 0..{len(self.times) - 1}; got {first}.")
+        key = (first, shape if self.method.reference else None)
+        if self._plan is None or self._plan[0] != key:
+            self._plan = key, self.method.plan(self.taus[first // stages :], shape)
+        return self._plan[1]
+
+    def _noise(self, generator: Generators, step: int, like: Tensor) -> Tensor:
+        """Noise of the run's step `step`, from the generator or by the number of the step in the whole grid."""
+        if generator is not None:
+            drawn: Tensor = randn_tensor(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+            return drawn
+        number = self._first // self.method.stages + step
+        return standard_normal(self._run_seed, range(len(like)), number, like.shape[1:], like.device, like.dtype)
+
+    def _forget(self) -> None:
+        """Be at no step."""
+        self.step_index = self.begin_index = None
+        self._first = 0
+        self._run = self._plan = self._table = None
+        self._run_seed = int(torch.randint(1 << 62, ())) if self._seed is None else self._seed

@@ -1,0 +1,48 @@
+"""One run through a plan, an evaluation at a time, as a pipeline's loop drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from symsi.sampling.plan import Plan
+from symsi.sampling.reference import Reference
+from symsi.sampling.update import add, advance, beside
+
+__all__ = ["Run", "working"]
+
+
+class Run:
+    """A plan that begins at evaluation `first` of the grid, on states like `sample`, and the fields it remembers."""
+
+    def __init__(self, plan: Plan, first: int, sample: Tensor, reference: Reference | None) -> None:
+        like = torch.empty(0, dtype=working(sample), device=sample.device)
+        self.shape = sample.shape
+        self.reference = reference.beside(like) if reference is not None and plan.modal else None
+        self._plan, self._first = plan, first
+        self._rows = [beside(row, like) for row in plan.rows]
+        self._fields: list[Tensor] = []
+
+    def step(self, k: int, prediction: Tensor, sample: Tensor, draw: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """Return the state after evaluation k, in float32 (float64 for float64 states), in memory of its own.
+
+        `draw(step, x)` gives noise like x for a step that adds some, counted from 1 at the run's first.
+        """
+        row, modes = self._rows[k - self._first], self.reference
+        z = sample.to(working(sample))
+        if modes is not None:
+            z, prediction = modes.forward(z - row.mean * modes.mean), modes.forward(prediction.to(z.dtype))
+        z = advance(row, z, prediction, self._fields, self._plan.history, in_place=False)
+        if isinstance(row.noise, Tensor) or row.noise != 0:
+            noise = draw(row.step, sample.to(z.dtype))
+            add(z, noise if modes is None else modes.forward(noise), row.noise)
+        if modes is None:
+            return z
+        return modes.inverse(z, tuple(self.shape[1:])) + self._plan.beta[row.step] * modes.mean
+
+
+def working(x: Tensor) -> torch.dtype:
+    """The dtype that steps on x are computed in."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
