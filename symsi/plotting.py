@@ -14,15 +14,15 @@ from symsi.errors import SymsiError
 from symsi.files import check_free, write_atomic
 from symsi.style import COLORS, column, label_lines, style
 
-__all__ = ["check_picture", "plot_certificate", "plot_images", "plot_nfe"]
+__all__ = ["PICTURES", "check_picture", "plot_certificate", "plot_images", "plot_nfe"]
 
-_FORMATS = (".png", ".svg", ".pdf")
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def check_picture(path: Path, *, force: bool = False) -> None:
     """Raise SymsiError, before any work is done, for a suffix that is no picture or a file that exists."""
-    if path.suffix not in _FORMATS:
-        raise SymsiError(f"cannot draw {path.name!r}: the suffix must be one of {', '.join(_FORMATS)}.")
+    if path.suffix not in PICTURES:
+        raise SymsiError(f"cannot draw {path.name!r}: the suffix must be one of {', '.join(PICTURES)}.")
     check_free(path, force=force)
 
 

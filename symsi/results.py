@@ -12,11 +12,12 @@ from safetensors.torch import save_file
 
 from symsi.errors import SymsiError
 from symsi.files import check_free, write_atomic
+from symsi.plotting import PICTURES
 from symsi.samplers import SampleResult
 
 __all__ = ["SUFFIXES", "check_samples", "write_samples"]
 
-PICTURES = (".png", ".svg", ".pdf")
+
 SUFFIXES = (".npz", ".safetensors", *PICTURES)
 
 

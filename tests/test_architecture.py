@@ -67,7 +67,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "torch",
     ),
     "report": ("symsi.errors", "symsi.files", "symsi.symbolic", "symsi.compile", "symsi.report", "sympy"),
-    "cli": ("symsi", "sympy", "torch", "numpy", "safetensors", "click", "tqdm"),
+    "cli": ("symsi", "sympy", "matplotlib", "torch", "numpy", "safetensors", "click", "tqdm"),
     "__init__": (),
     "__main__": ("symsi.cli",),
 }

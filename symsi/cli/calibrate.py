@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from symsi.calibration import optimal_grid, reference_of_model
+from symsi.cli.pipeline import latents
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
@@ -29,6 +30,7 @@ def command() -> None:
     Examples:
       symsi calibrate reference --model digits28 --kind dct digits.safetensors
       symsi calibrate reference --data faces.npy --kind pca --rank 64 faces.safetensors
+      symsi calibrate reference --pipeline ./sd3 --images photos --kind channel sd3.safetensors
       symsi calibrate grid --model digits28 --steps 4
       symsi sample digits.png --reference digits.safetensors --steps 4
     """
@@ -38,6 +40,9 @@ def command() -> None:
 @click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT.safetensors")
 @click.option("--model", metavar="NAME|FILE", help="Use the model's own samples.")
 @click.option("--data", type=click.Path(path_type=Path), help="Use samples (N, ...) in a .npy or .safetensors file.")
+@click.option("--pipeline", metavar="DIR|ID", help="Use latents of a pipeline of diffusers: of --images, or its own.")
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Of the pipeline's own samples.")
+@click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="PNG files of one size, to encode.")
 @click.option("--kind", default="pca", show_default=True, type=click.Choice(KINDS), help="The modes.")
 @click.option("--rank", type=click.IntRange(1), help="Leading components to keep, for pca.")
 @click.option("--shrinkage", default=0.05, show_default=True, help="Towards isotropic; 0 may make ab2 unstable.")
@@ -46,17 +51,24 @@ def command() -> None:
 @click.option("--seed", default=1, show_default=True, help="Of the model's samples.")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 def reference(
-    output: Path, model: str | None, data: Path | None, kind: str, rank: int | None, shrinkage: float, count: int,
-    steps: int, seed: int, force: bool,
+    output: Path, model: str | None, data: Path | None, pipeline: str | None, prompts: tuple[str, ...],
+    images: Path | None, kind: str, rank: int | None, shrinkage: float, count: int, steps: int, seed: int, force: bool,
 ) -> None:  # fmt: skip
     """Write a Gaussian reference for modal sampling."""
-    if (model is None) == (data is None):
-        raise SymsiError("give --model NAME to use its own samples, or --data FILE, one of them.")
+    if sum(source is not None for source in (model, data, pipeline)) != 1:
+        raise SymsiError("give --model NAME to use its own samples, --data FILE, or --pipeline DIR, one of them.")
+    if pipeline is None and (prompts or images):
+        raise SymsiError("--prompt and --images are for --pipeline.")
     if output.suffix != ".safetensors":
         raise SymsiError(f"a reference is a .safetensors file; got {output.name!r}.")
     check_free(output, force=force)
     if data is not None:
         found = estimate(_read(data), kind, rank=rank, shrinkage=shrinkage)
+    elif pipeline is not None:
+        found = estimate(
+            latents(pipeline, prompts, images, steps=steps, count=count, seed=seed, kind=kind), kind, rank=rank,
+            shrinkage=shrinkage,
+        )  # fmt: skip
     else:
         network = load(str(model))
         conditions = network.in_turn(count)

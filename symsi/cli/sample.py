@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 import torch
+from click.core import ParameterSource
 
 from symsi.cli.options import read_grid, sampling_options
+from symsi.cli.pipeline import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
@@ -29,6 +31,10 @@ __all__ = ["command"]
 @click.option("--seed", default=0, show_default=True, help="Sample i depends on (seed, i) alone.")
 @click.option("--batch", type=click.IntRange(1), help="Samples a call of the model at most.")
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where the model runs.")
+@click.option("--pipeline", metavar="DIR|ID", help="Instead of --model: a pipeline of diffusers; needs --prompt.")
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Of the pipeline; several are taken in turn.")
+@click.option("--size", type=(int, int), metavar="H W", help="Of the pipeline's images; default: the pipeline's own.")
+@click.option("--compare", is_flag=True, help="Beside the pipeline's own scheduler, at as many and 4 times the steps.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Also draw the samples: .png, .svg or .pdf.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 def command(
@@ -47,6 +53,10 @@ def command(
     seed: int,
     batch: int | None,
     device: str,
+    pipeline: str | None,
+    prompts: tuple[str, ...],
+    size: tuple[int, int] | None,
+    compare: bool,
     picture: Path | None,
     force: bool,
 ) -> None:
@@ -57,13 +67,31 @@ def command(
       symsi sample digits.png --steps 4
       symsi sample digits.npz --schedule "lazy(kappa=1)" --diffusion optimal --steps 8 --picture digits.png
       symsi sample sevens.png --label 7 --guidance 1.5 --solver ab2 --steps 6
+      symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --count 1 --steps 6 --compare
     """
+    points, written_out = read_grid(grid)
+    if pipeline:
+        said = {name for name in ("model", "guidance", "label", "batch", "picture")
+                if click.get_current_context().get_parameter_source({"label": "labels"}.get(name, name))
+                is not ParameterSource.DEFAULT}  # fmt: skip
+        if said - {"guidance"}:
+            raise SymsiError(f"--pipeline and --{min(said - {'guidance'})} do not go together.")
+        height, width = size or (None, None)
+        sample_pipeline(
+            output, pipeline, prompts, steps=len(points) - 1 if written_out else steps, count=count, seed=seed,
+            compare=compare, device=device, force=force,
+            config={"schedule": schedule, "diffusion": diffusion, "solver": solver, "grid": points, "last": last,
+                    "reference": None if reference is None else str(reference), "seed": seed},
+            call={"guidance_scale": guidance if "guidance" in said else None, "height": height, "width": width},
+        )  # fmt: skip
+        return
+    if prompts or compare or size:
+        raise SymsiError("--prompt, --size and --compare are for --pipeline.")
     check_samples(output, force=force)
     if picture:
         check_picture(picture, force=force)
         if picture == output:
             raise SymsiError(f"OUTPUT and --picture are both {output}; leave --picture out.")
-    points, written_out = read_grid(grid)
     network = load(model, device=device)
     conditions = {"label": torch.tensor(_classes(labels, count, network.classes))} if network.classes else {}
     if labels and not conditions:

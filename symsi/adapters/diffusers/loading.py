@@ -1,0 +1,109 @@
+"""Whole pipelines: loaded from a folder or the Hub, given a lazy scheduler, run for images or for their latents."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from torch import Tensor
+
+from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
+from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
+from symsi.errors import SchedulerError, SymsiError
+
+__all__ = ["encode", "generate", "lazy_scheduler", "load_pipeline"]
+
+
+def load_pipeline(where: str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Any:
+    """Return the pipeline of a folder that `save_pretrained` wrote, or of a repository of the Hub.
+
+    Weights are read from safetensors only. Raises SymsiError where there is no such pipeline, or no network.
+    """
+    folder = Path(where)
+    given: dict[str, Any] = {} if dtype is None else {"torch_dtype": dtype}
+    try:
+        if folder.exists():
+            given |= dict.fromkeys(_absent(folder)) | {"local_files_only": True}
+        pipe = DiffusionPipeline.from_pretrained(where, use_safetensors=True, **given)
+    except (OSError, ValueError, ImportError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        hint = (
+            "" if folder.exists() else
+            f" It is no folder here, and the Hub did not give it: on a machine with network, `hf download {where} "
+            "--local-dir FOLDER`, and give that folder."
+        )  # fmt: skip
+        raise SymsiError(f"cannot load the pipeline {where!r}: {reason}.{hint}") from None
+    return pipe.to(device)
+
+
+def _absent(folder: Path) -> list[str]:
+    """Components that a pipeline was saved without, such as SD3's third text encoder. Raises SymsiError, ValueError."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise SymsiError(f"{folder} is no pipeline: it has no model_index.json. Give a folder of save_pretrained.")
+    return [name for name, kind in json.loads(index.read_text(encoding="utf-8")).items() if kind == [None, None]]
+
+
+def lazy_scheduler(pipe: Any, **options: Any) -> Any:
+    """Return the lazy scheduler that fits the pipeline's own: of flow models, or of diffusion models.
+
+    `options` are its config, such as schedule and solver. Raises SymsiError where neither fits.
+    """
+    config = pipe.scheduler.config
+    try:
+        return LazyFlowMatchScheduler.from_config(config, **options)
+    except SchedulerError:
+        if "beta_schedule" not in config:
+            raise
+    options.pop("grid", None)  # a diffusion model's grid is its timestep_spacing
+    return LazyDiffusionScheduler.from_config(config, timestep_spacing="trailing", **options)
+
+
+def generate(
+    pipe: Any, prompts: Sequence[str], steps: int, count: int, *, seed: int = 0, latent: bool = False, **options: Any
+) -> Tensor:
+    """Return `count` samples, prompts in turn: images (N, 3, H, W) in [0, 1], or latents as the scheduler sees them.
+
+    Sample i starts from a generator of seed + i. `options` go to the pipeline's call; None is left to it. Raises
+    SymsiError for a pipeline without prompts and for an option that its call does not have.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    known = inspect.signature(pipe.__call__).parameters
+    for name in ("prompt", "num_inference_steps", *given):
+        if name not in known:
+            raise SymsiError(f"{type(pipe).__name__} has no argument {name!r}; it takes {', '.join(known)}.")
+    found = []
+    for k in range(count):
+        call = pipe(
+            prompt=prompts[k % len(prompts)], num_inference_steps=steps, output_type="latent" if latent else "pt",
+            generator=torch.Generator().manual_seed(seed + k), **given,
+        )  # fmt: skip
+        found.append(torch.as_tensor(call.images).float().cpu())
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def encode(pipe: Any, images: Tensor) -> Tensor:
+    """Return the latents of images (N, 3, H, W) in [0, 1], as the scheduler sees them: (z - shift) scale.
+
+    z is the mode of the encoder's law. Raises SymsiError for a pipeline without an autoencoder, and for one that packs
+    its latents into tokens.
+    """
+    vae = getattr(pipe, "vae", None)
+    if vae is None or not hasattr(vae, "encode"):
+        raise SymsiError(f"{type(pipe).__name__} has no autoencoder; calibrate on its own samples, with --prompt.")
+    if hasattr(pipe, "_pack_latents"):
+        raise SymsiError(
+            f"{type(pipe).__name__} packs its latents into tokens; calibrate on its own samples, with --prompt."
+        )
+    first = next(vae.parameters())
+    found = []
+    for image in images:
+        z = vae.encode((2 * image[None] - 1).to(first)).latent_dist.mode()
+        found.append(((z - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor).float().cpu())
+    return torch.cat(found)
