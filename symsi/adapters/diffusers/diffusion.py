@@ -13,8 +13,8 @@ from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
 from symsi.adapters.diffusers.config import as_diffusion_config
-from symsi.adapters.diffusers.driver import Driver, Generators
-from symsi.adapters.diffusers.levels import check_falling, count_steps, index_of, numbers
+from symsi.adapters.diffusers.driver import Driven, Driver, Generators
+from symsi.adapters.diffusers.levels import check_falling, count_steps, numbers
 from symsi.adapters.diffusers.method import make_method
 from symsi.errors import SchedulerError, unknown
 
@@ -25,7 +25,7 @@ __all__ = ["LazyDiffusionScheduler"]
 _PREDICTIONS = {"epsilon": ("noise", 1.0), "sample": ("data", 1.0), "v_prediction": ("velocity", -math.pi / 2)}
 
 
-class LazyDiffusionScheduler(DDIMScheduler):
+class LazyDiffusionScheduler(Driven, DDIMScheduler):
     """Sample a diffusion model (SD 1.5, SDXL, ...) under another schedule and diffusion, by T1 and T4.
 
     `pipe.scheduler = LazyDiffusionScheduler.from_config(pipe.scheduler.config)`. Whatever its betas, a
@@ -90,24 +90,6 @@ class LazyDiffusionScheduler(DDIMScheduler):
         given = as_diffusion_config(config) if isinstance(config, Mapping) else config
         return super().from_config(given, return_unused_kwargs=return_unused_kwargs, **kwargs)
 
-    @property
-    def step_index(self) -> int | None:
-        """The step to come; None until the first of a run."""
-        return self._driver.step_index
-
-    @property
-    def begin_index(self) -> int | None:
-        """The step that runs begin at; None until it is set."""
-        return self._driver.begin_index
-
-    def set_begin_index(self, begin_index: int = 0) -> None:
-        """Start at step `begin_index`, with the plan of the grid from there on: multistep solvers start anew."""
-        self._driver.begin(begin_index)
-
-    def index_for_timestep(self, timestep: int | Tensor, schedule_timesteps: Tensor | None = None) -> int:
-        """Return the index of a timestep of the grid. Raises SchedulerError if it is not there."""
-        return index_of(timestep, self._driver.times if schedule_timesteps is None else schedule_timesteps.tolist())
-
     def set_timesteps(
         self,
         num_inference_steps: int | None = None,
@@ -144,10 +126,6 @@ class LazyDiffusionScheduler(DDIMScheduler):
         """
         x = self._driver.step(model_output, timestep, sample, generator).to(model_output.dtype)
         return SchedulerOutput(prev_sample=x) if return_dict else (x,)
-
-    def log_prob(self, model_output: Tensor, timestep: int | Tensor, sample: Tensor, prev_sample: Tensor) -> Tensor:
-        """Return log p(prev_sample | sample) of the step at `timestep`, (B,); as `LazyFlowMatchScheduler.log_prob`."""
-        return self._driver.log_prob(model_output, timestep, sample, prev_sample, self.timesteps)
 
 
 LazyDiffusionScheduler.__module__ = "symsi.diffusers"  # where saved pipelines look for it

@@ -18,7 +18,7 @@ from symsi.errors import SchedulerError
 from symsi.sampling.noise import check_seed, standard_normal
 from symsi.sampling.plan import Plan
 
-__all__ = ["Driver", "Generators"]
+__all__ = ["Driven", "Driver", "Generators"]
 
 Generators: TypeAlias = "torch.Generator | list[torch.Generator] | None"
 
@@ -150,3 +150,40 @@ class Driver:
         self._first = 0
         self._run = self._plan = self._table = None
         self._run_seed = int(torch.randint(1 << 62, ())) if self._seed is None else self._seed
+
+
+class Driven:
+    """What every scheduler with a driver answers in the same way."""
+
+    _driver: Driver
+    timesteps: Tensor
+
+    @property
+    def step_index(self) -> int | None:
+        """The evaluation to come; None until the first step of a run."""
+        return self._driver.step_index
+
+    @property
+    def begin_index(self) -> int | None:
+        """The evaluation that runs begin at; None until it is set."""
+        return self._driver.begin_index
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """Start at evaluation `begin_index`, with the plan of the grid from there on: multistep solvers start anew."""
+        self._driver.begin(begin_index)
+
+    def index_for_timestep(self, timestep: float | Tensor, schedule_timesteps: Tensor | None = None) -> int:
+        """Return the index of a timestep of the grid. Raises SchedulerError if it is not there."""
+        return index_of(timestep, self._driver.times if schedule_timesteps is None else schedule_timesteps.tolist())
+
+    def log_prob(self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, prev_sample: Tensor) -> Tensor:
+        """Return log p(prev_sample | sample) of the step at `timestep`, summed over each sample's components: (B,).
+
+        The step is the Gaussian that `step` draws from; its mean moves with `model_output`, so gradients flow.
+        `timestep` is a number or tensor, one or one for each sample. In float32, or float64 for float64 states; take
+        `prev_sample` before it is rounded to a 16-bit dtype. A timestep that is not in the grid and a step without
+        noise (the last, where it lands) raise SchedulerError; with timesteps on a GPU, for which nothing waits, the
+        result is nan instead. Raises SchedulerError for a deterministic config, and for solvers that use more than one
+        evaluation.
+        """
+        return self._driver.log_prob(model_output, timestep, sample, prev_sample, self.timesteps)

@@ -13,8 +13,8 @@ from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
 from symsi.adapters.diffusers.config import as_flow_config
-from symsi.adapters.diffusers.driver import Driver, Generators
-from symsi.adapters.diffusers.levels import check_falling, check_timestep, count_steps, index_of, numbers
+from symsi.adapters.diffusers.driver import Driven, Driver, Generators
+from symsi.adapters.diffusers.levels import check_falling, check_timestep, count_steps, numbers
 from symsi.adapters.diffusers.method import make_method
 from symsi.adapters.diffusers.run import working
 from symsi.adapters.diffusers.table import step_tokens
@@ -26,7 +26,7 @@ __all__ = ["LazyFlowMatchScheduler"]
 _FLOW = "flow"
 
 
-class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
+class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
     """Sample a flow model under another schedule and diffusion; it takes the place of its pipeline's scheduler.
 
     `pipe.scheduler = LazyFlowMatchScheduler.from_config(pipe.scheduler.config)`. The state stays what pipelines hold,
@@ -126,16 +126,6 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
         """Evaluations a step, by which pipelines count progress."""
         return self._driver.method.stages
 
-    @property
-    def step_index(self) -> int | None:
-        """The evaluation to come; None until the first step of a run."""
-        return self._driver.step_index
-
-    @property
-    def begin_index(self) -> int | None:
-        """The evaluation that runs begin at; None until it is set."""
-        return self._driver.begin_index
-
     def set_timesteps(
         self,
         num_inference_steps: int | None = None,
@@ -174,14 +164,6 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
                 )
             super().set_timesteps(count, None, given, mu, told)
             self._set(self.sigmas[:-1].tolist(), self.timesteps.tolist(), device)
-
-    def set_begin_index(self, begin_index: int = 0) -> None:
-        """Start at evaluation `begin_index`, with the plan of the grid from there on: multistep solvers start anew."""
-        self._driver.begin(begin_index)
-
-    def index_for_timestep(self, timestep: float | Tensor, schedule_timesteps: Tensor | None = None) -> int:
-        """Return the index of a timestep of the grid. Raises SchedulerError if it is not there."""
-        return index_of(timestep, self._driver.times if schedule_timesteps is None else schedule_timesteps.tolist())
 
     def scale_noise(self, sample: Tensor, timestep: float | Tensor, noise: Tensor | None = None) -> Tensor:
         """Return sigma noise + (1 - sigma) sample, in the dtype of `sample`.
@@ -237,17 +219,9 @@ class LazyFlowMatchScheduler(FlowMatchEulerDiscreteScheduler):
         return SchedulerOutput(prev_sample=x) if return_dict else (x,)
 
     def log_prob(self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, prev_sample: Tensor) -> Tensor:
-        """Return log p(prev_sample | sample) of the step at `timestep`, summed over each sample's components: (B,).
-
-        The step is the Gaussian that `step` draws from; its mean moves with `model_output`, so gradients flow.
-        `timestep` is a number or tensor, one or one for each sample. In float32, or float64 for float64 states; take
-        `prev_sample` before it is rounded to a 16-bit dtype. A timestep that is not in the grid and a step without
-        noise (the last, where it lands) raise SchedulerError; with timesteps on a GPU, for which nothing waits, the
-        result is nan instead. Raises SchedulerError for a deterministic config, and for solvers that use more than one
-        evaluation.
-        """
+        """As `Driven.log_prob`; an integer timestep, which is an index, is refused."""
         check_timestep(timestep)
-        return self._driver.log_prob(model_output, timestep, sample, prev_sample, self.timesteps)
+        return super().log_prob(model_output, timestep, sample, prev_sample)
 
     def _step_tokens(self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, tokens: Tensor) -> Tensor:
         """Each token's own step. As in diffusers, the model's output comes with its sign turned around."""
