@@ -102,7 +102,14 @@ def run_script(function: Callable[[bool, int], Drawing], file: str) -> None:
     name = Path(file).stem
 
     @click.command(name, help=f"Draw {name}.png and {name}.pdf.")
-    @click.option("--out", type=click.Path(path_type=Path), default=".", show_default="this folder", metavar="DIR")
+    @click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=".",
+        show_default=True,
+        metavar="DIR",
+        help="Where PNG and PDF go.",
+    )
     @click.option("--quick", is_flag=True, help="Fewer samples; marked on the figure.")
     @click.option("--seed", default=0, show_default=True)
     @click.option("--force", is_flag=True, help="Replace files.")
@@ -112,6 +119,7 @@ def run_script(function: Callable[[bool, int], Drawing], file: str) -> None:
             line = _draw(name, function, out, quick, seed, force)
         except SymsiError as error:
             raise click.ClickException(str(error)) from None
+        click.echo(f"{out / name}.png, .pdf")
         for what, (value, spread) in line["numbers"].items():
             click.echo(f"{what}: {value:.6g} +- {spread:.2g}")
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from symsi.compile.coefficients import tabulate
 from symsi.compile.modal import modal_tables
-from symsi.errors import SymsiError
+from symsi.errors import EndpointError, SymsiError
 from symsi.models.protocol import Model, as_device, as_model
 from symsi.plotting import plot_images
 from symsi.sampling.modal import ModalNodes, make_modal_plan
@@ -28,7 +28,7 @@ from symsi.sampling.solvers import Nodes, Solver, choose, make_plan
 from symsi.symbolic.conversion import Conversion, convert
 from symsi.symbolic.diffusion import Diffusion, as_diffusion
 from symsi.symbolic.named import as_schedule
-from symsi.symbolic.schedule import Schedule
+from symsi.symbolic.schedule import Kind, Schedule
 from symsi.time_grids import Grid, time_grid
 
 __all__ = ["SampleResult", "State", "plan", "sample"]
@@ -85,7 +85,10 @@ def plan(
     times = time_grid(target, grid, steps, start=convert(base, target).start_time)
     conversion = convert(base, target, diffusion=scale, prediction=known.prediction)
     if reference is None and not chosen.modal:
-        return make_plan(_nodes(conversion, times, chosen), chosen, ending)
+        try:
+            return make_plan(_nodes(conversion, times, chosen), chosen, ending)
+        except EndpointError as error:
+            raise EndpointError(f"{error}{_advice(scale, target)}") from None
     reference = isotropic() if reference is None else reference
     if not isinstance(reference, Reference):
         raise SymsiError(f"a reference is a symsi.Reference; got {type(reference).__name__}.")
@@ -189,6 +192,13 @@ def sample(
             if trajectory:
                 paths.append(torch.stack(path))
     return SampleResult(whole, made.evaluations * calls, made, known, torch.cat(paths, 1) if trajectory else None)
+
+
+def _advice(diffusion: Diffusion, target: Schedule) -> str:
+    """What usually helps where a drift is infinite at an end."""
+    if diffusion.kappa is not None and not diffusion.deterministic:
+        return " For sampling use solver='exact', whose steps need no drift there."
+    return " For sampling use diffusion='optimal'." if target.kind is Kind.POINT_MASS else ""
 
 
 def _never(x: Tensor, t: Tensor) -> Tensor:

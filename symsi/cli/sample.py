@@ -31,7 +31,11 @@ __all__ = ["command"]
 @click.option("--seed", default=0, show_default=True, help="Sample i depends on (seed, i) alone.")
 @click.option("--batch", type=click.IntRange(1), help="Samples a call of the model at most.")
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where the model runs.")
-@click.option("--pipeline", metavar="DIR|ID", help="Instead of --model: a pipeline of diffusers; needs --prompt.")
+@click.option(
+    "--pipeline",
+    metavar="DIR|ID",
+    help="Instead of --model: a pipeline of diffusers; needs --prompt. Its grid: that of its own shift, or --grid.",
+)
 @click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Of the pipeline; several are taken in turn.")
 @click.option("--size", type=(int, int), metavar="H W", help="Of the pipeline's images; default: the pipeline's own.")
 @click.option("--compare", is_flag=True, help="Beside the pipeline's own scheduler, at as many and 4 times the steps.")
@@ -71,18 +75,20 @@ def command(
     """
     points, written_out = read_grid(grid)
     if pipeline:
-        said = {name for name in ("model", "guidance", "label", "batch", "picture")
+        said = {name for name in ("model", "guidance", "label", "batch", "picture", "grid")
                 if click.get_current_context().get_parameter_source({"label": "labels"}.get(name, name))
                 is not ParameterSource.DEFAULT}  # fmt: skip
-        if said - {"guidance"}:
-            raise SymsiError(f"--pipeline and --{min(said - {'guidance'})} do not go together.")
+        if said - {"guidance", "grid"}:
+            raise SymsiError(f"--pipeline and --{min(said - {'guidance', 'grid'})} do not go together.")
         height, width = size or (None, None)
+        chosen = points if "grid" in said else None
+        strength = guidance if "guidance" in said else None
         sample_pipeline(
             output, pipeline, prompts, steps=len(points) - 1 if written_out else steps, count=count, seed=seed,
             compare=compare, device=device, force=force,
-            config={"schedule": schedule, "diffusion": diffusion, "solver": solver, "grid": points, "last": last,
-                    "reference": None if reference is None else str(reference), "seed": seed},
-            call={"guidance_scale": guidance if "guidance" in said else None, "height": height, "width": width},
+            config={"schedule": schedule, "diffusion": diffusion, "solver": solver, "grid": chosen, "last": last,
+                    "reference": None if reference is None else str(reference)},
+            call={"guidance_scale": strength, "height": height, "width": width},
         )  # fmt: skip
         return
     if prompts or compare or size:

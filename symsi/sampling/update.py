@@ -28,7 +28,7 @@ def advance(
             return z + prediction.to(z.dtype) * b
         return add(z.mul_(a) if in_place else z * a, prediction, b)
     spare = fields.pop() if len(fields) == history else None
-    if spare is None or _recorded(spare, z, prediction):
+    if spare is None or spare.is_inference() or _recorded(spare, z, prediction):
         g = prediction.to(z.dtype) * row.prediction
     elif prediction.dtype == z.dtype:
         g = torch.mul(prediction, row.prediction, out=spare)

@@ -18,7 +18,7 @@ from typing import Any
 import mpmath
 from sympy import Eq, Expr, Float, Integer, Rational, Symbol, Tuple, latex, log, sstr
 
-from symsi.errors import DiffusionError, ParseError, ScheduleError, unknown
+from symsi.errors import DiffusionError, ParseError, ScheduleError, SymsiError, unknown
 from symsi.symbolic.conversion_proof import prove
 from symsi.symbolic.diffusion import Diffusion, as_diffusion, noise_increment, ode
 from symsi.symbolic.endpoints import CancelledError, Expansion, Limit, Series, UnsupportedError, limit, near
@@ -188,7 +188,14 @@ class Conversion:
         return {name: (self.limit(name, 0), self.limit(name, 1)) for name in self.coefficients}
 
     def limit(self, name: str, end: int) -> Limit:
-        """Return the behaviour of one coefficient at the start (`end` 0) or at t = 1 (`end` 1)."""
+        """Return the behaviour of one coefficient at the start (`end` 0) or at t = 1 (`end` 1).
+
+        Raises UnknownNameError for a name that is none of `coefficients`, and SymsiError for another `end`.
+        """
+        if name not in self.coefficients:
+            raise unknown("coefficient", name, self.coefficients)
+        if end not in (0, 1):
+            raise SymsiError(f"limits are those at the ends, 0 and 1; got {end}.")
         point, side = (self.start, 1) if end == 0 else (Integer(1), -1)
         return limit(self.coefficients[name], lambda size: self._environment(end, size), point, side)
 

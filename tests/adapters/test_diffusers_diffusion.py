@@ -53,7 +53,9 @@ def test_eulers_method_in_the_noise_to_signal_ratio_is_ddim(steps: int) -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)  # DDIM computes its coefficients in float32
 
 
-@pytest.mark.parametrize("way", [{}, {"diffusion": "optimal"}, {"schedule": "linear", "solver": "ab3"}], ids=str)
+@pytest.mark.parametrize(
+    "way", [{}, {"diffusion": "optimal", "seed": 0}, {"schedule": "linear", "solver": "ab3"}], ids=str
+)
 def test_noise_data_and_v_predictions_give_the_same_samples(way: dict) -> None:
     found = {
         kind: run(LazyDiffusionScheduler(prediction_type=kind, timestep_spacing="trailing", **BETAS, **way), 6, kind)

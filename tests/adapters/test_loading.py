@@ -84,6 +84,20 @@ def test_samples_do_not_depend_on_how_many_are_drawn_and_prompts_are_taken_in_tu
     assert torch.equal(generate(pipe, ["a bat"], 2, 1, seed=5)[0], both[1])
 
 
+def test_noise_of_steps_belongs_to_the_sample(folder: Path) -> None:
+    pipe = load_pipeline(str(folder))
+    pipe.scheduler = lazy_scheduler(pipe, diffusion="optimal")
+    both = generate(pipe, ["a cat"], 3, 2, seed=4)
+    assert torch.equal(generate(pipe, ["a cat"], 3, 1, seed=5)[0], both[1])
+    assert not torch.equal(both[0], both[1])
+
+
+def test_the_grid_is_that_of_the_pipelines_own_shift(folder: Path) -> None:
+    pipe = load_pipeline(str(folder))
+    assert lazy_scheduler(pipe).config.grid == "shifted(shift=3)"
+    assert lazy_scheduler(pipe, grid="angle").config.grid == "angle"
+
+
 def test_a_diffusion_models_pipeline_gets_the_scheduler_for_it() -> None:
     class Pipe:
         scheduler = diffusers.DDIMScheduler(beta_schedule="scaled_linear")
@@ -133,6 +147,9 @@ def test_a_reference_is_calibrated_on_the_pipelines_own_samples(folder: Path, tm
         (["cat.png", "--pipeline", "EMPTY", "--prompt", "a"], r"no model_index\.json"),
         (["cat.png", "--pipeline", "DIR", "--prompt", "a", "--label", "3"], "--label do not go together"),
         (["cat.png", "--prompt", "a"], "are for --pipeline"),
+        (["cat.png", "--pipeline", "./none", "--prompt", "a"], "there is no folder ./none"),
+        (["cat.png", "--pipeline", "DIR", "--prompt", "a", "--device", "banana"], "device must be"),
+        (["cat.png", "--pipeline", "DIR", "--prompt", "a", "--size", "17", "13"], "StableDiffusion3Pipeline: "),
     ],
 )
 def test_what_does_not_fit_is_refused(folder: Path, tmp_path: Path, words: list[str], message: str) -> None:

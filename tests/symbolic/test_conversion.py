@@ -8,7 +8,7 @@ import sympy as sp
 from mpmath import mp, mpf
 
 import symsi
-from symsi.errors import DiffusionError, UnknownNameError
+from symsi.errors import DiffusionError, SymsiError, UnknownNameError
 from symsi.symbolic.conversion import FIELDS, Conversion, convert
 from symsi.symbolic.endpoints import check_limit
 from symsi.symbolic.fields import PREDICTIONS
@@ -239,3 +239,11 @@ def test_unknown_predictions_and_fields_are_refused() -> None:
         convert("linear", "vp", prediction="velocty")
     with pytest.raises(UnknownNameError, match="drift"):
         convert("linear", "vp").field("drft")
+
+
+def test_limits_are_refused_where_there_is_no_end_or_no_such_coefficient() -> None:
+    conversion = convert("linear", "trigonometric")
+    with pytest.raises(SymsiError, match=r"at the ends, 0 and 1; got 0\.5"):
+        conversion.limit("time", 0.5)
+    with pytest.raises(UnknownNameError, match="Did you mean 'time'"):
+        conversion.limit("tme", 0)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from symsi.adapters.diffusers.config import as_diffusion_config
 from symsi.adapters.diffusers.driver import Driven, Driver, Generators
-from symsi.adapters.diffusers.levels import check_falling, count_steps, numbers
+from symsi.adapters.diffusers.levels import count_steps, numbers
 from symsi.adapters.diffusers.method import make_method
 from symsi.errors import SchedulerError, unknown
 
@@ -57,7 +57,7 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
         solver: str | None = None,
         last: str | None = None,
         reference: str | float | None = None,
-        seed: int | None = 0,
+        seed: int | None = None,
     ) -> None:
         if prediction_type not in _PREDICTIONS:
             raise unknown("prediction_type", prediction_type, _PREDICTIONS)
@@ -101,16 +101,22 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
         Raises SchedulerError for steps < 1, and timesteps that do not fall inside [0, num_train_timesteps).
         """
         told = None if timesteps is None else numbers("timesteps", timesteps)
+        for k, value in enumerate(told or ()):
+            if value != value // 1 or not 0 <= value < self.config.num_train_timesteps:
+                raise SchedulerError(
+                    f"timesteps must be integers from 0 to {self.config.num_train_timesteps - 1}; "
+                    f"timesteps[{k}] = {value:g}."
+                )
+            if k and told and value >= told[k - 1]:
+                raise SchedulerError(f"timesteps must fall; timesteps[{k}] = {value:g} follows {told[k - 1]:g}.")
         count = count_steps(num_inference_steps, None, told)
-        whole = self.config.num_train_timesteps
         if told is None:
             super().set_timesteps(count)
             told = numbers("timesteps", self.timesteps)
-        check_falling("timesteps", [t + 1 for t in told], whole)
-        self.timesteps = torch.tensor([int(t) for t in told], device=device)
-        self.num_inference_steps = count
         signal = self.alphas_cumprod.cpu().double()[[int(t) for t in told]].sqrt()
         self._driver.reset([*(signal.asin() * 2 / math.pi).tolist(), 1.0], told)
+        self.timesteps = torch.tensor([int(t) for t in told], device=device)
+        self.num_inference_steps = count
 
     def step(
         self,

@@ -53,8 +53,10 @@ class Driver:
 
     def begin(self, index: int) -> None:
         """Say where runs begin. Raises SchedulerError for an evaluation where no step begins."""
-        if self.taus and self.method.reference is None:
-            self._plan_from(index)
+        if not isinstance(index, int):
+            raise SchedulerError(f"begin_index must be an integer; got {index!r}.")
+        if self.taus:
+            self._check_begin(index)
         self.begin_index = index
 
     def start(self, timestep: float | Tensor) -> int:
@@ -93,6 +95,8 @@ class Driver:
             )
         self.check_like(sample, model_output=model_output, prev_sample=prev_sample)
         table, wanted = self.table(sample), torch.as_tensor(timestep).flatten()
+        if len(wanted) not in (1, len(sample)):
+            raise SchedulerError(f"timestep must be one, or one for each of {len(sample)} samples; got {len(wanted)}.")
         if wanted.device.type == "cpu":
             known = [index_of(t, self.times) for t in wanted]
             if any(table.silent[k] for k in known):
@@ -103,7 +107,7 @@ class Driver:
             at, found = torch.tensor(known, device=sample.device), torch.ones(1, dtype=torch.bool, device=sample.device)
         else:
             same = timesteps.to(wanted.device).to(wanted.dtype) == wanted[:, None]
-            at, found = same.to(torch.uint8).argmax(-1), same.any(-1)
+            at, found = same.to(torch.uint8).argmax(-1), same.sum(-1) == 1
         value = log_density(table, at.expand(len(sample)), model_output, sample, prev_sample)
         return torch.where(found, value, torch.nan)
 
@@ -127,17 +131,25 @@ class Driver:
 
     def _plan_from(self, first: int, shape: tuple[int, ...] | None = None) -> Plan:
         """The plan of the grid from evaluation `first` on; the one made last is kept."""
+        self._check_begin(first)
         stages = self.method.stages
-        if not 0 <= first < len(self.times) or first % stages:
-            kind = f"a multiple of {stages} " if stages > 1 else ""
-            raise SchedulerError(f"begin_index must be {kind}in 0..{len(self.times) - 1}; got {first}.")
         key = (first, shape if self.method.reference else None)
         if self._plan is None or self._plan[0] != key:
             self._plan = key, self.method.plan(self.taus[first // stages :], shape)
         return self._plan[1]
 
+    def _check_begin(self, first: int) -> None:
+        stages = self.method.stages
+        if not 0 <= first < len(self.times) or first % stages:
+            kind = f"a multiple of {stages} " if stages > 1 else ""
+            raise SchedulerError(f"begin_index must be {kind}in 0..{len(self.times) - 1}; got {first}.")
+
     def _noise(self, generator: Generators, step: int, like: Tensor) -> Tensor:
         """Noise of the run's step `step`, from the generator or by the number of the step in the whole grid."""
+        if isinstance(generator, list) and len(generator) not in (1, len(like)):
+            raise SchedulerError(
+                f"generator must be one, or one for each of {len(like)} samples; got {len(generator)}."
+            )
         if generator is not None:
             drawn: Tensor = randn_tensor(like.shape, generator=generator, device=like.device, dtype=like.dtype)
             return drawn
@@ -181,9 +193,9 @@ class Driven:
 
         The step is the Gaussian that `step` draws from; its mean moves with `model_output`, so gradients flow.
         `timestep` is a number or tensor, one or one for each sample. In float32, or float64 for float64 states; take
-        `prev_sample` before it is rounded to a 16-bit dtype. A timestep that is not in the grid and a step without
-        noise (the last, where it lands) raise SchedulerError; with timesteps on a GPU, for which nothing waits, the
-        result is nan instead. Raises SchedulerError for a deterministic config, and for solvers that use more than one
-        evaluation.
+        `prev_sample` before it is rounded to a 16-bit dtype. Raises SchedulerError for a deterministic config, for
+        solvers that use more than one evaluation, for a timestep that is not in the grid or, by a coarse dtype, stands
+        for several, and for a step without noise (the last, where it lands). With timesteps on a GPU, for which nothing
+        waits, the last three give nan instead.
         """
         return self._driver.log_prob(model_output, timestep, sample, prev_sample, self.timesteps)

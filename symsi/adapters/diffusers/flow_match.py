@@ -45,13 +45,17 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
     reference   Gaussian that the data resembles, whose steps are then exact (T12): its variance, or the file of one
                 (`symsi calibrate`)
     prediction  "flow" (noise - data, what diffusers' models give), or velocity (data - noise), data, noise, score
-    seed        of the noise of step k + 1 of sample i in a batch, by (seed, i, k + 1), where `step` gets no generator;
-                None draws one from torch's default generator at each `set_timesteps`
+    seed        of the noise of step k + 1 of sample i in a batch, by (seed, i, k + 1), where `step` gets no generator:
+                the same in every run; None (default) draws one from torch's generator at each `set_timesteps`
     use_flow_sigmas  read by pipelines: true makes some of them leave sigmas to the scheduler
 
     The other arguments are FlowMatchEulerDiscreteScheduler's. `invert_sigmas` says that sigma runs from 0 (noise) to 1.
     Raises SchedulerError, UnknownNameError or SymsiError for what does not fit.
     """
+
+    sigmas: Tensor
+    timesteps: Tensor
+    num_inference_steps: int | None
 
     _compatibles = ["FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"]  # noqa: RUF012 - diffusers' way
 
@@ -79,7 +83,7 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
         grid: str | Sequence[float] = "sigmas",
         reference: str | float | None = None,
         prediction: str = "flow",
-        seed: int | None = 0,
+        seed: int | None = None,
         use_flow_sigmas: bool = False,
     ) -> None:
         if stochastic_sampling:
@@ -107,7 +111,10 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
             raise unknown("prediction", prediction, (_FLOW, *PREDICTIONS))
         kind = "velocity" if prediction == _FLOW else prediction
         falling = prediction == _FLOW and not invert_sigmas  # there d/dsigma is minus the velocity
+        if not isinstance(grid, (str, list, tuple)):
+            raise SchedulerError(f"grid must be a name or a list of times; got {type(grid).__name__}.")
         method = make_method(schedule, diffusion, solver, last, kind, reference, factor=-1.0 if falling else 1.0)
+        self.num_inference_steps = None
         self._driver = Driver(method, seed)
         self._driver.times = self.timesteps.tolist()
         self._levels: list[float] = self.sigmas.tolist()  # sigma at each evaluation, then the last one's end
@@ -137,7 +144,8 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
         """Set the noise levels, and tabulate the steps between them.
 
         `sigmas` are shifted as the config says (with `mu` where it shifts dynamically); `timesteps` are taken as they
-        are and fix the sigmas, or with `sigmas` what the network is told. Raises SchedulerError for steps < 1,
+        are and fix the sigmas, or with `sigmas` what the network is told; where the config names another grid, sigmas
+        count by their number only. Nothing changes where it is refused. Raises SchedulerError for steps < 1,
         arguments that disagree, levels that do not fall inside (0, 1], or a missing `mu`.
         """
         given = None if sigmas is None else numbers("sigmas", sigmas)
@@ -152,24 +160,27 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
         if told is not None and given is None:
             levels = torch.tensor(told, dtype=torch.float64).div(whole).float()
             self._set(levels.tolist(), told, device)
-        elif self.config.grid != "sigmas":
+        elif not isinstance(self.config.grid, str) or self.config.grid != "sigmas":
             taus = torch.tensor(self._driver.method.taus(self.config.grid, count)[:-1], dtype=torch.float64)
             levels = (taus if self.config.invert_sigmas else 1 - taus).float()
-            self._set(levels.tolist(), (levels * whole).tolist() if told is None else told, device)
+            self._set(levels.tolist(), (levels * whole).tolist(), device, taus.tolist())
         else:
             if self.config.use_dynamic_shifting and mu is None:
                 raise SchedulerError(
                     "mu must be given: the config has use_dynamic_shifting=True, which shifts by the image's size. "
                     "Pass mu, or use_dynamic_shifting=False with a fixed shift."
                 )
+            before = self.sigmas, self.timesteps, self.num_inference_steps
             super().set_timesteps(count, None, given, mu, told)
-            self._set(self.sigmas[:-1].tolist(), self.timesteps.tolist(), device)
+            found = self.sigmas[:-1].tolist(), self.timesteps.tolist()
+            self.sigmas, self.timesteps, self.num_inference_steps = before
+            self._set(*found, device)
 
     def scale_noise(self, sample: Tensor, timestep: float | Tensor, noise: Tensor | None = None) -> Tensor:
         """Return sigma noise + (1 - sigma) sample, in the dtype of `sample`.
 
-        sigma is that of the next evaluation where it is known (after a step, or once the begin index is set), as
-        inpainting wants; else that of `timestep`, one number or one for each sample. Raises SchedulerError for a
+        sigma is that of the next evaluation where the begin index was set, as inpainting wants; else that of
+        `timestep`, one number or one for each sample. Raises SchedulerError for a
         timestep that is not in the grid, or without noise of the shape of `sample`.
         """
         if noise is None or noise.shape != sample.shape:
@@ -244,11 +255,14 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
         driver.step_index = k + 1
         return x
 
-    def _set(self, sigmas: list[float], timesteps: list[float], device: str | torch.device | None) -> None:
-        """Take the levels of the steps; the end of the last is data."""
+    def _set(
+        self, sigmas: list[float], timesteps: list[float], device: str | torch.device | None,
+        exact: list[float] | None = None,
+    ) -> None:  # fmt: skip
+        """Take the levels of the steps; the end of the last is data. `exact` are their model times, before rounding."""
         rising, stages, count = self.config.invert_sigmas, self._driver.method.stages, len(sigmas)
         levels = [*sigmas, 1.0 if rising else 0.0]
-        taus = levels if rising else [1 - s for s in levels]
+        taus = [*exact, 1.0] if exact else levels if rising else [1 - s for s in levels]
         for k in range(count):
             if not 0 <= taus[k] < taus[k + 1]:
                 raise SchedulerError(
@@ -257,12 +271,12 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
                 )
         at = [k + stage for k in range(count) for stage in range(stages)]
         told = [*timesteps, levels[-1] * self.config.num_train_timesteps]
-        self._levels = [levels[k] for k in [*at, count]]
         found = torch.tensor([told[k] for k in at], dtype=torch.float32)
+        self._driver.reset(taus, found.tolist())
+        self._levels = [levels[k] for k in [*at, count]]
         self.timesteps = found.to(device)
         self.sigmas = torch.tensor(self._levels, dtype=torch.float32).to(device)
         self.num_inference_steps = count
-        self._driver.reset(taus, found.tolist())
 
 
 LazyFlowMatchScheduler.__module__ = "symsi.diffusers"  # where saved pipelines look for it

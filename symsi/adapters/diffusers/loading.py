@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
+from safetensors import SafetensorError
 from torch import Tensor
 
 from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
 from symsi.errors import SchedulerError, SymsiError
+from symsi.models.protocol import as_device
 
 __all__ = ["encode", "generate", "lazy_scheduler", "load_pipeline"]
 
@@ -24,21 +26,23 @@ def load_pipeline(where: str, *, device: torch.device | str = "cpu", dtype: torc
 
     Weights are read from safetensors only. Raises SymsiError where there is no such pipeline, or no network.
     """
-    folder = Path(where)
+    folder, place = Path(where), as_device(device)
+    if not folder.exists() and (where.startswith((".", "/", "~")) or where.count("/") != 1):
+        raise SymsiError(f"there is no folder {where}; give one that save_pretrained made, or OWNER/NAME on the Hub.")
     given: dict[str, Any] = {} if dtype is None else {"torch_dtype": dtype}
     try:
         if folder.exists():
             given |= dict.fromkeys(_absent(folder)) | {"local_files_only": True}
         pipe = DiffusionPipeline.from_pretrained(where, use_safetensors=True, **given)
-    except (OSError, ValueError, ImportError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    except (OSError, ValueError, ImportError, AttributeError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         hint = (
             "" if folder.exists() else
-            f" It is no folder here, and the Hub did not give it: on a machine with network, `hf download {where} "
-            "--local-dir FOLDER`, and give that folder."
+            " There is no such folder here, and the Hub did not give it; on a machine with network: "
+            f"`hf download {where} --local-dir FOLDER`."
         )  # fmt: skip
-        raise SymsiError(f"cannot load the pipeline {where!r}: {reason}.{hint}") from None
-    return pipe.to(device)
+        raise SymsiError(f"cannot load the pipeline {where!r}.{hint} ({reason})") from None
+    return pipe.to(place)
 
 
 def _absent(folder: Path) -> list[str]:
@@ -52,9 +56,14 @@ def _absent(folder: Path) -> list[str]:
 def lazy_scheduler(pipe: Any, **options: Any) -> Any:
     """Return the lazy scheduler that fits the pipeline's own: of flow models, or of diffusion models.
 
-    `options` are its config, such as schedule and solver. Raises SymsiError where neither fits.
+    `options` are its config, such as schedule and solver; without a grid, flow models get the one that is uniform in
+    the time of their own shift, or their sigmas where that shift depends on the image's size. Raises SymsiError where
+    neither fits.
     """
     config = pipe.scheduler.config
+    if options.get("grid") is None:
+        named = "sigmas" if config.get("use_dynamic_shifting") else f"shifted(shift={config.get('shift') or 1.0:g})"
+        options["grid"] = named
     try:
         return LazyFlowMatchScheduler.from_config(config, **options)
     except SchedulerError:
@@ -69,21 +78,28 @@ def generate(
 ) -> Tensor:
     """Return `count` samples, prompts in turn: images (N, 3, H, W) in [0, 1], or latents as the scheduler sees them.
 
-    Sample i starts from a generator of seed + i. `options` go to the pipeline's call; None is left to it. Raises
-    SymsiError for a pipeline without prompts and for an option that its call does not have.
+    Sample i starts from a generator of seed + i, which is also the seed of the noise in its steps. `options` go to the
+    pipeline's call; None is left to it. Raises SymsiError for a pipeline without prompts, for an option that its call
+    does not have, and for what the pipeline refuses.
     """
     given = {key: value for key, value in options.items() if value is not None}
     known = inspect.signature(pipe.__call__).parameters
     for name in ("prompt", "num_inference_steps", *given):
         if name not in known:
             raise SymsiError(f"{type(pipe).__name__} has no argument {name!r}; it takes {', '.join(known)}.")
-    found = []
+    found, scheduler = [], pipe.scheduler
     for k in range(count):
-        call = pipe(
-            prompt=prompts[k % len(prompts)], num_inference_steps=steps, output_type="latent" if latent else "pt",
-            generator=torch.Generator().manual_seed(seed + k), **given,
-        )  # fmt: skip
+        if "seed" in scheduler.config:
+            pipe.scheduler = type(scheduler).from_config(scheduler.config, seed=seed + k)
+        try:
+            call = pipe(
+                prompt=prompts[k % len(prompts)], num_inference_steps=steps, output_type="latent" if latent else "pt",
+                generator=torch.Generator().manual_seed(seed + k), **given,
+            )  # fmt: skip
+        except (ValueError, TypeError) as error:
+            raise error if isinstance(error, SymsiError) else SymsiError(f"{type(pipe).__name__}: {error}") from None
         found.append(torch.as_tensor(call.images).float().cpu())
+    pipe.scheduler = scheduler
     return torch.cat(found)
 
 

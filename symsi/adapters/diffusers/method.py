@@ -114,7 +114,8 @@ def make_method(
     stochastic = not scale.deterministic
     exact = scale.kappa is not None and scale.kappa.is_Rational
     chosen = solver or ("ab2" if not stochastic else "exact" if exact else "euler-maruyama")
-    choose(chosen, stochastic=stochastic)
+    if choose(chosen, stochastic=stochastic).both_ends and last == "land":
+        raise SchedulerError(f"solver {chosen!r} evaluates at the end of its last step; leave last='land' out.")
     return Method(
         base=schedule(base),
         schedule=as_schedule(str(name)),
@@ -129,7 +130,11 @@ def make_method(
 
 def _reference(given: str | float | None) -> Reference | None:
     """A variance stands for N(0, variance I), text for a file."""
-    return isotropic(given) if isinstance(given, (int, float)) else None if given is None else load(Path(given))
+    if isinstance(given, (int, float)):
+        return isotropic(given)
+    if not isinstance(given, str | Path | None):
+        raise SchedulerError(f"reference must be a variance or the name of a file; got {type(given).__name__}.")
+    return None if given is None else load(given)
 
 
 def _unused(x: Tensor, t: Tensor) -> Tensor:

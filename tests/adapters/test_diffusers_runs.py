@@ -1,0 +1,105 @@
+"""What a run of a scheduler leaves behind, and what it must not share with the next."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+pytest.importorskip("diffusers")
+
+import symsi
+from symsi.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler
+from symsi.errors import SchedulerError
+
+DATA = symsi.models.gaussian([0.0, 0.0], 0.25).model()
+
+
+def sample(scheduler: Any, x: Tensor, steps: int = 4) -> Tensor:
+    scheduler.set_timesteps(steps)
+    for t in scheduler.timesteps:
+        velocity = DATA(x, (1 - t / 1000).repeat(len(x)))
+        x = scheduler.step(-velocity, t, x, return_dict=False)[0]
+    return x
+
+
+def test_runs_without_a_generator_do_not_share_their_noise() -> None:
+    """Each call of a pipeline draws another sample: over many calls they have the data's variance."""
+    torch.manual_seed(0)
+    scheduler = LazyFlowMatchScheduler(diffusion="optimal", reference=0.25, last="step")
+    found = torch.cat([sample(scheduler, torch.randn(1, 2)) for _ in range(300)])
+    assert found.var(0).mean().item() == pytest.approx(0.25, rel=0.25)
+
+
+def test_a_named_grid_tells_the_network_its_own_times_whatever_the_call_says() -> None:
+    scheduler = LazyFlowMatchScheduler(grid="shifted(shift=3)")
+    scheduler.set_timesteps(sigmas=[1.0, 0.6, 0.3], timesteps=[1000.0, 600.0, 300.0])
+    assert torch.allclose(scheduler.timesteps, scheduler.sigmas[:-1] * 1000)
+
+
+def test_a_refused_grid_leaves_the_scheduler_as_it_was() -> None:
+    scheduler = LazyFlowMatchScheduler()
+    scheduler.set_timesteps(4)
+    before = scheduler.timesteps.clone(), scheduler.sigmas.clone(), scheduler.num_inference_steps
+    scheduler.sigma_min = 0.0
+    with pytest.raises(SchedulerError, match="sigmas must fall"):
+        scheduler.set_timesteps(6)
+    assert torch.equal(scheduler.timesteps, before[0])
+    assert torch.equal(scheduler.sigmas, before[1])
+    assert scheduler.num_inference_steps == before[2]
+
+
+@pytest.mark.parametrize("schedule", ["ddpm", "edm"])
+def test_schedules_that_start_in_some_data_run_on_grids_of_their_own(schedule: str) -> None:
+    x = sample(LazyFlowMatchScheduler(schedule=schedule, grid="uniform", solver="euler"), torch.randn(3, 2), 8)
+    assert x.isfinite().all()
+
+
+def test_history_passes_out_of_inference_mode() -> None:
+    scheduler = LazyFlowMatchScheduler(solver="ab2")
+    scheduler.set_timesteps(5)
+    x = torch.randn(2, 2)
+    with torch.inference_mode():
+        for t in scheduler.timesteps[:3]:
+            x = scheduler.step(torch.randn(2, 2), t, x).prev_sample
+    assert scheduler.step(torch.randn(2, 2), scheduler.timesteps[3], x.clone()).prev_sample.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"solver": "heun", "last": "land"}, "leave last='land' out"),
+        ({"grid": torch.linspace(0, 1, 4)}, "grid must be a name or a list"),
+        ({"reference": symsi.Reference("isotropic", torch.ones(1), torch.zeros(()))}, "reference must be a variance"),
+    ],
+)
+def test_a_config_that_cannot_run_is_refused_when_it_is_made(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(SchedulerError, match=message):
+        LazyFlowMatchScheduler(**config)
+
+
+def test_begin_indices_outside_of_the_grid_are_refused_with_a_reference_too() -> None:
+    scheduler = LazyFlowMatchScheduler(diffusion="optimal", reference=0.25)
+    scheduler.set_timesteps(4)
+    for index in (-1, 4, "a"):
+        with pytest.raises(SchedulerError, match="begin_index must be"):
+            scheduler.set_begin_index(index)
+
+
+def test_generators_and_timesteps_must_be_one_or_one_a_sample() -> None:
+    scheduler = LazyFlowMatchScheduler(diffusion="optimal", reference=0.25)
+    scheduler.set_timesteps(4)
+    x, t = torch.randn(3, 2), scheduler.timesteps
+    with pytest.raises(SchedulerError, match="one for each of 3 samples; got 2"):
+        scheduler.step(x, t[0], x, generator=[torch.Generator(), torch.Generator()])
+    with pytest.raises(SchedulerError, match="one for each of 3 samples; got 2"):
+        scheduler.log_prob(x, t[:2], x, x)
+
+
+@pytest.mark.parametrize(
+    ("timesteps", "message"),
+    [([900.5, 500.5], "must be integers"), ([500, 501], "must fall"), ([1000, 10], "from 0 to 999")],
+)
+def test_timesteps_of_diffusion_models_are_indices(timesteps: list[float], message: str) -> None:
+    with pytest.raises(SchedulerError, match=message):
+        LazyDiffusionScheduler().set_timesteps(timesteps=timesteps)
