@@ -53,7 +53,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "overhead": (*_FACE, "symsi.samplers"),
     "nfe": (*_FACE, "symsi.samplers", "symsi.calibration", "symsi.metrics", "symsi.adapters"),
     "pipelines": (*_FACE, "symsi.nfe", "symsi.metrics", "symsi.adapters"),
-    "adapters": (*_FACE, "symsi.samplers", "symsi.adapters", "diffusers"),
+    "adapters": (*_FACE, "symsi.samplers", "symsi.adapters", "diffusers", "safetensors"),
     "diffusers": ("symsi.adapters",),
     "figures": (
         "symsi.errors",
