@@ -26,7 +26,19 @@ from symsi.errors import SymsiError, unknown
 from symsi.files import check_free, write_atomic
 from symsi.style import mark, style
 
-__all__ = ["FOLDER", "NAMES", "POINT_MASS", "Drawing", "check", "check_names", "draw", "measured", "run_script"]
+__all__ = [
+    "FOLDER",
+    "NAMES",
+    "POINT_MASS",
+    "Drawing",
+    "check",
+    "check_names",
+    "draw",
+    "measured",
+    "rows_of",
+    "run_script",
+    "start_noise",
+]
 
 FOLDER = Path(__file__).resolve().parent
 NAMES = (
@@ -95,6 +107,16 @@ def measured(file: str, command: str, keys: tuple[str, ...]) -> Any:
     if missing:
         raise SymsiError(f"{path} has no {missing[0]!r}; `{command} > {path}` makes it anew.")
     return found
+
+
+def rows_of(result: Mapping[str, Any], method: str) -> list[dict[str, Any]]:
+    """Return a method's rows of `symsi bench nfe`, by evaluations."""
+    return sorted((row for row in result["rows"] if row["method"] == method), key=lambda row: row["nfe"])
+
+
+def start_noise(model: symsi.Model, **options: Any) -> Any:
+    """Return the noise z that `symsi.sample` starts from with these options: the first state of the own schedule."""
+    return symsi.sample(model, steps=1, trajectory=True, progress=False, **options).path[0]
 
 
 def run_script(function: Callable[[bool, int], Drawing], file: str) -> None:

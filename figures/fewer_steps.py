@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import symsi
-from symsi.figures import Drawing, measured, run_script
+from symsi.figures import Drawing, measured, rows_of, run_script
 from symsi.style import COLORS, Label, column, halves, label_lines
 
 # method of the benchmark, label, colour, line style
@@ -36,7 +36,7 @@ def draw(quick: bool, seed: int) -> Drawing:
     data: dict[str, object] = {}
     numbers: dict[str, tuple[float, float]] = {}
     for method, label, color, dash in LINES:
-        rows = sorted((row for row in result["rows"] if row["method"] == method), key=lambda row: row["nfe"])
+        rows = rows_of(result, method)
         rows = [row for row in rows if 3 <= row["nfe"] <= 8]
         if not rows:
             raise symsi.SymsiError(f"figures/nfe.json has no {method!r} at 3 to 8 evaluations; measure it again.")

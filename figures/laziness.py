@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import symsi
-from symsi.figures import POINT_MASS, Drawing, run_script
+from symsi.figures import POINT_MASS, Drawing, run_script, start_noise
 from symsi.style import COLORS, column, label_lines
 
 # What is drawn: name, schedule, diffusion, colour.
@@ -68,8 +68,7 @@ def _run(
     squares = []
     for time, x in zip(out.plan.grid[:-1], out.path[:-1], strict=True):
         if time == 0:
-            x = symsi.sample(model, shape=count, steps=1, seed=seed, trajectory=True, conditions=labels,
-                             progress=False).path[0]  # fmt: skip
+            x = start_noise(model, shape=count, seed=seed, conditions=labels)
         y, tau = kernels.model_input(x, time)
         with torch.no_grad():
             prediction = model(y, tau.to(y).expand(count), **labels)

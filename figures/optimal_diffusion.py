@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import symsi
-from symsi.figures import POINT_MASS, Drawing, run_script
+from symsi.figures import POINT_MASS, Drawing, run_script, start_noise
 from symsi.style import COLORS, column, label_lines
 
 RIGHT = symsi.models.mixture([0.4, 0.6], [[-1.2], [0.8]], [0.09, 0.09]).model(prediction="data")
@@ -67,10 +67,10 @@ def _shifted(model: Callable[[Tensor, Tensor], Tensor], centre: float, size: flo
 
 def _paths(kappa: str, count: int, steps: int, seed: int) -> tuple[symsi.Path, symsi.Plan]:
     """Sample with the right score."""
-    options = {"shape": count, "seed": seed, "dtype": torch.float64, "trajectory": True, "progress": False}
-    out = symsi.sample(RIGHT, schedule=POINT_MASS, diffusion=f"kappa={kappa}", steps=steps, last="step", **options)
-    start = symsi.sample(RIGHT, steps=1, **options).path[0]
-    return symsi.Path(POINT_MASS, out.plan.grid, out.path, start), out.plan
+    options = {"shape": count, "seed": seed, "dtype": torch.float64}
+    out = symsi.sample(RIGHT, schedule=POINT_MASS, diffusion=f"kappa={kappa}", steps=steps, last="step",
+                       trajectory=True, progress=False, **options)  # fmt: skip
+    return symsi.Path(POINT_MASS, out.plan.grid, out.path, start_noise(RIGHT, **options)), out.plan
 
 
 def _path_kl(path: symsi.Path, plan: symsi.Plan, wrong: symsi.Model) -> tuple[float, float]:

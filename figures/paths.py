@@ -8,7 +8,7 @@ import torch
 from matplotlib.axes import Axes
 
 import symsi
-from symsi.figures import POINT_MASS, Drawing, run_script
+from symsi.figures import POINT_MASS, Drawing, run_script, start_noise
 from symsi.style import COLORS, column
 
 DATA = symsi.models.mixture([0.35, 0.65], [[-1.1], [0.7]], [0.12, 0.08])
@@ -62,8 +62,7 @@ def _run(schedule: symsi.Schedule | str, diffusion: object, steps: int, seed: in
         solver="heun" if deterministic else "euler-maruyama", last="step", progress=False, trajectory=True,
         **({"steps": steps} if grid == "uniform" else {}), grid=grid,
     )  # fmt: skip
-    start = symsi.sample(DATA.model(), shape=32, steps=1, seed=seed, dtype=torch.float64, trajectory=True,
-                         progress=False).path[0]  # fmt: skip
+    start = start_noise(DATA.model(), shape=32, seed=seed, dtype=torch.float64)
     return symsi.Path(schedule if schedule is POINT_MASS else symsi.schedule(schedule), out.plan.grid, out.path, start)
 
 

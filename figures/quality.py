@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from symsi.figures import Drawing, measured, run_script
+from symsi.figures import Drawing, measured, rows_of, run_script
 from symsi.style import COLORS, column, label_lines
 
 FAMILIES = (
@@ -37,7 +37,7 @@ def draw(quick: bool, seed: int) -> Drawing:
         labels = []
         shown = [m for m in (*methods, *(unnamed if title == "solvers" else ())) if m in known]
         for k, method in enumerate(shown):
-            rows = sorted((row for row in result["rows"] if row["method"] == method), key=lambda row: row["nfe"])
+            rows = rows_of(result, method)
             nfe, fd, spread = ([row[key] for row in rows] for key in ("nfe", "fd", "fd_spread"))
             color = COLORS["blue"] if method == BEST else COLORS[OTHERS[k % len(OTHERS)]]
             axes.errorbar(nfe, fd, spread, color=color, marker="o", ms=2.5, lw=2 if method == BEST else 1)

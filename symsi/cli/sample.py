@@ -75,14 +75,12 @@ def command(
     """
     points, written_out = read_grid(grid)
     if pipeline:
-        said = {name for name in ("model", "guidance", "label", "batch", "picture", "grid")
-                if click.get_current_context().get_parameter_source({"label": "labels"}.get(name, name))
-                is not ParameterSource.DEFAULT}  # fmt: skip
-        if said - {"guidance", "grid"}:
-            raise SymsiError(f"--pipeline and --{min(said - {'guidance', 'grid'})} do not go together.")
+        for option, value in (("batch", batch), ("label", labels), ("picture", picture), ("model", _said("model"))):
+            if value:
+                raise SymsiError(f"--pipeline and --{option} do not go together.")
         height, width = size or (None, None)
-        chosen = points if "grid" in said else None
-        strength = guidance if "guidance" in said else None
+        chosen = points if _said("grid") else None
+        strength = guidance if _said("guidance") else None
         sample_pipeline(
             output, pipeline, prompts, steps=len(points) - 1 if written_out else steps, count=count, seed=seed,
             compare=compare, device=device, force=force,
@@ -113,6 +111,11 @@ def command(
     if picture:
         found.plot(picture, force=force)
     click.echo(f"{count} samples at {found.nfe} evaluations each: {output}")
+
+
+def _said(option: str) -> bool:
+    """Whether an option with a default was given."""
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
 def _classes(labels: tuple[int, ...], count: int, classes: int) -> list[int]:

@@ -17,6 +17,8 @@ from symsi.adapters.diffusers.driver import Driven, Driver, Generators
 from symsi.adapters.diffusers.levels import count_steps, numbers
 from symsi.adapters.diffusers.method import make_method
 from symsi.errors import SchedulerError, unknown
+from symsi.symbolic.named import schedule as named
+from symsi.time_grids import carry
 
 __all__ = ["LazyDiffusionScheduler"]
 
@@ -29,7 +31,7 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
     """Sample a diffusion model (SD 1.5, SDXL, ...) under another schedule and diffusion, by T1 and T4.
 
     `pipe.scheduler = LazyDiffusionScheduler.from_config(pipe.scheduler.config)`. Whatever its betas, a
-    variance-preserving model is the trigonometric schedule at t = (2/pi) asin sqrt(alphas_cumprod), so that the state
+    variance-preserving model is the trigonometric schedule where its beta is sqrt(alphas_cumprod), so that the state
     x = sqrt(1 - alphas_cumprod) Z + sqrt(alphas_cumprod) X stays what pipelines hold. The last step ends at data,
     alphas_cumprod = 1.
 
@@ -114,7 +116,7 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
             super().set_timesteps(count)
             told = numbers("timesteps", self.timesteps)
         signal = self.alphas_cumprod.cpu().double()[[int(t) for t in told]].sqrt()
-        self._driver.reset([*(signal.asin() * 2 / math.pi).tolist(), 1.0], told)
+        self._driver.reset([*carry(named("vp"), self._driver.method.base, signal.tolist()), 1.0], told)
         self.timesteps = torch.tensor([int(t) for t in told], device=device)
         self.num_inference_steps = count
 

@@ -13,6 +13,7 @@ from diffusers import DiffusionPipeline
 from safetensors import SafetensorError
 from torch import Tensor
 
+from symsi.adapters.diffusers.config import as_flow_config
 from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
 from symsi.errors import SchedulerError, SymsiError
@@ -65,11 +66,13 @@ def lazy_scheduler(pipe: Any, **options: Any) -> Any:
         named = "sigmas" if config.get("use_dynamic_shifting") else f"shifted(shift={config.get('shift') or 1.0:g})"
         options["grid"] = named
     try:
-        return LazyFlowMatchScheduler.from_config(config, **options)
+        as_flow_config(config)
     except SchedulerError:
         if "beta_schedule" not in config:
             raise
-    options.pop("grid", None)  # a diffusion model's grid is its timestep_spacing
+    else:
+        return LazyFlowMatchScheduler.from_config(config, **options)
+    options.pop("grid")  # a diffusion model's grid is its timestep_spacing
     return LazyDiffusionScheduler.from_config(config, timestep_spacing="trailing", **options)
 
 
