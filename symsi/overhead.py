@@ -67,15 +67,14 @@ def measure(cases: Sequence[str] = tuple(CASES), rounds: int = 5) -> Iterator[di
                 sample(watch.model, shape=shape, **given)
                 total, inside = time.perf_counter() - started, watch.seconds
                 shares.append((total - inside) / inside)
-            noisy = int("diffusion" in given)  # drawn in a thread of its own, which `_Live` does not see
-            still = _Watch(model, zeros=torch.zeros(shape)).model
-            peak = _peak(partial(sample, still, shape=shape, **given))
+            zeros = torch.zeros(shape)
+            peak = _peak(partial(sample, _Watch(model, zeros=zeros).model, shape=shape, **given), zeros)
             yield {
                 "case": case,
                 "solver": name,
                 "network_ms": inside / _STEPS * 1e3,
                 "overhead": sorted(shares[1:])[rounds // 2],
-                "buffers": peak / (4 * torch.Size(shape).numel()) + noisy,
+                "buffers": peak / (4 * torch.Size(shape).numel()),
             }
 
 
@@ -97,16 +96,19 @@ class _Watch:
 
 
 class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of the storages that are alive among those made inside."""
+    """Counts the bytes of the storages alive among those made inside, or in a thread from where they are used inside.
 
-    def __init__(self) -> None:
+    That of `outside` is left out.
+    """
+
+    def __init__(self, outside: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
-        self.known: set[int] = set()
+        self.known = {outside.untyped_storage()._cdata}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        for tensor in found if isinstance(found, (tuple, list)) else (found,):
+        for tensor in (*args, *(found if isinstance(found, (tuple, list)) else (found,))):
             if isinstance(tensor, Tensor):
                 self._count(tensor.untyped_storage())
         return found
@@ -125,8 +127,8 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= size
 
 
-def _peak(run: Callable[[], Any]) -> int:
+def _peak(run: Callable[[], Any], outside: Tensor) -> int:
     """The most bytes held at once by the tensors that `run` makes."""
-    with _Live() as live:
+    with _Live(outside) as live:
         run()
     return int(live.peak)

@@ -13,6 +13,7 @@ from symsi.compile.coefficients import tabulate
 from symsi.errors import SymsiError
 from symsi.models.protocol import Model, as_model
 from symsi.sampling.plan import Plan
+from symsi.sampling.update import advance
 from symsi.symbolic.conversion import convert
 from symsi.symbolic.named import as_schedule
 from symsi.symbolic.schedule import Kind, Schedule
@@ -73,14 +74,12 @@ def recover_noise(
         raise SymsiError("the plan's grid is not the path's; make the plan with grid=path.times.")
     if plan.modal:
         raise SymsiError("the noise of a path in modes of a reference is not recovered; use a plan without one.")
-    fields: list[Tensor] = []
+    ahead: list[Tensor | None] = []
     found: dict[int, Tensor] = {}
     z = path.start * plan.start
-    for k, row in enumerate(plan.rows):
+    for k, (row, terms) in enumerate(zip(plan.rows, plan.terms, strict=True)):
         prediction = known(z, torch.full((len(z),), row.time, dtype=z.dtype, device=z.device), **(conditions or {}))
-        fields.insert(0, row.state * z + row.prediction * prediction + row.offset)
-        moved = row.keep * z + sum(w * f for w, f in zip(row.weights, fields, strict=False))
-        del fields[plan.history :]
+        moved = advance(terms, z, prediction, ahead, in_place=False)
         if k + 1 < len(plan.rows) and plan.rows[k + 1].step == row.step:
             z = moved
             continue

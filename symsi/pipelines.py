@@ -19,7 +19,7 @@ from symsi.models.analytic import gaussian
 from symsi.nfe import task
 from symsi.sampling.noise import standard_normal
 
-__all__ = ["MARGINALS", "QUALITY", "STEPS", "Entry", "marginals", "quality", "step_times"]
+__all__ = ["MARGINALS", "QUALITY", "STEPS", "TIMED", "Entry", "marginals", "quality", "step_times"]
 
 STEPS = (4, 8, 16)
 _OURS = "LazyFlowMatchScheduler"
@@ -57,6 +57,15 @@ QUALITY = (
     Entry("UniPC, shift 2", _UNIPC, {**_FLOW, "flow_shift": 2.0}),
 )
 _VARIANCE = 0.25
+TIMED = (
+    Entry("FlowMatchEuler", _EULER),
+    Entry("symsi, linear euler", _OURS, {"schedule": "linear", "solver": "euler"}),
+    Entry("symsi, euler", _OURS, {"solver": "euler"}),
+    Entry("symsi, ab2", _OURS),
+    Entry("symsi, ab3", _OURS, {"solver": "ab3"}),
+    Entry("DPM-Solver++(2M)", _DPM, _FLOW),
+    Entry("UniPC", _UNIPC, _FLOW),
+)
 MARGINALS = (
     Entry("symsi, exact, reference 0.25", _OURS, {"diffusion": "optimal", "reference": _VARIANCE, "last": "step"}),
     Entry("symsi, exact, reference 0.25, landing", _OURS, {"diffusion": "optimal", "reference": _VARIANCE}),
@@ -133,18 +142,12 @@ def step_times(
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per dtype and config: microseconds a call of `step`, and its ratio to FlowMatchEuler's.
 
-    All take turns in every round; the ratio is the median over rounds.
+    ab2, DPM-Solver++(2M) and UniPC are of order 2 and remember an evaluation, the Euler ones none. All take turns in
+    every round; the ratio is the median over rounds.
     """
-    entries = (
-        Entry("FlowMatchEuler", _EULER),
-        Entry("symsi, linear euler", _OURS, {"schedule": "linear", "solver": "euler"}),
-        Entry("symsi, euler", _OURS, {"solver": "euler"}),
-        Entry("symsi, ab2", _OURS),
-        Entry("symsi, ab3", _OURS, {"solver": "ab3"}),
-    )
     for dtype in (torch.float32, torch.bfloat16):
         x, v = (torch.randn(shape, generator=torch.Generator().manual_seed(k)).to(dtype) for k in (0, 1))
-        made = {entry.name: entry.make() for entry in entries}
+        made = {entry.name: entry.make() for entry in TIMED}
         times: dict[str, list[float]] = {name: [] for name in made}
         for _ in range(rounds):
             for name, scheduler in made.items():

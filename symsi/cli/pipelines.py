@@ -43,7 +43,7 @@ def pipelines(parts: tuple[str, ...], model: str, samples: int, repeats: int, as
         elif part == "marginals":
             total, rows = 3 * len(benchmark.MARGINALS), benchmark.marginals()
         else:
-            total, rows = 10, benchmark.step_times()
+            total, rows = 2 * len(benchmark.TIMED), benchmark.step_times()
             found["quiet"] = wait_until_quiet()
         found[part] = list(tqdm(rows, total=total, desc=part, unit="row", disable=None))
     if as_json:

@@ -12,7 +12,7 @@ from symsi.errors import ModelError
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.plan import Plan, Row
 from symsi.sampling.reference import Reference
-from symsi.sampling.update import add, advance, beside
+from symsi.sampling.update import add, advance, moves
 
 __all__ = ["run"]
 
@@ -44,12 +44,12 @@ def run(
     into its input; on a GPU nan and inf are found after the loop, which never waits for the device.
     """
     shape = tuple(z.shape[1:])
-    rows = [beside(row, z) for row in plan.rows]
-    times = torch.tensor([row.time for row in rows], dtype=torch.float64).to(z)
+    todo = moves(plan, z)
+    times = torch.tensor([row.time for row in plan.rows], dtype=torch.float64).to(z)
     finite: list[Tensor] = []
     reference = None if reference is None else reference.beside(z)
     stream = torch.cuda.current_stream(z.device) if z.device.type == "cuda" else None
-    fields: list[Tensor] = []
+    ahead: list[Tensor | None] = []
 
     def whole(beta: float) -> Tensor:
         return z if reference is None else reference.inverse(z, shape) + beta * reference.mean
@@ -66,10 +66,10 @@ def run(
     if record:
         record(0, whole(plan.beta[0]))
     with ThreadPoolExecutor(1) as drawer:  # noise is drawn while the model is busy
-        for k, row in enumerate(rows):
-            ends = k + 1 == len(rows) or rows[k + 1].step > row.step
-            noisy = ends and (isinstance(row.noise, Tensor) or row.noise != 0)
-            drawn = drawer.submit(draw, row.step) if noisy else None
+        for k, move in enumerate(todo):
+            row = move.row
+            ends = k + 1 == len(todo) or todo[k + 1].row.step > row.step
+            drawn = drawer.submit(draw, row.step) if move.noisy else None
             version = z._version
             prediction = predict(whole(row.mean).to(dtype), times[k].repeat(len(z)))
             if z._version != version:
@@ -79,19 +79,19 @@ def run(
                 _check_finite(prediction, row)
             else:
                 finite.append(torch.isfinite(prediction).all())
-            if prediction.untyped_storage().data_ptr() == z.untyped_storage().data_ptr():
+            if any(_share_memory(prediction, held) for held in (z, *ahead)):
                 prediction = prediction.clone()
             if reference is not None:
                 prediction = reference.forward(prediction.to(z.dtype))
-            advance(row, z, prediction, fields, plan.history)
+            z = advance(move.terms, z, prediction, ahead)
             if drawn is not None:
                 n = drawn.result()
-                add(z, n if reference is None else reference.forward(n), row.noise)
+                add(z, n if reference is None else reference.forward(n), move.noise)
             if ends and record:
                 record(row.step, whole(plan.beta[row.step]))
             if tick:
                 tick()
-    for flag, row in zip(finite, rows, strict=False):
+    for flag, row in zip(finite, plan.rows, strict=False):
         if not flag:
             raise _not_finite(row)
     return whole(plan.beta[-1])
@@ -115,6 +115,10 @@ def _check_form(prediction: object, shape: tuple[int, ...], device: torch.device
         raise ModelError(f"the model returned a tensor on {prediction.device} {_where(row)}; x is on {device}.")
     if not prediction.is_floating_point():
         raise ModelError(f"the model returned {prediction.dtype} {_where(row)}; it must return floating point.")
+
+
+def _share_memory(x: Tensor, other: Tensor | None) -> bool:
+    return other is not None and x.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
 def _check_finite(prediction: Tensor, row: Row) -> None:

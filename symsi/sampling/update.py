@@ -1,47 +1,63 @@
-"""A row of a plan, applied: z <- keep z + sum_j weights[j] g_j + noise n, with g = state z + prediction P + offset."""
+"""A plan, applied: an evaluation's terms a z + b P + c are added to the next state and to the sums of those to come."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from symsi.sampling.plan import Coefficient, Row
+from symsi.sampling.plan import Coefficient, Plan, Row, Term
 
-__all__ = ["add", "advance", "beside"]
+__all__ = ["Move", "add", "advance", "moves"]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A row with its terms and its noise, whose tensors lie on the device and in the dtype of the states."""
+
+    row: Row
+    terms: tuple[Term | None, ...]
+    noise: Coefficient
+    noisy: bool
+
+
+def moves(plan: Plan, like: Tensor) -> list[Move]:
+    """Return the moves of a plan's rows, for states like `like`."""
+
+    def place(value: Coefficient) -> Coefficient:
+        return value.to(like) if isinstance(value, Tensor) else value
+
+    def placed(term: Term | None) -> Term | None:
+        return None if term is None else Term(place(term.a), place(term.b), place(term.c))
+
+    found = []
+    for row, terms in zip(plan.rows, plan.terms, strict=True):
+        noisy = isinstance(row.noise, Tensor) or row.noise != 0
+        found.append(Move(row, tuple(map(placed, terms)) if plan.modal else terms, place(row.noise), noisy))
+    return found
 
 
 def advance(
-    row: Row, z: Tensor, prediction: Tensor, fields: list[Tensor], history: int, *, in_place: bool = True
+    terms: Sequence[Term | None], z: Tensor, prediction: Tensor, ahead: list[Tensor | None], *, in_place: bool = True
 ) -> Tensor:
-    """Return keep z + sum_j weights[j] g_j, in z itself or, without `in_place`, in memory of its own.
+    """Return the state after a row, before its noise; `ahead` holds the sums of states to come, at first none.
 
-    `fields` holds g_1, g_2, ... of the rows before, newest first; g_0 joins them and at most `history` are held, for
-    1 none. Out of place nothing that autograd needs is overwritten, the layout of z is kept, and rows with keep = 1,
-    state = 0 round as z + weight P does in torch.
+    `in_place`, z is lost: its memory holds the result or the last of the sums. Otherwise z and what autograd recorded
+    stay as they are, and a row with a = 1 alone rounds as z + b P does in torch.
     """
-    (weight, *_), numbers = row.weights, (row.keep, row.state, row.prediction, row.offset, row.weights[0])
-    if history == 1 and not any(isinstance(value, Tensor) for value in numbers) and row.offset == 0:
-        a, b = row.keep + weight * row.state, weight * row.prediction
-        if a == 1 and not in_place:
-            return z + prediction.to(z.dtype) * b
-        return add(z.mul_(a) if in_place else z * a, prediction, b)
-    spare = fields.pop() if len(fields) == history else None
-    if spare is None or spare.is_inference() or _recorded(spare, z, prediction):
-        g = prediction.to(z.dtype) * row.prediction
-    elif prediction.dtype == z.dtype:
-        g = torch.mul(prediction, row.prediction, out=spare)
-    else:
-        g = spare.copy_(prediction).mul_(row.prediction)
-    add(g, z, row.state)
-    if isinstance(row.offset, Tensor) or row.offset != 0:
-        g.add_(row.offset)
-    fields.insert(0, g)
-    z = z.mul_(row.keep) if in_place else z * row.keep
-    for weight, field in zip(row.weights, fields, strict=False):
-        add(z, field, weight)
-    return z
+    if prediction.dtype != z.dtype:
+        prediction = prediction.to(z.dtype)
+    sums: list[Tensor | None] = []
+    for j, term in enumerate(terms):
+        held = ahead[j] if j < len(ahead) else None
+        if term is not None:
+            held = _onto(held, z, prediction, term, spare=in_place and j + 1 == len(terms))
+        sums.append(held)
+    after, *ahead[:] = sums
+    assert after is not None  # a row's first term is none of the None
+    return after
 
 
 def add(z: Tensor, other: Tensor, weight: Coefficient) -> Tensor:
@@ -51,23 +67,17 @@ def add(z: Tensor, other: Tensor, weight: Coefficient) -> Tensor:
     return z if weight == 0 else z.add_(other, alpha=weight)
 
 
-def _recorded(*tensors: Tensor) -> bool:
-    """Whether autograd follows what is computed from these."""
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-
-
-def beside(row: Row, z: Tensor) -> Row:
-    """Put a row's tensors on the device of z, in its dtype."""
-
-    def place(value: Coefficient) -> Coefficient:
-        return value.to(z) if isinstance(value, Tensor) else value
-
-    return replace(
-        row,
-        state=place(row.state),
-        prediction=place(row.prediction),
-        keep=place(row.keep),
-        weights=tuple(place(w) for w in row.weights),
-        noise=place(row.noise),
-        offset=place(row.offset),
-    )
+def _onto(held: Tensor | None, z: Tensor, prediction: Tensor, term: Term, *, spare: bool) -> Tensor:
+    """held + a z + b P + c in the memory of `held` or, if there is none, of a `spare` z or its own; laid out as z."""
+    if held is not None:
+        if held.is_inference() and not torch.is_inference_mode_enabled():
+            held = held.clone()
+        total = add(add(held, z, term.a), prediction, term.b)
+    elif spare:
+        total = add(z.mul_(term.a), prediction, term.b)
+    elif isinstance(term.a, Tensor) or term.a != 1:
+        total = add(z * term.a, prediction, term.b)
+    else:
+        scaled = prediction * term.b
+        total = scaled.add_(z) if scaled.stride() == z.stride() else z + scaled
+    return total if not isinstance(term.c, Tensor) and term.c == 0 else total.add_(term.c)

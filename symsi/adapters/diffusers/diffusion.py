@@ -132,7 +132,7 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
 
         As `LazyFlowMatchScheduler.step`.
         """
-        x = self._driver.step(model_output, timestep, sample, generator).to(model_output.dtype)
+        x = self._driver.step(model_output, timestep, sample, generator)
         return SchedulerOutput(prev_sample=x) if return_dict else (x,)
 
 

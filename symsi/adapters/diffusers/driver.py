@@ -69,7 +69,7 @@ class Driver:
         return self.step_index
 
     def step(self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, generator: Generators) -> Tensor:
-        """Return the state after the next evaluation, in float32 or the float64 of `sample`. Raises SchedulerError."""
+        """Return the state after the next evaluation, in the dtype of `model_output`. Raises SchedulerError."""
         self.check_like(sample, model_output=model_output)
         k = self.start(timestep)
         if self._run is None:
@@ -82,7 +82,7 @@ class Driver:
             )
         x = self._run.step(k, model_output, sample, partial(self._noise, generator))
         self.step_index = k + 1
-        return x
+        return x if x.dtype == model_output.dtype else x.to(model_output.dtype)
 
     def log_prob(
         self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, prev_sample: Tensor, timesteps: Tensor

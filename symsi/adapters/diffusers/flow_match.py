@@ -226,7 +226,6 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
             x = self._driver.step(model_output, timestep, sample, generator)
         else:
             x = self._step_tokens(model_output, timestep, sample, per_token_timesteps)
-        x = x.to(model_output.dtype)
         return SchedulerOutput(prev_sample=x) if return_dict else (x,)
 
     def log_prob(self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, prev_sample: Tensor) -> Tensor:
@@ -253,7 +252,7 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
         sigma = tokens.to(working(sample)) / self.config.num_train_timesteps
         x = step_tokens(driver.table(sample), self.sigmas.to(sigma), sigma, -model_output, sample, method.factor)
         driver.step_index = k + 1
-        return x
+        return x.to(model_output.dtype)
 
     def _set(
         self, sigmas: list[float], timesteps: list[float], device: str | torch.device | None,

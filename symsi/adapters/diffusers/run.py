@@ -9,38 +9,39 @@ from torch import Tensor
 
 from symsi.sampling.plan import Plan
 from symsi.sampling.reference import Reference
-from symsi.sampling.update import add, advance, beside
+from symsi.sampling.update import add, advance, moves
 
 __all__ = ["Run", "working"]
 
 
 class Run:
-    """A plan that begins at evaluation `first` of the grid, on states like `sample`, and the fields it remembers."""
+    """A plan that begins at evaluation `first` of the grid, on states like `sample`, and the sums of states to come."""
 
     def __init__(self, plan: Plan, first: int, sample: Tensor, reference: Reference | None) -> None:
-        like = torch.empty(0, dtype=working(sample), device=sample.device)
+        self._kind = working(sample)
+        like = torch.empty(0, dtype=self._kind, device=sample.device)
         self.shape = sample.shape
         self.reference = reference.beside(like) if reference is not None and plan.modal else None
         self._plan, self._first = plan, first
-        self._rows = [beside(row, like) for row in plan.rows]
-        self._fields: list[Tensor] = []
+        self._moves = moves(plan, like)
+        self._ahead: list[Tensor | None] = []
 
     def step(self, k: int, prediction: Tensor, sample: Tensor, draw: Callable[[int, Tensor], Tensor]) -> Tensor:
         """Return the state after evaluation k, in float32 (float64 for float64 states), in memory of its own.
 
         `draw(step, x)` gives noise like x for a step that adds some, counted from 1 at the run's first.
         """
-        row, modes = self._rows[k - self._first], self.reference
-        z = sample.to(working(sample))
+        move, modes = self._moves[k - self._first], self.reference
+        z = sample if sample.dtype == self._kind else sample.to(self._kind)
         if modes is not None:
-            z, prediction = modes.forward(z - row.mean * modes.mean), modes.forward(prediction.to(z.dtype))
-        z = advance(row, z, prediction, self._fields, self._plan.history, in_place=False)
-        if isinstance(row.noise, Tensor) or row.noise != 0:
-            noise = draw(row.step, sample.to(z.dtype))
-            add(z, noise if modes is None else modes.forward(noise), row.noise)
+            z, prediction = modes.forward(z - move.row.mean * modes.mean), modes.forward(prediction.to(z.dtype))
+        z = advance(move.terms, z, prediction, self._ahead, in_place=False)
+        if move.noisy:
+            noise = draw(move.row.step, sample.to(z.dtype))
+            add(z, noise if modes is None else modes.forward(noise), move.noise)
         if modes is None:
             return z
-        return modes.inverse(z, tuple(self.shape[1:])) + self._plan.beta[row.step] * modes.mean
+        return modes.inverse(z, tuple(self.shape[1:])) + self._plan.beta[move.row.step] * modes.mean
 
 
 def working(x: Tensor) -> torch.dtype:

@@ -49,11 +49,11 @@ def make_table(plan: Plan, reference: Reference | None, sample: Tensor) -> StepT
         ones = (1,) * (ndim - len(shape))
         return torch.stack([t.expand(shape) for t in tensors]).reshape(len(values), *ones, *shape).to(like)
 
-    rows = plan.rows
+    rows, terms = plan.rows, [first for first, *_ in plan.terms if first is not None]
     return StepTable(
-        a=stack([row.keep + row.weights[0] * row.state for row in rows], modal),
-        b=stack([row.weights[0] * row.prediction for row in rows], modal),
-        c=stack([row.weights[0] * row.offset for row in rows], modal),
+        a=stack([term.a for term in terms], modal),
+        b=stack([term.b for term in terms], modal),
+        c=stack([term.c for term in terms], modal),
         noise=stack([row.noise for row in rows], modal),
         mean=stack([row.mean for row in rows], depth),
         mean_after=stack([plan.beta[row.step] for row in rows], depth),
