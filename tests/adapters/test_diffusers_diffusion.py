@@ -100,6 +100,27 @@ def test_timesteps_of_the_call_are_taken_as_they_are() -> None:
     assert scheduler.index_for_timestep(torch.tensor(600)) == 1
 
 
+def test_a_grid_by_name_takes_the_nearest_timesteps() -> None:
+    scheduler = LazyDiffusionScheduler(grid="angle", **BETAS)
+    scheduler.set_timesteps(8)
+    assert scheduler.timesteps[0] == 999
+    angles = scheduler.alphas_cumprod[scheduler.timesteps].double().sqrt().asin() * 2 / math.pi
+    nearest = (scheduler.alphas_cumprod.double().sqrt().asin() * 2 / math.pi)[None] - torch.arange(8)[:, None] / 8
+    assert torch.equal(nearest.abs().argmin(1), scheduler.timesteps)
+    torch.testing.assert_close(angles[1:], torch.arange(1, 8).double() / 8, rtol=0, atol=1e-3)
+    found = run(scheduler, 8)
+    assert (found - run(LazyDiffusionScheduler(timestep_spacing="trailing", **BETAS), 500)).norm() < 0.1 * found.norm()
+
+
+@pytest.mark.parametrize(
+    ("grid", "steps", "message"),
+    [("log-snr", 400, "finer than the model's timesteps"), ("angel", 4, "angle"), ([0.0, 0.5, 1.0], 3, "2 steps")],
+)
+def test_a_grid_that_does_not_fit_is_refused(grid: object, steps: int, message: str) -> None:
+    with pytest.raises(SymsiError, match=message):
+        LazyDiffusionScheduler(grid=grid, **BETAS).set_timesteps(steps)
+
+
 def test_a_begin_index_starts_there() -> None:
     scheduler = LazyDiffusionScheduler(**BETAS)
     scheduler.set_timesteps(5)

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from symsi.errors import SchedulerError, SymsiError
+from symsi.errors import SchedulerError, SymsiError, UnknownNameError
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 
-from symsi.diffusers import LazyFlowMatchScheduler  # noqa: E402
+from symsi.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler  # noqa: E402
 
 X = torch.zeros(2, 3)
 
@@ -54,7 +54,6 @@ def test_a_config_that_does_not_fit_is_refused_when_it_is_made(config: dict, mes
         diffusers.DDIMScheduler(),
         diffusers.EulerDiscreteScheduler(prediction_type="v_prediction"),
         diffusers.DPMSolverMultistepScheduler(),
-        diffusers.EDMEulerScheduler(),
         diffusers.UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="epsilon"),
     ],
     ids=lambda s: type(s).__name__,
@@ -62,6 +61,22 @@ def test_a_config_that_does_not_fit_is_refused_when_it_is_made(config: dict, mes
 def test_the_config_of_another_kind_of_model_is_refused_with_what_to_use(other: object) -> None:
     with pytest.raises(SchedulerError, match=r"this is no flow model's config: .* use LazyDiffusionScheduler"):
         LazyFlowMatchScheduler.from_config(other.config)
+
+
+def test_for_models_that_no_scheduler_fits_another_door_is_named() -> None:
+    with pytest.raises(SchedulerError, match=r"sigma_data = 0\.5.* wrap the network as a symsi\.Model"):
+        LazyFlowMatchScheduler.from_config(diffusers.EDMEulerScheduler().config)
+
+
+@pytest.mark.parametrize("kind", [LazyFlowMatchScheduler, LazyDiffusionScheduler])
+def test_a_keyword_that_is_no_setting_is_refused(kind: type) -> None:
+    theirs = (
+        diffusers.FlowMatchEulerDiscreteScheduler() if kind is LazyFlowMatchScheduler else diffusers.DDIMScheduler()
+    )
+    with pytest.raises(UnknownNameError, match=r"unknown setting 'solvr'\. Did you mean 'solver'\?"):
+        kind.from_config(theirs.config, solvr="ab2")
+    _, rest = kind.from_config(theirs.config, return_unused_kwargs=True, solvr="ab2")
+    assert rest["solvr"] == "ab2"
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,19 @@ def test_a_diffusion_models_pipeline_gets_the_scheduler_for_it() -> None:
     class Pipe:
         scheduler = diffusers.DDIMScheduler(beta_schedule="scaled_linear")
 
-    found = lazy_scheduler(Pipe(), grid="uniform", solver="ab2")
+    found = lazy_scheduler(Pipe(), solver="ab2", grid=None)
     assert isinstance(found, LazyDiffusionScheduler)
-    assert found.config.beta_schedule == "scaled_linear"
+    assert (found.config.beta_schedule, found.config.timestep_spacing) == ("scaled_linear", "trailing")
+    assert lazy_scheduler(Pipe(), grid="angle").config.grid == "angle"
+
+
+def test_a_flow_shift_counts_as_the_shift() -> None:
+    class Pipe:
+        scheduler = diffusers.UniPCMultistepScheduler(
+            use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=5.0
+        )
+
+    assert lazy_scheduler(Pipe()).config.grid == "shifted(shift=5)"
 
 
 @pytest.mark.parametrize("kind", ["channel", "dct", "isotropic"])

@@ -12,9 +12,9 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
-from symsi.adapters.diffusers.config import as_diffusion_config
+from symsi.adapters.diffusers.config import as_diffusion_config, check_settings
 from symsi.adapters.diffusers.driver import Driven, Driver, Generators
-from symsi.adapters.diffusers.levels import count_steps, numbers
+from symsi.adapters.diffusers.levels import check_grid, count_steps, numbers
 from symsi.adapters.diffusers.method import make_method
 from symsi.errors import SchedulerError, unknown
 from symsi.symbolic.named import schedule as named
@@ -35,9 +35,13 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
     x = sqrt(1 - alphas_cumprod) Z + sqrt(alphas_cumprod) X stays what pipelines hold. The last step ends at data,
     alphas_cumprod = 1.
 
+    grid        "timesteps": spaced as timestep_spacing says, where with few steps "trailing" is right ("leading" starts
+                at timesteps that still show data); or a grid of symsi ("angle", "log-snr", ...) or the schedule's times
+                themselves, at whose points the nearest timesteps are taken
+
     schedule, diffusion, solver, last, reference and seed are LazyFlowMatchScheduler's (heun, which evaluates at data,
-    aside); the other arguments DDIMScheduler's. With few steps set timestep_spacing="trailing": "leading" starts at
-    timesteps that still show data. Raises SchedulerError, UnknownNameError or SymsiError for what does not fit.
+    aside); the other arguments DDIMScheduler's. Raises SchedulerError, UnknownNameError or SymsiError for what does not
+    fit.
     """
 
     timesteps: Tensor
@@ -58,6 +62,7 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
         diffusion: str = "ode",
         solver: str | None = None,
         last: str | None = None,
+        grid: str | Sequence[float] = "timesteps",
         reference: str | float | None = None,
         seed: int | None = None,
     ) -> None:
@@ -75,6 +80,7 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
             timestep_spacing=timestep_spacing,
             rescale_betas_zero_snr=rescale_betas_zero_snr,
         )
+        check_grid(grid)
         kind, factor = _PREDICTIONS[prediction_type]
         method = make_method(
             schedule, diffusion, solver, last, kind, reference, base="trigonometric", factor=factor
@@ -87,8 +93,11 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
     def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
         """Make a scheduler from the config of a diffusion model's scheduler; keywords take precedence.
 
-        Raises SchedulerError for the config of another kind of model.
+        Raises SchedulerError for the config of another kind of model, and UnknownNameError for a keyword that is no
+        setting, unless those are asked back.
         """
+        if not return_unused_kwargs:
+            check_settings(cls, kwargs)
         given = as_diffusion_config(config) if isinstance(config, Mapping) else config
         return super().from_config(given, return_unused_kwargs=return_unused_kwargs, **kwargs)
 
@@ -98,9 +107,10 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
         device: str | torch.device | None = None,
         timesteps: Sequence[int] | Tensor | None = None,
     ) -> None:
-        """Set the timesteps, spaced as the config says or as they are given, and tabulate the steps between them.
+        """Set the timesteps, placed as the config says or as they are given, and tabulate the steps between them.
 
-        Raises SchedulerError for steps < 1, and timesteps that do not fall inside [0, num_train_timesteps).
+        Raises SchedulerError for steps < 1, timesteps that do not fall inside [0, num_train_timesteps), and a grid that
+        is finer than the model's timesteps.
         """
         told = None if timesteps is None else numbers("timesteps", timesteps)
         for k, value in enumerate(told or ()):
@@ -113,10 +123,11 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
                 raise SchedulerError(f"timesteps must fall; timesteps[{k}] = {value:g} follows {told[k - 1]:g}.")
         count = count_steps(num_inference_steps, None, told)
         if told is None:
+            told = self._nearest(count)
+        if told is None:
             super().set_timesteps(count)
             told = numbers("timesteps", self.timesteps)
-        signal = self.alphas_cumprod.cpu().double()[[int(t) for t in told]].sqrt()
-        self._driver.reset([*carry(named("vp"), self._driver.method.base, signal.tolist()), 1.0], told)
+        self._driver.reset([*(self._taus([int(t) for t in told])), 1.0], told)
         self.timesteps = torch.tensor([int(t) for t in told], device=device)
         self.num_inference_steps = count
 
@@ -134,6 +145,28 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
         """
         x = self._driver.step(model_output, timestep, sample, generator)
         return SchedulerOutput(prev_sample=x) if return_dict else (x,)
+
+    def _taus(self, timesteps: Sequence[int]) -> list[float]:
+        """The model's times, those of the trigonometric schedule, at falling timesteps."""
+        signal = self.alphas_cumprod.cpu().double()[list(timesteps)].sqrt()
+        return carry(named("vp"), self._driver.method.base, signal.tolist())
+
+    def _nearest(self, count: int) -> list[float] | None:
+        """The timesteps nearest to the points of the config's grid, the last of which is data; None without one."""
+        grid = self.config.grid
+        if isinstance(grid, str) and grid == "timesteps":
+            return None
+        points = torch.tensor(self._driver.method.taus(grid, count)[:-1], dtype=torch.float64)
+        falling = list(range(self.config.num_train_timesteps))[::-1]
+        known = torch.tensor(self._taus(falling), dtype=torch.float64)
+        found = [float(falling[int((known - point).abs().argmin())]) for point in points]
+        for k in range(1, count):
+            if found[k] >= found[k - 1]:
+                raise SchedulerError(
+                    f"grid {grid!r} with {count} steps is finer than the model's timesteps: two of its points are "
+                    f"nearest to timestep {found[k]:g}. Take fewer steps, or another grid."
+                )
+        return found
 
 
 LazyDiffusionScheduler.__module__ = "symsi.diffusers"  # where saved pipelines look for it

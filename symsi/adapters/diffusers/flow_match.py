@@ -12,9 +12,9 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
-from symsi.adapters.diffusers.config import as_flow_config
+from symsi.adapters.diffusers.config import as_flow_config, check_settings
 from symsi.adapters.diffusers.driver import Driven, Driver, Generators
-from symsi.adapters.diffusers.levels import check_falling, check_timestep, count_steps, numbers
+from symsi.adapters.diffusers.levels import check_falling, check_grid, check_timestep, count_steps, numbers
 from symsi.adapters.diffusers.method import make_method
 from symsi.adapters.diffusers.run import working
 from symsi.adapters.diffusers.table import step_tokens
@@ -111,8 +111,7 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
             raise unknown("prediction", prediction, (_FLOW, *PREDICTIONS))
         kind = "velocity" if prediction == _FLOW else prediction
         falling = prediction == _FLOW and not invert_sigmas  # there d/dsigma is minus the velocity
-        if not isinstance(grid, (str, list, tuple)):
-            raise SchedulerError(f"grid must be a name or a list of times; got {type(grid).__name__}.")
+        check_grid(grid)
         method = make_method(schedule, diffusion, solver, last, kind, reference, factor=-1.0 if falling else 1.0)
         self.num_inference_steps = None
         self._driver = Driver(method, seed)
@@ -123,8 +122,11 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
     def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
         """Make a scheduler from the config of a flow scheduler; keywords take precedence.
 
-        Raises SchedulerError for the config of another kind of model.
+        Raises SchedulerError for the config of another kind of model, and UnknownNameError for a keyword that is no
+        setting, unless those are asked back.
         """
+        if not return_unused_kwargs:
+            check_settings(cls, kwargs)
         given = as_flow_config(config) if isinstance(config, Mapping) else config
         return super().from_config(given, return_unused_kwargs=return_unused_kwargs, **kwargs)
 

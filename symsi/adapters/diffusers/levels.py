@@ -11,7 +11,7 @@ from torch import Tensor
 
 from symsi.errors import SchedulerError
 
-__all__ = ["check_falling", "check_timestep", "count_steps", "index_of", "numbers"]
+__all__ = ["check_falling", "check_grid", "check_timestep", "count_steps", "index_of", "numbers"]
 
 
 def numbers(name: str, values: Any) -> list[float]:
@@ -41,6 +41,12 @@ def count_steps(steps: Any, sigmas: Sequence[float] | None, timesteps: Sequence[
     if count < 1:
         raise SchedulerError(f"{name} must give at least 1 step; got {count}.")
     return count
+
+
+def check_grid(grid: Any) -> None:
+    """Raise SchedulerError for a grid that is neither a name nor a list of times."""
+    if not isinstance(grid, (str, list, tuple)):
+        raise SchedulerError(f"grid must be a name or a list of times; got {type(grid).__name__}.")
 
 
 def check_falling(name: str, values: Sequence[float], most: float) -> None:

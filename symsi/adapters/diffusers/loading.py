@@ -57,23 +57,19 @@ def _absent(folder: Path) -> list[str]:
 def lazy_scheduler(pipe: Any, **options: Any) -> Any:
     """Return the lazy scheduler that fits the pipeline's own: of flow models, or of diffusion models.
 
-    `options` are its config, such as schedule and solver; without a grid, flow models get the one that is uniform in
-    the time of their own shift, or their sigmas where that shift depends on the image's size. Raises SymsiError where
-    neither fits.
+    `options` are its config, such as schedule and solver; None is left out. Without a grid, flow models get the one
+    that is uniform in the time of their own shift, or their sigmas where that shift depends on the image's size;
+    diffusion models get trailing timesteps. Raises SymsiError where neither fits.
     """
-    config = pipe.scheduler.config
-    if options.get("grid") is None:
-        named = "sigmas" if config.get("use_dynamic_shifting") else f"shifted(shift={config.get('shift') or 1.0:g})"
-        options["grid"] = named
+    config, given = pipe.scheduler.config, {key: value for key, value in options.items() if value is not None}
     try:
-        as_flow_config(config)
+        flow = as_flow_config(config)
     except SchedulerError:
         if "beta_schedule" not in config:
             raise
-    else:
-        return LazyFlowMatchScheduler.from_config(config, **options)
-    options.pop("grid")  # a diffusion model's grid is its timestep_spacing
-    return LazyDiffusionScheduler.from_config(config, timestep_spacing="trailing", **options)
+        return LazyDiffusionScheduler.from_config(config, **{"timestep_spacing": "trailing", **given})
+    own = "sigmas" if flow.get("use_dynamic_shifting") else f"shifted(shift={flow.get('shift') or 1.0:g})"
+    return LazyFlowMatchScheduler.from_config(config, **{"grid": own, **given})
 
 
 def generate(
