@@ -120,6 +120,7 @@ def sample(
     batch: int | None = None,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
+    start: Tensor | None = None,
     noise: Tensor | None = None,
     trajectory: bool = False,
     callback: Callable[[State], None] | None = None,
@@ -141,6 +142,7 @@ def sample(
     conditions  passed to the model; tensors with N rows are split with the batch
     seed, first sample i gets the noise of (seed, first + i, step), whatever the batch
     batch       rows a call at most (guidance calls twice)
+    start       the unit noise Z to start from, (N, *shape), instead of the seed's
     noise       of each step, (K, N, *shape), instead of the seed's: couples two samplers (T7)
     trajectory  keep the path; callback is called after each step of each batch with a `State`
     progress    show a bar; by default where standard error is a terminal
@@ -154,13 +156,14 @@ def sample(
     kind = dtype or known.dtype or torch.float32
     given = dict(conditions or {}) if isinstance(conditions, Mapping | None) else {"conditions": conditions}
     batch = count if batch is None else _whole("batch", batch, 1)
-    first = _whole("first", first, 0)
-    _check_inputs(known, where, kind, noise, guidance, given, conditions)
+    first, seed = _whole("first", first, 0), check_seed(seed)
+    _check_inputs(known, where, kind, guidance, given, conditions)
     made = plan(
         known, schedule=schedule, diffusion=diffusion, solver=solver, steps=steps, grid=grid, last=last,
         reference=reference, shape=form,
     )  # fmt: skip
-    _check_noise(noise, made, count, form)
+    _check_noise("start", start, {"N": count}, form)
+    _check_noise("noise", noise, {"K": len(made.grid) - 1, "N": count}, form)
     modal = reference if reference is not None and not _plain(reference) else None
     working = torch.float64 if kind == torch.float64 else torch.float32
     calls = 1 if guidance == 1 else 2
@@ -174,7 +177,10 @@ def sample(
             indices = range(first + rows.start, first + rows.stop)
             told, untold = (_rows_of(c, rows, count, where) for c in (given, {**given, **known.unconditional}))
             predict = _predictor(known, told, untold, guidance)
-            z = standard_normal(check_seed(seed), indices, 0, form, where, working)
+            if start is None:
+                z = standard_normal(seed, indices, 0, form, where, working)
+            else:
+                z = start[rows].to(where, working, copy=True)
             path: list[Tensor] = []
             x = run(
                 made, predict, z, seed=seed, samples=indices, dtype=kind, reference=modal,
@@ -335,7 +341,6 @@ def _check_inputs(
     model: Model,
     device: torch.device,
     dtype: Any,
-    noise: Any,
     guidance: float,
     given: Mapping[str, Any],
     conditions: Any,
@@ -348,6 +353,8 @@ def _check_inputs(
         raise SymsiError(f"{model.name} has weights in {model.dtype}; load it in {dtype}, or leave dtype out.")
     if not isinstance(conditions, Mapping | None):
         raise SymsiError(f"conditions must be a mapping of names to values; got {type(conditions).__name__}.")
+    for told in (given, *([{**given, **model.unconditional}] if guidance != 1 else [])):
+        model.check_conditions(told)
     label = given.get("label")
     if model.classes and label is not None:
         whole = isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point()
@@ -358,13 +365,16 @@ def _check_inputs(
             f"{model.name} does not say what its unconditional prediction is; "
             "give Model(..., unconditional={'label': ...}) or leave guidance=1."
         )
-    if noise is not None and not (isinstance(noise, Tensor) and noise.is_floating_point()):
-        raise SymsiError(f"noise must be a floating-point tensor, (K, N, *shape); got {type(noise).__name__}.")
-    if noise is not None and not bool(torch.isfinite(noise).all()):
-        raise SymsiError("noise has nan or inf.")
 
 
-def _check_noise(noise: Tensor | None, made: Plan, count: int, form: tuple[int, ...]) -> None:
-    wanted = (len(made.grid) - 1, count, *form)
-    if noise is not None and tuple(noise.shape) != wanted:
-        raise SymsiError(f"noise must have the shape (K, N, *shape) = {wanted}; got {tuple(noise.shape)}.")
+def _check_noise(name: str, noise: Tensor | None, wanted: Mapping[str, int], form: tuple[int, ...]) -> None:
+    """Check noise that the user gives, of shape (*wanted, *form)."""
+    if noise is None:
+        return
+    shape, letters = (*wanted.values(), *form), ", ".join(wanted)
+    if not (isinstance(noise, Tensor) and noise.is_floating_point()):
+        raise SymsiError(f"{name} must be a floating-point tensor, ({letters}, *shape); got {type(noise).__name__}.")
+    if tuple(noise.shape) != shape:
+        raise SymsiError(f"{name} must have the shape ({letters}, *shape) = {shape}; got {tuple(noise.shape)}.")
+    if not bool(torch.isfinite(noise).all()):
+        raise SymsiError(f"{name} has nan or inf.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +44,20 @@ class Model:
         """Return conditions for `count` samples of classes 0, 1, ... in turn; none for a model without classes."""
         return {"label": torch.arange(count) % self.classes} if self.classes else {}
 
+    def check_conditions(self, names: Iterable[str]) -> None:
+        """Raise SymsiError unless the function may be called as (x, t) with conditions of these names."""
+        function = self.function.forward if isinstance(self.function, nn.Module) else self.function
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):  # some built-in functions have none
+            return
+        try:
+            signature.bind(None, None, **dict.fromkeys(names))
+        except TypeError as error:
+            raise SymsiError(
+                f"{self.name} takes {signature}; with x, t and the conditions {list(names)}: {error}."
+            ) from None
+
     @property
     def device(self) -> torch.device | None:
         """Where the function's parameters are, if it is a module with any."""
@@ -78,5 +93,7 @@ def as_model(model: Model | Callable[..., Tensor]) -> Model:
     if isinstance(model, Model):
         return model
     if not callable(model):
-        raise SymsiError(f"a model is a callable (x, t, **conditions); got {type(model).__name__}.")
+        raise SymsiError(
+            f"a model is a callable (x, t, **conditions), such as symsi.models.load gives; got {type(model).__name__}."
+        )
     return Model(model, name=getattr(model, "__name__", type(model).__name__))

@@ -214,6 +214,9 @@ def test_large_finite_predictions_are_not_taken_for_infinite_ones() -> None:
         ({"reference": "file"}, "a reference is a symsi.Reference"),
         ({"diffusion": "kappa=sqrt(2)", "solver": "exact"}, "rational K"),
         ({"noise": [1.0]}, "noise must be"),
+        ({"start": torch.zeros(3, 2)}, r"start must have the shape \(N, \*shape\) = \(4, 2\); got \(3, 2\)"),
+        ({"start": torch.full((4, 2), torch.nan)}, "start has nan"),
+        ({"conditions": {"labl": 1}}, "unexpected keyword argument 'labl'"),
         ({"noise": torch.full((2, 4, 2), math.nan)}, "noise has nan"),
         ({"shape": (4,)}, r"\(N, ...\)"),
         ({"seed": -1}, "seed must be"),
@@ -237,6 +240,16 @@ def test_a_shape_that_the_model_does_not_make_and_no_model_at_all_are_refused(th
     reference = estimate(torch.randn(9, 5), "pca")
     with pytest.raises(symsi.SymsiError, match="another shape"):
         symsi.sample(three_modes.model(), shape=4, steps=2, reference=reference, **QUIET)
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+def test_a_given_start_takes_the_place_of_the_seeds_and_is_left_alone(three_modes: Mixture, batch: int | None) -> None:
+    common = {"shape": 4, "steps": 3, "dtype": torch.float64, **QUIET}
+    z = standard_normal(7, range(4), 0, (3,), dtype=torch.float64)
+    kept = z.clone()
+    found = symsi.sample(three_modes.model(), start=z, batch=batch, **common).x
+    assert torch.equal(found, symsi.sample(three_modes.model(), seed=7, **common).x)
+    assert torch.equal(z, kept)
 
 
 @pytest.mark.parametrize("batch", [None, 3])
