@@ -102,6 +102,7 @@ def plan(
     return replace(make_modal_plan(modal, chosen.order, ending), modal=not _plain(reference))
 
 
+@torch.inference_mode(False)
 def sample(
     model: Model | Callable[..., Tensor],
     *,
@@ -147,7 +148,8 @@ def sample(
     trajectory  keep the path; callback is called after each step of each batch with a `State`
     progress    show a bar; by default where standard error is a terminal
 
-    Samples are in model units (`model.gain`, `model.offset` map them to the data's). Raises SymsiError for what does
+    A model may return its input or keep what it computes, but the memory of x is used again after the call. Samples are
+    in model units (`model.gain`, `model.offset` map them to the data's). Raises SymsiError for what does
     not fit, with what would.
     """
     known = as_model(model)

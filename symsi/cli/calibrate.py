@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from symsi.calibration import optimal_grid, reference_of_model
+from symsi.cli.options import dtype_option
 from symsi.cli.pipeline import latents
 from symsi.errors import SymsiError
 from symsi.files import check_free
@@ -43,34 +44,41 @@ def command() -> None:
 @click.option("--pipeline", metavar="DIR|ID", help="Use latents of a pipeline of diffusers: of --images, or its own.")
 @click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Of the pipeline's own samples.")
 @click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="PNG files of one size, to encode.")
+@click.option("--size", type=(int, int), metavar="H W", help="Of the pipeline's own samples; default: its own.")
+@click.option("--guidance", type=float, help="Of the pipeline's own samples; default: its own.")
 @click.option("--kind", default="pca", show_default=True, type=click.Choice(KINDS), help="The modes.")
 @click.option("--rank", type=click.IntRange(1), help="Leading components to keep, for pca.")
 @click.option("--shrinkage", default=0.05, show_default=True, help="Towards isotropic; 0 may make ab2 unstable.")
 @click.option("--count", default=512, show_default=True, type=click.IntRange(2), help="Samples of the model.")
 @click.option("--steps", default=16, show_default=True, type=click.IntRange(1), help="Evaluations each.")
 @click.option("--seed", default=1, show_default=True, help="Of the model's samples.")
+@click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where the model runs.")
+@dtype_option
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 def reference(
     output: Path, model: str | None, data: Path | None, pipeline: str | None, prompts: tuple[str, ...],
-    images: Path | None, kind: str, rank: int | None, shrinkage: float, count: int, steps: int, seed: int, force: bool,
+    images: Path | None, size: tuple[int, int] | None, guidance: float | None, kind: str, rank: int | None,
+    shrinkage: float, count: int, steps: int, seed: int, device: str, dtype: str, force: bool,
 ) -> None:  # fmt: skip
     """Write a Gaussian reference for modal sampling."""
     if sum(source is not None for source in (model, data, pipeline)) != 1:
         raise SymsiError("give --model NAME to use its own samples, --data FILE, or --pipeline DIR, one of them.")
-    if pipeline is None and (prompts or images):
-        raise SymsiError("--prompt and --images are for --pipeline.")
+    if pipeline is None and (prompts or images or size or guidance is not None):
+        raise SymsiError("--prompt, --images, --size and --guidance are for --pipeline.")
     if output.suffix != ".safetensors":
         raise SymsiError(f"a reference is a .safetensors file; got {output.name!r}.")
     check_free(output, force=force)
     if data is not None:
         found = estimate(_read(data), kind, rank=rank, shrinkage=shrinkage)
     elif pipeline is not None:
-        found = estimate(
-            latents(pipeline, prompts, images, steps=steps, count=count, seed=seed, kind=kind), kind, rank=rank,
-            shrinkage=shrinkage,
+        height, width = size or (None, None)
+        held = latents(
+            pipeline, prompts, images, steps=steps, count=count, seed=seed, kind=kind, device=device, dtype=dtype,
+            call={"guidance_scale": guidance, "height": height, "width": width},
         )  # fmt: skip
+        found = estimate(held, kind, rank=rank, shrinkage=shrinkage)
     else:
-        network = load(str(model))
+        network = load(str(model), device=device, dtype=getattr(torch, dtype))
         conditions = network.in_turn(count)
         found = reference_of_model(
             network, shape=count, kind=kind, rank=rank, shrinkage=shrinkage, steps=steps, seed=seed, batch=128,

@@ -69,6 +69,15 @@ def at_most_one(**given: bool) -> None:
         raise SymsiError(f"give one of {' and '.join(names)}; each is a way to print the same thing.")
 
 
+dtype_option = click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    type=click.Choice(("float32", "bfloat16", "float16")),
+    help="Of the network's weights and evaluations.",
+)
+
+
 def read_grid(text: str) -> tuple[str | list[float], bool]:
     """Return a grid by name, or the times written out, and whether it is the latter. Raises SymsiError."""
     if "," not in text or "(" in text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ _MORE = 4  # times the steps, of the samples that --compare takes for converged
 
 def sample_pipeline(
     output: Path, where: str, prompts: Sequence[str], *, steps: int, count: int, seed: int, compare: bool,
-    config: dict[str, Any], call: dict[str, Any], device: str, force: bool,
+    config: dict[str, Any], call: dict[str, Any], device: str, dtype: str, force: bool,
 ) -> None:  # fmt: skip
     """Draw samples of a pipeline under the lazy scheduler of this config, and write the picture.
 
@@ -35,7 +35,7 @@ def sample_pipeline(
     if output.suffix not in PICTURES:
         raise SymsiError(f"--pipeline writes a picture ({', '.join(PICTURES)}); got {output.name!r}.")
     check_picture(output, force=force)
-    pipe, tools = _load(where, prompts, device)
+    pipe, tools = _load(where, prompts, device, dtype, config)
     own, lazy = pipe.scheduler, tools.lazy_scheduler(pipe, **config)
 
     def run(scheduler: Any, n: int) -> Tensor:
@@ -56,17 +56,18 @@ def sample_pipeline(
 
 
 def latents(
-    where: str, prompts: Sequence[str], images: Path | None, *, steps: int, count: int, seed: int, kind: str
-) -> Tensor:
+    where: str, prompts: Sequence[str], images: Path | None, *, steps: int, count: int, seed: int, kind: str,
+    call: dict[str, Any], device: str, dtype: str,
+) -> Tensor:  # fmt: skip
     """Return latents of a pipeline, of a folder of pictures or of its own samples, to calibrate a reference on.
 
     Raises SymsiError for kinds of modes that need images where the latents are tokens.
     """
-    pipe, tools = _load(where, prompts if images is None else ("",), "cpu")
+    pipe, tools = _load(where, prompts if images is None else ("",), device, dtype)
     if images is not None:
         found: Tensor = tools.encode(pipe, _pictures(images))
     else:
-        found = tools.generate(pipe, prompts, steps, count, seed=seed, latent=True)
+        found = tools.generate(pipe, prompts, steps, count, seed=seed, latent=True, **call)
     if found.ndim != 4 and kind in ("channel", "dct"):
         raise SymsiError(
             f"the latents of {type(pipe).__name__} are tokens {tuple(found.shape[1:])}, without rows and columns; use "
@@ -75,12 +76,17 @@ def latents(
     return found
 
 
-def _load(where: str, prompts: Sequence[str], device: str) -> tuple[Any, Any]:
+def _load(
+    where: str, prompts: Sequence[str], device: str, dtype: str, config: Mapping[str, Any] | None = None
+) -> tuple[Any, Any]:
+    """Load a pipeline, when all that can be checked without it is well; return it with the tools for it."""
     if not prompts:
         raise SymsiError("--pipeline needs --prompt TEXT; it may be repeated, prompts are taken in turn.")
     import_module("symsi.diffusers")  # says which extra is missing
     tools = import_module("symsi.adapters.diffusers.loading")
-    pipe = tools.load_pipeline(where, device=device)
+    if config is not None:
+        tools.check_method(**config)
+    pipe = tools.load_pipeline(where, device=device, dtype=getattr(torch, dtype))
     pipe.set_progress_bar_config(leave=False)
     return pipe, tools
 

@@ -8,7 +8,7 @@ import click
 import torch
 from click.core import ParameterSource
 
-from symsi.cli.options import read_grid, sampling_options
+from symsi.cli.options import dtype_option, read_grid, sampling_options
 from symsi.cli.pipeline import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
@@ -31,6 +31,7 @@ __all__ = ["command"]
 @click.option("--seed", default=0, show_default=True, help="Sample i depends on (seed, i) alone.")
 @click.option("--batch", type=click.IntRange(1), help="Samples a call of the model at most.")
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where the model runs.")
+@dtype_option
 @click.option(
     "--pipeline",
     metavar="DIR|ID",
@@ -57,6 +58,7 @@ def command(
     seed: int,
     batch: int | None,
     device: str,
+    dtype: str,
     pipeline: str | None,
     prompts: tuple[str, ...],
     size: tuple[int, int] | None,
@@ -74,6 +76,8 @@ def command(
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --count 1 --steps 6 --compare
     """
     points, written_out = read_grid(grid)
+    if written_out and _said("steps") and steps != len(points) - 1:
+        raise SymsiError(f"--grid {grid} has {len(points) - 1} steps, --steps is {steps}; leave --steps out.")
     if pipeline:
         for option, value in (("batch", batch), ("label", labels), ("picture", picture), ("model", _said("model"))):
             if value:
@@ -83,7 +87,7 @@ def command(
         strength = guidance if _said("guidance") else None
         sample_pipeline(
             output, pipeline, prompts, steps=len(points) - 1 if written_out else steps, count=count, seed=seed,
-            compare=compare, device=device, force=force,
+            compare=compare, device=device, dtype=dtype, force=force,
             config={"schedule": schedule, "diffusion": diffusion, "solver": solver, "grid": chosen, "last": last,
                     "reference": None if reference is None else str(reference)},
             call={"guidance_scale": strength, "height": height, "width": width},
@@ -96,7 +100,7 @@ def command(
         check_picture(picture, force=force)
         if picture == output:
             raise SymsiError(f"OUTPUT and --picture are both {output}; leave --picture out.")
-    network = load(model, device=device)
+    network = load(model, device=device, dtype=getattr(torch, dtype))
     conditions = {"label": torch.tensor(_classes(labels, count, network.classes))} if network.classes else {}
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")

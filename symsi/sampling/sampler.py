@@ -37,11 +37,12 @@ def run(
 
     z itself is overwritten.
 
-    `predict(x, t)` gets x in `dtype` and t of shape (B,) in the dtype of z, which is float32 or float64. The noise of
-    step k is `noise[k - 1]`, (B, *shape), where given, else the stream of (seed, sample, k). `record(k, x)` is called
-    at the start and after each step with x in model coordinates, `tick()` after each evaluation. Raises ModelError
-    for a prediction of another shape or device, that is not floating point or not finite, and for a model that writes
-    into its input; on a GPU nan and inf are found after the loop, which never waits for the device.
+    `predict(x, t)` gets x in `dtype`, whose memory is used again after the call, and t of shape (B,) in the dtype of z,
+    which is float32 or float64. The noise of step k is `noise[k - 1]`, (B, *shape), where given, else the stream of
+    (seed, sample, k). `record(k, x)` is called at the start and after each step with x in model coordinates, `tick()`
+    after each evaluation. Raises ModelError for a prediction of another shape or device, that is not floating point or
+    not finite, and for a model that writes into its input; on a GPU nan and inf are found after the loop, which never
+    waits for the device.
     """
     shape = tuple(z.shape[1:])
     todo = moves(plan, z)
@@ -70,16 +71,17 @@ def run(
             row = move.row
             ends = k + 1 == len(todo) or todo[k + 1].row.step > row.step
             drawn = drawer.submit(draw, row.step) if move.noisy else None
-            version = z._version
+            ours = [z, *(held for held in ahead if held is not None)]  # an earlier x may be one of them by now
+            versions = [held._version for held in ours]
             prediction = predict(whole(row.mean).to(dtype), times[k].repeat(len(z)))
-            if z._version != version:
+            if [held._version for held in ours] != versions:
                 raise ModelError(f"the model wrote into its input x {_where(row)}; it must leave it as it is.")
             _check_form(prediction, (len(z), *shape), z.device, row)
             if z.device.type == "cpu":
                 _check_finite(prediction, row)
             else:
                 finite.append(torch.isfinite(prediction).all())
-            if any(_share_memory(prediction, held) for held in (z, *ahead)):
+            if any(prediction.untyped_storage().data_ptr() == held.untyped_storage().data_ptr() for held in ours):
                 prediction = prediction.clone()
             if reference is not None:
                 prediction = reference.forward(prediction.to(z.dtype))
@@ -115,10 +117,6 @@ def _check_form(prediction: object, shape: tuple[int, ...], device: torch.device
         raise ModelError(f"the model returned a tensor on {prediction.device} {_where(row)}; x is on {device}.")
     if not prediction.is_floating_point():
         raise ModelError(f"the model returned {prediction.dtype} {_where(row)}; it must return floating point.")
-
-
-def _share_memory(x: Tensor, other: Tensor | None) -> bool:
-    return other is not None and x.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
 def _check_finite(prediction: Tensor, row: Row) -> None:

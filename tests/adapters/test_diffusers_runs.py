@@ -33,8 +33,17 @@ def test_runs_without_a_generator_do_not_share_their_noise() -> None:
 
 def test_a_named_grid_tells_the_network_its_own_times_whatever_the_call_says() -> None:
     scheduler = LazyFlowMatchScheduler(grid="shifted(shift=3)")
-    scheduler.set_timesteps(sigmas=[1.0, 0.6, 0.3], timesteps=[1000.0, 600.0, 300.0])
+    scheduler.set_timesteps(sigmas=[1.0, 0.6, 0.3])
+    assert torch.allclose(scheduler.timesteps, torch.tensor([1, 6 / 7, 0.6]) * 1000)
     assert torch.allclose(scheduler.timesteps, scheduler.sigmas[:-1] * 1000)
+
+
+def test_a_named_grid_does_not_overrule_a_call_that_means_something_else() -> None:
+    scheduler = LazyFlowMatchScheduler(grid="shifted(shift=3)")
+    with pytest.raises(SchedulerError, match=r"sigmas start at 0\.5, but .* set grid='sigmas'"):
+        scheduler.set_timesteps(sigmas=[0.5, 0.25])
+    with pytest.raises(SchedulerError, match="timesteps beside sigmas do not go with"):
+        scheduler.set_timesteps(sigmas=[1.0, 0.6, 0.3], timesteps=[1000.0, 750.0, 500.0])
 
 
 def test_a_refused_grid_leaves_the_scheduler_as_it_was() -> None:

@@ -6,26 +6,49 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from diffusers import SchedulerMixin
+from diffusers.utils import logging
+
 from symsi.errors import SchedulerError, unknown
 
-__all__ = ["as_diffusion_config", "as_flow_config", "check_settings"]
+__all__ = ["as_diffusion_config", "as_flow_config", "check_settings", "own_grid"]
 
 _DIFFUSION = ("beta_schedule", "beta_start", "trained_betas", "sigma_data", "prediction_type")
+_FLOW = ("shift", "flow_shift", "use_flow_sigmas")
+_SPACED = (
+    "use_dynamic_shifting", "shift_terminal", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"
+)  # fmt: skip
 _FLOW_TYPES = ("flow_prediction", None)
+# Schedulers of models that are neither, by what their names hold.
+_OTHERS = {
+    "LCM": "is of a distilled model, whose network jumps to data and gives no velocity",
+    "TCD": "is of a distilled model, whose network jumps to data and gives no velocity",
+    "UnCLIP": "is of a prior that samples by DDPM's own steps",
+    "RePaint": "goes back and forth between noise and data",
+    "Inverse": "goes from data to noise",
+}
+# Settings of a diffusion model that its alphas_cumprod and prediction do not tell, and the value without effect.
+_UNSUPPORTED = {"snr_shift_scale": 1.0, "timestep_type": "discrete", "thresholding": False}
+
+_SPACING = "set grid, e.g. 'log-snr', or timestep_spacing"
+# Settings that others' configs often have, which are left out with a warning.
+_DROPPED = {
+    "clip_sample": "the steps are linear in what the network gives",
+    **dict.fromkeys(("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas"), _SPACING),
+}
 
 
-def as_flow_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config of a flow scheduler, `flow_shift` read as `shift`.
+def as_flow_config(config: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a flow scheduler under `settings`; `flow_shift` is read as `shift`, and as that of the grid.
 
-    Raises SchedulerError for the config of another kind of model.
+    Raises SchedulerError for the config of another kind of model, and what is no config.
     """
-    found = dict(config)
+    found = _read(config) | dict(settings)
     flow = bool(found.get("use_flow_sigmas")) or found.get("prediction_type") == "flow_prediction"
     foreign = [key for key in _DIFFUSION if key in found]
     if foreign and not (flow and found.get("prediction_type") in _FLOW_TYPES):
-        betas = "beta_schedule" in found or found.get("trained_betas") is not None
         advice = (
-            "use LazyDiffusionScheduler for this model" if betas else
+            "use LazyDiffusionScheduler for this model" if _has_betas(found) else
             "for models of other kinds, such as EDM's, wrap the network as a symsi.Model with its schedule"
         )  # fmt: skip
         raise SchedulerError(
@@ -34,24 +57,44 @@ def as_flow_config(config: Mapping[str, Any]) -> dict[str, Any]:
             "FlowMatchEulerDiscreteScheduler serves (SD3, FLUX, Z-Image, ...), or DPM-Solver and UniPC with "
             f"use_flow_sigmas=True and prediction_type='flow_prediction'; {advice}."
         )
+    if not any(key in found for key in _FLOW):
+        held = ", ".join(found) or "nothing"
+        raise SchedulerError(f"this is no flow model's config: it has none of {', '.join(_FLOW)}; it has {held}.")
     if "flow_shift" in found:
-        found.setdefault("shift", found.pop("flow_shift"))
+        found["flow_shift"] = found.setdefault("shift", found["flow_shift"])
+        found.setdefault("grid", own_grid(found))  # whose points those schedulers take
     return found
 
 
-def as_diffusion_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the config of a scheduler of a variance-preserving diffusion model, as it is.
+def own_grid(config: Mapping[str, Any]) -> str:
+    """Return the grid that is uniform in the time of a flow config's shift; "sigmas" where there is more to it."""
+    return "sigmas" if any(config.get(key) for key in _SPACED) else f"shifted(shift={config.get('shift') or 1.0:g})"
 
-    Raises SchedulerError for the config of another kind of model.
+
+def as_diffusion_config(config: Any) -> dict[str, Any]:
+    """Return the config of a scheduler of a variance-preserving diffusion model, less what has no meaning here.
+
+    Raises SchedulerError for the config of another kind of model, for settings that the steps cannot honour, and for
+    what is no config.
     """
-    kind = config.get("prediction_type", "epsilon")
-    betas = "beta_schedule" in config or config.get("trained_betas") is not None
-    if not betas or config.get("use_flow_sigmas") or kind not in ("epsilon", "sample", "v_prediction"):
+    found = _read(config)
+    kind = found.get("prediction_type", "epsilon")
+    if not _has_betas(found) or found.get("use_flow_sigmas") or kind not in ("epsilon", "sample", "v_prediction"):
         raise SchedulerError(
             f"this config is not that of a diffusion model trained with betas: prediction_type = {kind!r}, "
-            f"beta_schedule = {config.get('beta_schedule')!r}. Use LazyFlowMatchScheduler for flow models."
+            f"beta_schedule = {found.get('beta_schedule')!r}. Use LazyFlowMatchScheduler for flow models; for models "
+            "of other kinds, such as EDM's, wrap the network as a symsi.Model with its schedule."
         )
-    return config
+    for key, without in _UNSUPPORTED.items():
+        if found.get(key, without) != without:
+            raise SchedulerError(
+                f"LazyDiffusionScheduler cannot honour {key} = {found[key]!r} of this config; keep its own scheduler."
+            )
+    for key, instead in _DROPPED.items():
+        if found.get(key):
+            logging.get_logger(__name__).warning(f"{key} = {found[key]!r} of this config is not honoured: {instead}.")
+            found[key] = False
+    return found
 
 
 def check_settings(scheduler: type, names: Iterable[str]) -> None:
@@ -60,3 +103,18 @@ def check_settings(scheduler: type, names: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             raise unknown("setting", name, known)
+
+
+def _read(config: Any) -> dict[str, Any]:
+    if not isinstance(config, Mapping):
+        what = "pass its .config" if isinstance(config, SchedulerMixin) else f"got {type(config).__name__}"
+        raise SchedulerError(f"from_config takes the config of a scheduler, a mapping; {what}.")
+    name = str(config.get("_class_name", ""))
+    for part, reason in _OTHERS.items():
+        if part in name:
+            raise SchedulerError(f"the config of {name} {reason}; keep that scheduler.")
+    return dict(config)
+
+
+def _has_betas(config: Mapping[str, Any]) -> bool:
+    return "beta_schedule" in config or config.get("trained_betas") is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,9 +13,10 @@ from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
 from symsi.adapters.diffusers.config import as_diffusion_config, check_settings
-from symsi.adapters.diffusers.driver import Driven, Driver, Generators
+from symsi.adapters.diffusers.driver import Driven, Generators
 from symsi.adapters.diffusers.levels import check_grid, count_steps, numbers
 from symsi.adapters.diffusers.method import make_method
+from symsi.adapters.diffusers.saving import Saved
 from symsi.errors import SchedulerError, unknown
 from symsi.symbolic.named import schedule as named
 from symsi.time_grids import carry
@@ -27,7 +28,7 @@ __all__ = ["LazyDiffusionScheduler"]
 _PREDICTIONS = {"epsilon": ("noise", 1.0), "sample": ("data", 1.0), "v_prediction": ("velocity", -math.pi / 2)}
 
 
-class LazyDiffusionScheduler(Driven, DDIMScheduler):
+class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
     """Sample a diffusion model (SD 1.5, SDXL, ...) under another schedule and diffusion, by T1 and T4.
 
     `pipe.scheduler = LazyDiffusionScheduler.from_config(pipe.scheduler.config)`. Whatever its betas, a
@@ -87,7 +88,7 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
         )  # fmt: skip
         if method.stages > 1:
             raise SchedulerError(f"solver {solver!r} evaluates at pure data, where no timestep is; use ab2.")
-        self._driver = Driver(method, seed)
+        self._drive(method, seed)
 
     @classmethod
     def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
@@ -98,8 +99,7 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
         """
         if not return_unused_kwargs:
             check_settings(cls, kwargs)
-        given = as_diffusion_config(config) if isinstance(config, Mapping) else config
-        return super().from_config(given, return_unused_kwargs=return_unused_kwargs, **kwargs)
+        return super().from_config(as_diffusion_config(config), return_unused_kwargs=return_unused_kwargs, **kwargs)
 
     def set_timesteps(
         self,
@@ -127,7 +127,13 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
         if told is None:
             super().set_timesteps(count)
             told = numbers("timesteps", self.timesteps)
-        self._driver.reset([*(self._taus([int(t) for t in told])), 1.0], told)
+        taus = self._taus([int(t) for t in told])
+        if taus[0] == 0 and self.config.prediction_type == "epsilon":
+            raise SchedulerError(
+                f"timestep {told[0]:g} is pure noise (alphas_cumprod = 0), where epsilon says nothing about the data: "
+                "set prediction_type='v_prediction' if it is one, or rescale_betas_zero_snr=False."
+            )
+        self._driver.reset([*taus, 1.0], told)
         self.timesteps = torch.tensor([int(t) for t in told], device=device)
         self.num_inference_steps = count
 
@@ -136,13 +142,22 @@ class LazyDiffusionScheduler(Driven, DDIMScheduler):
         model_output: Tensor,
         timestep: int | Tensor,
         sample: Tensor,
+        eta: float = 0.0,
+        use_clipped_model_output: bool = False,
         generator: Generators = None,
+        variance_noise: Tensor | None = None,
         return_dict: bool = True,
     ) -> SchedulerOutput | tuple[Tensor]:
         """Return the state after the next step, in the dtype of `model_output`; float32 (or float64) inside.
 
-        As `LazyFlowMatchScheduler.step`.
+        As `LazyFlowMatchScheduler.step`. Raises SchedulerError for DDIM's settings that the config's `diffusion`
+        replaces (`eta`, `variance_noise`), and for `use_clipped_model_output`, which this step has none of.
         """
+        if eta != 0 or use_clipped_model_output or variance_noise is not None:
+            raise SchedulerError(
+                "eta, use_clipped_model_output and variance_noise do nothing here; set diffusion, e.g. 'optimal', in "
+                "the config, and pass generator."
+            )
         x = self._driver.step(model_output, timestep, sample, generator)
         return SchedulerOutput(prev_sample=x) if return_dict else (x,)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -36,12 +37,13 @@ class Driver:
     _run: Run | None
     _plan: tuple[Any, Plan] | None  # with what it was made for
     _table: tuple[Any, StepTable] | None
+    _run_seed: int | None
 
     def __init__(self, method: Method, seed: int | None) -> None:
         self.method = method
         self.taus: Sequence[float] = ()
         self.times: Sequence[float] = ()
-        self._seed = None if seed is None else check_seed(seed)
+        self.seed = None if seed is None else check_seed(seed)
         self._forget()
 
     def reset(self, taus: Sequence[float], times: Sequence[float]) -> None:
@@ -53,11 +55,21 @@ class Driver:
 
     def begin(self, index: int) -> None:
         """Say where runs begin. Raises SchedulerError for an evaluation where no step begins."""
-        if not isinstance(index, int):
-            raise SchedulerError(f"begin_index must be an integer; got {index!r}.")
-        if self.taus:
-            self._check_begin(index)
-        self.begin_index = index
+        try:
+            first = operator.index(index)
+        except TypeError:
+            raise SchedulerError(f"begin_index must be an integer; got {index!r}.") from None
+        if self.taus and self.method.reference is None:
+            self._plan_from(first)
+        elif self.taus:
+            self._check_begin(first)
+        self.begin_index = first
+
+    def rewind(self, index: int | None) -> None:
+        """Be at evaluation `index`, or before the first. Raises SchedulerError where the solver remembers others."""
+        if index is not None and index != self.step_index and not self.method.one_step:
+            raise SchedulerError(f"solver {self.method.solver!r} remembers evaluations and cannot go to step {index}.")
+        self.step_index = index
 
     def start(self, timestep: float | Tensor) -> int:
         """Find the evaluation to come; the first of a run is looked up by its timestep if nobody said where it is."""
@@ -80,7 +92,7 @@ class Driver:
                 f"sample changed its shape from {tuple(self._run.shape)} to {tuple(sample.shape)} after "
                 f"{k - self._first} steps; call set_timesteps to start anew."
             )
-        x = self._run.step(k, model_output, sample, partial(self._noise, generator))
+        x = self._run.step(k, model_output, sample, partial(self._noise, generator, sample))
         self.step_index = k + 1
         return x if x.dtype == model_output.dtype else x.to(model_output.dtype)
 
@@ -120,10 +132,12 @@ class Driver:
         return self._table[1]
 
     def check_like(self, sample: Tensor, **others: Tensor) -> None:
-        """Raise SchedulerError before there is a grid, and for tensors of another shape than the sample's."""
+        """Raise SchedulerError before there is a grid, and for what is no tensor of the sample's shape."""
         if not self.taus:
             raise SchedulerError("this needs a grid; call scheduler.set_timesteps(steps) first.")
-        for name, tensor in others.items():
+        for name, tensor in (("sample", sample), *others.items()):
+            if not isinstance(tensor, Tensor):
+                raise SchedulerError(f"{name} must be a tensor; got {type(tensor).__name__}.")
             if tensor.shape != sample.shape:
                 raise SchedulerError(
                     f"{name} must have the shape of sample, {tuple(sample.shape)}; got {tuple(tensor.shape)}."
@@ -144,24 +158,26 @@ class Driver:
             kind = f"a multiple of {stages} " if stages > 1 else ""
             raise SchedulerError(f"begin_index must be {kind}in 0..{len(self.times) - 1}; got {first}.")
 
-    def _noise(self, generator: Generators, step: int, like: Tensor) -> Tensor:
+    def _noise(self, generator: Generators, like: Tensor, step: int, dtype: torch.dtype) -> Tensor:
         """Noise of the run's step `step`, from the generator or by the number of the step in the whole grid."""
         if isinstance(generator, list) and len(generator) not in (1, len(like)):
             raise SchedulerError(
                 f"generator must be one, or one for each of {len(like)} samples; got {len(generator)}."
             )
         if generator is not None:
-            drawn: Tensor = randn_tensor(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+            drawn: Tensor = randn_tensor(like.shape, generator=generator, device=like.device, dtype=dtype)
             return drawn
+        if self._run_seed is None:  # drawn at the first noise of a run, for others leave torch's generator alone
+            self._run_seed = int(torch.randint(1 << 62, (), device="cpu"))
         number = self._first // self.method.stages + step
-        return standard_normal(self._run_seed, range(len(like)), number, like.shape[1:], like.device, like.dtype)
+        return standard_normal(self._run_seed, range(len(like)), number, like.shape[1:], like.device, dtype)
 
     def _forget(self) -> None:
         """Be at no step."""
         self.step_index = self.begin_index = None
         self._first = 0
         self._run = self._plan = self._table = None
-        self._run_seed = int(torch.randint(1 << 62, ())) if self._seed is None else self._seed
+        self._run_seed = self.seed
 
 
 class Driven:
@@ -169,11 +185,26 @@ class Driven:
 
     _driver: Driver
     timesteps: Tensor
+    register_to_config: Callable[..., None]  # of ConfigMixin
+
+    def _drive(self, method: Method, seed: int | None) -> None:
+        self._driver = Driver(method, seed)
+        self.register_to_config(seed=self._driver.seed)
 
     @property
     def step_index(self) -> int | None:
         """The evaluation to come; None until the first step of a run."""
         return self._driver.step_index
+
+    @property
+    def _step_index(self) -> int | None:
+        """What pipelines of diffusers that step back and forth read and set; None begins a run anew."""
+        return self._driver.step_index
+
+    @_step_index.setter
+    def _step_index(self, index: int | None) -> None:
+        if "_driver" in vars(self):  # diffusers' own __init__ sets it first
+            self._driver.rewind(index)
 
     @property
     def begin_index(self) -> int | None:

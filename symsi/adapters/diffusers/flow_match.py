@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,10 +13,11 @@ from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
 from symsi.adapters.diffusers.config import as_flow_config, check_settings
-from symsi.adapters.diffusers.driver import Driven, Driver, Generators
+from symsi.adapters.diffusers.driver import Driven, Generators
 from symsi.adapters.diffusers.levels import check_falling, check_grid, check_timestep, count_steps, numbers
 from symsi.adapters.diffusers.method import make_method
 from symsi.adapters.diffusers.run import working
+from symsi.adapters.diffusers.saving import Saved
 from symsi.adapters.diffusers.table import step_tokens
 from symsi.errors import SchedulerError, unknown
 from symsi.symbolic.fields import PREDICTIONS
@@ -26,7 +27,7 @@ __all__ = ["LazyFlowMatchScheduler"]
 _FLOW = "flow"
 
 
-class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
+class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
     """Sample a flow model under another schedule and diffusion; it takes the place of its pipeline's scheduler.
 
     `pipe.scheduler = LazyFlowMatchScheduler.from_config(pipe.scheduler.config)`. The state stays what pipelines hold,
@@ -114,9 +115,9 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
         check_grid(grid)
         method = make_method(schedule, diffusion, solver, last, kind, reference, factor=-1.0 if falling else 1.0)
         self.num_inference_steps = None
-        self._driver = Driver(method, seed)
+        self._drive(method, seed)
         self._driver.times = self.timesteps.tolist()
-        self._levels: list[float] = self.sigmas.tolist()  # sigma at each evaluation, then the last one's end
+        self._levels: list[float] = self.sigmas.tolist()  # share of noise at each evaluation, then at the end
 
     @classmethod
     def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
@@ -125,10 +126,11 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
         Raises SchedulerError for the config of another kind of model, and UnknownNameError for a keyword that is no
         setting, unless those are asked back.
         """
+        if "flow_shift" in kwargs:  # the name of it in UniPC's and DPM-Solver's configs
+            kwargs["shift"] = kwargs.pop("flow_shift")
         if not return_unused_kwargs:
             check_settings(cls, kwargs)
-        given = as_flow_config(config) if isinstance(config, Mapping) else config
-        return super().from_config(given, return_unused_kwargs=return_unused_kwargs, **kwargs)
+        return super().from_config(as_flow_config(config, kwargs), return_unused_kwargs=return_unused_kwargs, **kwargs)
 
     @property
     def order(self) -> int:
@@ -163,6 +165,7 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
             levels = torch.tensor(told, dtype=torch.float64).div(whole).float()
             self._set(levels.tolist(), told, device)
         elif not isinstance(self.config.grid, str) or self.config.grid != "sigmas":
+            self._check_whole(given, told)
             taus = torch.tensor(self._driver.method.taus(self.config.grid, count)[:-1], dtype=torch.float64)
             levels = (taus if self.config.invert_sigmas else 1 - taus).float()
             self._set(levels.tolist(), (levels * whole).tolist(), device, taus.tolist())
@@ -172,27 +175,39 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
                     "mu must be given: the config has use_dynamic_shifting=True, which shifts by the image's size. "
                     "Pass mu, or use_dynamic_shifting=False with a fixed shift."
                 )
-            before = self.sigmas, self.timesteps, self.num_inference_steps
+            before = self.sigmas, self.timesteps, self.num_inference_steps, self._step_index
             super().set_timesteps(count, None, given, mu, told)
             found = self.sigmas[:-1].tolist(), self.timesteps.tolist()
-            self.sigmas, self.timesteps, self.num_inference_steps = before
+            self.sigmas, self.timesteps, self.num_inference_steps, self._driver.step_index = before
             self._set(*found, device)
 
-    def scale_noise(self, sample: Tensor, timestep: float | Tensor, noise: Tensor | None = None) -> Tensor:
-        """Return sigma noise + (1 - sigma) sample, in the dtype of `sample`.
+    def _check_whole(self, sigmas: Sequence[float] | None, timesteps: Sequence[float] | None) -> None:
+        """Refuse what a grid of the config's would overrule: a start that is not at noise, timesteps beside sigmas."""
+        grid = f"the config's grid = {self.config.grid!r}"
+        if sigmas is not None and sigmas[0] != 1:
+            raise SchedulerError(
+                f"sigmas start at {sigmas[0]:.6g}, but {grid} starts in pure noise; set grid='sigmas' to have them."
+            )
+        if timesteps is not None:
+            raise SchedulerError(f"timesteps beside sigmas do not go with {grid}; set grid='sigmas' to have them.")
 
-        sigma is that of the next evaluation where the begin index was set, as inpainting wants; else that of
-        `timestep`, one number or one for each sample. Raises SchedulerError for a
-        timestep that is not in the grid, or without noise of the shape of `sample`.
+    def scale_noise(self, sample: Tensor, timestep: float | Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return sigma noise + (1 - sigma) sample, in the dtype of `sample`, sigma being the share of noise.
+
+        It is that of the next evaluation where the begin index was set, as inpainting wants; else that of `timestep`,
+        one number or one for each sample. Raises SchedulerError for a timestep that is not in the grid, or without
+        noise of the shape of `sample`, or one that broadcasts to it.
         """
-        if noise is None or noise.shape != sample.shape:
-            got = "None" if noise is None else tuple(noise.shape)
-            raise SchedulerError(f"noise must have the shape of sample, {tuple(sample.shape)}; got {got}.")
+        try:
+            noise = torch.broadcast_to(noise, sample.shape)  # type: ignore[arg-type]
+        except (TypeError, RuntimeError):
+            got = tuple(noise.shape) if isinstance(noise, Tensor) else type(noise).__name__
+            raise SchedulerError(f"noise must have the shape of sample, {tuple(sample.shape)}; got {got}.") from None
         if self.begin_index is not None:
             at = [self.begin_index if self.step_index is None else self.step_index]
         else:
             at = [self.index_for_timestep(t) for t in torch.as_tensor(timestep).flatten()]
-        levels = [1 - self._levels[k] if self.config.invert_sigmas else self._levels[k] for k in at]
+        levels = [self._levels[k] for k in at]
         kind = working(sample)
         if len(set(levels)) == 1:
             scaled = noise.to(kind) * levels[0] + sample.to(kind) * (1 - levels[0])
@@ -216,10 +231,11 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
     ) -> SchedulerOutput | tuple[Tensor]:
         """Return the state after the next step, in the dtype of `model_output`; float32 (or float64) inside.
 
-        `timestep` is looked at in the first step only, if no begin index was set: later ones are counted, on the host.
-        Where the step adds noise it comes from `generator`, or else from the seed. Raises SchedulerError before
-        `set_timesteps`, after the last step, for an integer or unknown timestep, for sizes that differ or change, and
-        for settings (`s_churn`, `s_noise`) that the config's `diffusion` replaces.
+        With `per_token_timesteps`, (B, T) or what broadcasts to it, it stays float32, as in diffusers. `timestep` is
+        looked at in the first step only, if no begin index was set: later ones are counted, on the host. Where the step
+        adds noise it comes from `generator`, or else from the seed. Raises SchedulerError before `set_timesteps`, after
+        the last step, for an integer or unknown timestep, for sizes that differ or change, and for settings (`s_churn`,
+        `s_noise`) that the config's `diffusion` replaces.
         """
         check_timestep(timestep)
         if s_churn != 0 or s_noise != 1:
@@ -245,16 +261,21 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
                 f"velocity prediction and invert_sigmas=False; this one has solver={method.solver!r}, "
                 f"diffusion={str(method.diffusion)!r}."
             )
-        if sample.ndim != 3 or tokens.shape != sample.shape[:2]:
+        if (
+            sample.ndim != 3
+            or tokens.ndim != 2
+            or any(n not in (1, m) for n, m in zip(tokens.shape, sample.shape, strict=False))
+        ):
             raise SchedulerError(
                 f"per_token_timesteps must be (B, T) for states (B, T, C); got {tuple(tokens.shape)} and "
                 f"{tuple(sample.shape)}."
             )
+        tokens = tokens.expand(sample.shape[:2])
         k = driver.start(timestep)
         sigma = tokens.to(working(sample)) / self.config.num_train_timesteps
         x = step_tokens(driver.table(sample), self.sigmas.to(sigma), sigma, -model_output, sample, method.factor)
         driver.step_index = k + 1
-        return x.to(model_output.dtype)
+        return x
 
     def _set(
         self, sigmas: list[float], timesteps: list[float], device: str | torch.device | None,
@@ -274,9 +295,10 @@ class LazyFlowMatchScheduler(Driven, FlowMatchEulerDiscreteScheduler):
         told = [*timesteps, levels[-1] * self.config.num_train_timesteps]
         found = torch.tensor([told[k] for k in at], dtype=torch.float32)
         self._driver.reset(taus, found.tolist())
-        self._levels = [levels[k] for k in [*at, count]]
+        reached = [levels[k] for k in [*at, count]]
+        self._levels = [1 - s for s in reached] if rising else reached
         self.timesteps = found.to(device)
-        self.sigmas = torch.tensor(self._levels, dtype=torch.float32).to(device)
+        self.sigmas = torch.tensor(reached, dtype=torch.float32).to(device)
         self.num_inference_steps = count
 
 

@@ -78,7 +78,10 @@ def index_of(timestep: Any, known: Sequence[float]) -> int:
     """
     dtype = timestep.dtype if isinstance(timestep, Tensor) and timestep.is_floating_point() else torch.float32
     rounded = torch.tensor(known).to(dtype).double()
-    value = torch.as_tensor(timestep, device="cpu").to(dtype).double()
+    try:
+        value = torch.as_tensor(timestep, device="cpu").to(dtype).double()
+    except (TypeError, ValueError, RuntimeError):
+        raise SchedulerError(f"timestep must be one of scheduler.timesteps; got {timestep!r:.80}.") from None
     if value.numel() != 1:
         raise SchedulerError(f"timestep must be one number; got shape {tuple(value.shape)}.")
     found: list[int] = (rounded == value).nonzero().flatten().tolist()

@@ -9,28 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline
 from safetensors import SafetensorError
 from torch import Tensor
 
-from symsi.adapters.diffusers.config import as_flow_config
+from symsi.adapters.diffusers.config import as_flow_config, own_grid
 from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
+from symsi.adapters.diffusers.method import make_method
 from symsi.errors import SchedulerError, SymsiError
 from symsi.models.protocol import as_device
 
-__all__ = ["encode", "generate", "lazy_scheduler", "load_pipeline"]
+__all__ = ["check_method", "encode", "generate", "lazy_scheduler", "load_pipeline"]
 
 
-def load_pipeline(where: str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Any:
+def load_pipeline(where: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Any:
     """Return the pipeline of a folder that `save_pretrained` wrote, or of a repository of the Hub.
 
-    Weights are read from safetensors only. Raises SymsiError where there is no such pipeline, or no network.
+    Weights are read from safetensors only, all in one dtype. Raises SymsiError where there is no such pipeline, or no
+    network.
     """
     folder, place = Path(where), as_device(device)
     if not folder.exists() and (where.startswith((".", "/", "~")) or where.count("/") != 1):
         raise SymsiError(f"there is no folder {where}; give one that save_pretrained made, or OWNER/NAME on the Hub.")
-    given: dict[str, Any] = {} if dtype is None else {"torch_dtype": dtype}
+    given: dict[str, Any] = {"torch_dtype": dtype}
     try:
         if folder.exists():
             given |= dict.fromkeys(_absent(folder)) | {"local_files_only": True}
@@ -54,22 +56,28 @@ def _absent(folder: Path) -> list[str]:
     return [name for name, kind in json.loads(index.read_text(encoding="utf-8")).items() if kind == [None, None]]
 
 
+def check_method(
+    schedule: str | None, diffusion: str, solver: str | None, last: str | None, reference: str | None, **others: Any
+) -> None:
+    """Raise SymsiError for the settings of a lazy scheduler that cannot go together, whatever the pipeline."""
+    make_method(schedule or "trigonometric", diffusion, solver, last, "velocity", reference)
+
+
 def lazy_scheduler(pipe: Any, **options: Any) -> Any:
     """Return the lazy scheduler that fits the pipeline's own: of flow models, or of diffusion models.
 
     `options` are its config, such as schedule and solver; None is left out. Without a grid, flow models get the one
-    that is uniform in the time of their own shift, or their sigmas where that shift depends on the image's size;
+    that is uniform in the time of their own shift, or their sigmas where a shift is not all (`own_grid`);
     diffusion models get trailing timesteps. Raises SymsiError where neither fits.
     """
     config, given = pipe.scheduler.config, {key: value for key, value in options.items() if value is not None}
     try:
-        flow = as_flow_config(config)
+        flow = as_flow_config(config, given)
     except SchedulerError:
         if "beta_schedule" not in config:
             raise
         return LazyDiffusionScheduler.from_config(config, **{"timestep_spacing": "trailing", **given})
-    own = "sigmas" if flow.get("use_dynamic_shifting") else f"shifted(shift={flow.get('shift') or 1.0:g})"
-    return LazyFlowMatchScheduler.from_config(config, **{"grid": own, **given})
+    return LazyFlowMatchScheduler.from_config(config, **{"grid": own_grid(flow), **given})
 
 
 def generate(
@@ -86,19 +94,22 @@ def generate(
     for name in ("prompt", "num_inference_steps", *given):
         if name not in known:
             raise SymsiError(f"{type(pipe).__name__} has no argument {name!r}; it takes {', '.join(known)}.")
+    if "num_frames" in known:
+        raise SymsiError(f"{type(pipe).__name__} makes videos, which are not drawn here; use its scheduler in Python.")
     found, scheduler = [], pipe.scheduler
-    for k in range(count):
-        if "seed" in scheduler.config:
-            pipe.scheduler = type(scheduler).from_config(scheduler.config, seed=seed + k)
-        try:
+    try:
+        for k in range(count):
+            if "seed" in scheduler.config:
+                pipe.scheduler = type(scheduler).from_config(scheduler.config, seed=seed + k)
             call = pipe(
                 prompt=prompts[k % len(prompts)], num_inference_steps=steps, output_type="latent" if latent else "pt",
                 generator=torch.Generator().manual_seed(seed + k), **given,
             )  # fmt: skip
-        except (ValueError, TypeError) as error:
-            raise error if isinstance(error, SymsiError) else SymsiError(f"{type(pipe).__name__}: {error}") from None
-        found.append(torch.as_tensor(call.images).float().cpu())
-    pipe.scheduler = scheduler
+            found.append(torch.as_tensor(call.images).float().cpu())
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise error if isinstance(error, SymsiError) else SymsiError(f"{type(pipe).__name__}: {error}") from None
+    finally:
+        pipe.scheduler = scheduler
     return torch.cat(found)
 
 
@@ -110,8 +121,9 @@ def encode(pipe: Any, images: Tensor) -> Tensor:
     its latents into tokens.
     """
     vae = getattr(pipe, "vae", None)
-    if vae is None or not hasattr(vae, "encode"):
-        raise SymsiError(f"{type(pipe).__name__} has no autoencoder; calibrate on its own samples, with --prompt.")
+    if not isinstance(vae, AutoencoderKL):
+        what = "no autoencoder" if vae is None else f"a {type(vae).__name__}, which is not read here"
+        raise SymsiError(f"{type(pipe).__name__} has {what}; calibrate on its own samples, with --prompt.")
     if hasattr(pipe, "_pack_latents"):
         raise SymsiError(
             f"{type(pipe).__name__} packs its latents into tokens; calibrate on its own samples, with --prompt."

@@ -26,18 +26,19 @@ class Run:
         self._moves = moves(plan, like)
         self._ahead: list[Tensor | None] = []
 
-    def step(self, k: int, prediction: Tensor, sample: Tensor, draw: Callable[[int, Tensor], Tensor]) -> Tensor:
+    def step(self, k: int, prediction: Tensor, sample: Tensor, draw: Callable[[int, torch.dtype], Tensor]) -> Tensor:
         """Return the state after evaluation k, in float32 (float64 for float64 states), in memory of its own.
 
-        `draw(step, x)` gives noise like x for a step that adds some, counted from 1 at the run's first.
+        `draw(step, dtype)` gives noise like the sample for a step that adds some, counted from 1 at the run's first; it
+        may raise before anything has changed.
         """
         move, modes = self._moves[k - self._first], self.reference
+        noise = draw(move.row.step, self._kind) if move.noisy else None
         z = sample if sample.dtype == self._kind else sample.to(self._kind)
         if modes is not None:
             z, prediction = modes.forward(z - move.row.mean * modes.mean), modes.forward(prediction.to(z.dtype))
         z = advance(move.terms, z, prediction, self._ahead, in_place=False)
-        if move.noisy:
-            noise = draw(move.row.step, sample.to(z.dtype))
+        if noise is not None:
             add(z, noise if modes is None else modes.forward(noise), move.noise)
         if modes is None:
             return z
