@@ -159,8 +159,47 @@ def test_a_flow_config_is_refused_with_what_to_use() -> None:
 
 
 def test_a_network_of_noise_has_no_limit_at_zero_signal_and_that_is_said() -> None:
-    with pytest.raises(SymsiError, match="no finite limit at t = 0"):
+    with pytest.raises(SymsiError, match=r"timestep 999 is pure noise .* set prediction_type='v_prediction'"):
         LazyDiffusionScheduler(rescale_betas_zero_snr=True, timestep_spacing="trailing", **BETAS).set_timesteps(4)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        (diffusers.CogVideoXDDIMScheduler(), "snr_shift_scale = 3.0"),
+        (EulerDiscreteScheduler(prediction_type="v_prediction", timestep_type="continuous"), "timestep_type"),
+        (diffusers.DDPMScheduler(thresholding=True), "thresholding = True"),
+        (diffusers.LCMScheduler(), "a distilled model"),
+        (diffusers.TCDScheduler(), "a distilled model"),
+    ],
+    ids=lambda v: type(v).__name__,
+)
+def test_a_config_that_the_steps_cannot_honour_is_refused(theirs: Any, message: str) -> None:
+    with pytest.raises(SchedulerError, match=message):
+        LazyDiffusionScheduler.from_config(theirs.config)
+
+
+def test_spacings_and_clipping_that_are_left_out_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    theirs = diffusers.DPMSolverMultistepScheduler(use_karras_sigmas=True).config
+    ours = LazyDiffusionScheduler.from_config(theirs)
+    assert "use_karras_sigmas = True of this config is not honoured: set grid" in caplog.text
+    caplog.clear()
+    LazyDiffusionScheduler.from_config(DDIMScheduler().config)
+    assert "clip_sample = True of this config is not honoured" in caplog.text
+    caplog.clear()
+    LazyDiffusionScheduler.from_config(ours.config)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "given", [{"eta": 1.0}, {"variance_noise": torch.zeros(6, 2)}, {"use_clipped_model_output": True}]
+)
+def test_settings_of_ddims_step_are_refused(given: dict) -> None:
+    scheduler = LazyDiffusionScheduler(**BETAS)
+    scheduler.set_timesteps(4)
+    with pytest.raises(SchedulerError, match="set diffusion"):
+        scheduler.step(z(), scheduler.timesteps[0], z(), **given)
+    assert scheduler.step(z(), scheduler.timesteps[0], z(), 0.0).prev_sample.shape == (6, 2)
 
 
 def test_a_stable_diffusion_pipeline_runs_with_it() -> None:

@@ -63,6 +63,22 @@ def test_the_config_of_another_kind_of_model_is_refused_with_what_to_use(other: 
         LazyFlowMatchScheduler.from_config(other.config)
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "none of shift, flow_shift, use_flow_sigmas; it has nothing"),
+        (diffusers.KarrasVeScheduler().config, "none of shift, flow_shift, use_flow_sigmas"),
+        (diffusers.FlowMatchLCMScheduler().config, "a distilled model"),
+        (diffusers.FlowMatchEulerDiscreteScheduler(), "a mapping; pass its .config"),
+        ("folder", "a mapping; got str"),
+    ],
+    ids=lambda v: type(v).__name__,
+)
+def test_what_is_no_config_of_a_flow_scheduler_is_refused(config: object, message: str) -> None:
+    with pytest.raises(SchedulerError, match=message):
+        LazyFlowMatchScheduler.from_config(config)
+
+
 def test_for_models_that_no_scheduler_fits_another_door_is_named() -> None:
     with pytest.raises(SchedulerError, match=r"sigma_data = 0\.5.* wrap the network as a symsi\.Model"):
         LazyFlowMatchScheduler.from_config(diffusers.EDMEulerScheduler().config)
@@ -185,7 +201,7 @@ def test_sizes_that_change_midway_are_refused(solver: str) -> None:
         scheduler.step(X[:1], scheduler.timesteps[1], X[:1])
 
 
-@pytest.mark.parametrize("noise", [None, torch.zeros(1, 3)])
+@pytest.mark.parametrize("noise", [None, 1.0, torch.zeros(3, 3)])
 def test_scale_noise_needs_noise_of_the_samples_shape(noise: torch.Tensor | None) -> None:
     with pytest.raises(SchedulerError, match=r"noise must have the shape of sample, \(2, 3\); got"):
         ready().scale_noise(X, torch.tensor([1000.0]), noise)
@@ -208,6 +224,20 @@ def test_per_token_timesteps_need_eulers_deterministic_step(config: dict) -> Non
     scheduler = ready(**config)
     with pytest.raises(SchedulerError, match="per_token_timesteps needs a config with solver='euler', diffusion='ode'"):
         scheduler.step(x, scheduler.timesteps[0], x, per_token_timesteps=torch.full((1, 4), 1000.0))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ((X.numpy(), 1000.0, X), "model_output must be a tensor; got ndarray"),
+        ((X, 1000.0, [1.0]), "sample must be a tensor; got list"),
+        ((X, "a", X), "timestep must be one of scheduler.timesteps; got 'a'"),
+        ((X, None, X), "timestep must be one of scheduler.timesteps; got None"),
+    ],
+)
+def test_what_is_no_tensor_or_time_is_refused(call: tuple, message: str) -> None:
+    with pytest.raises(SchedulerError, match=message):
+        ready().step(*call)
 
 
 def test_per_token_timesteps_need_a_token_axis() -> None:

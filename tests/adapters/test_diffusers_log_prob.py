@@ -1,5 +1,6 @@
 """The density of a stochastic step: that of the Gaussian it draws from."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,14 +33,16 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def constant(value: float, generator: object, like: Tensor, step: int, dtype: torch.dtype) -> Tensor:
+    return torch.full_like(like, value, dtype=dtype)
+
+
 def mean_and_deviation(scheduler: LazyFlowMatchScheduler, k: int, v: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """From the step itself: the mean of two opposite noises, and half their difference for noise 1."""
     ends = []
     for sign in (1.0, -1.0):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                scheduler._driver, "_noise", lambda generator, step, like, sign=sign: torch.full_like(like, sign)
-            )
+            patch.setattr(scheduler._driver, "_noise", partial(constant, sign))
             scheduler.set_timesteps(5)
             scheduler.set_begin_index(k)
             ends.append(scheduler.step(v, scheduler.timesteps[k], x).prev_sample)
@@ -94,7 +97,7 @@ def test_in_the_modes_of_a_reference_it_is_the_density_of_x(rank: int | None, tm
 
     def end(noise: Tensor) -> Tensor:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(scheduler._driver, "_noise", lambda generator, step, like: noise)
+            patch.setattr(scheduler._driver, "_noise", lambda generator, like, step, dtype: noise)
             scheduler.set_timesteps(5)
             scheduler.set_begin_index(k)
             return scheduler.step(v, scheduler.timesteps[k], x).prev_sample

@@ -1,16 +1,21 @@
 """What a run of a scheduler leaves behind, and what it must not share with the next."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 pytest.importorskip("diffusers")
 
+from diffusers import UniPCMultistepScheduler
+
 import symsi
 from symsi.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler
 from symsi.errors import SchedulerError
+from symsi.sampling.reference import estimate, save
 
 DATA = symsi.models.gaussian([0.0, 0.0], 0.25).model()
 
@@ -44,6 +49,67 @@ def test_a_named_grid_does_not_overrule_a_call_that_means_something_else() -> No
         scheduler.set_timesteps(sigmas=[0.5, 0.25])
     with pytest.raises(SchedulerError, match="timesteps beside sigmas do not go with"):
         scheduler.set_timesteps(sigmas=[1.0, 0.6, 0.3], timesteps=[1000.0, 750.0, 500.0])
+
+
+def test_without_noise_torchs_generator_is_left_alone() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    sample(LazyFlowMatchScheduler(), torch.zeros(1, 2))
+    LazyFlowMatchScheduler(diffusion="optimal").set_timesteps(3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_refused_step_may_be_taken_again() -> None:
+    def run(disturbed: bool) -> Tensor:
+        scheduler = LazyFlowMatchScheduler(diffusion="optimal", solver="exact-ab2", seed=1)
+        scheduler.set_timesteps(4)
+        x = torch.linspace(-1, 1, 6).reshape(3, 2)
+        for t in scheduler.timesteps:
+            if disturbed and t > 250:  # the last step adds no noise
+                with pytest.raises(SchedulerError, match="generator must be one"):
+                    scheduler.step(x.sin(), t, x, generator=[torch.Generator()] * 2)
+            x = scheduler.step(x.sin(), t, x, return_dict=False)[0]
+        return x
+
+    assert torch.equal(run(True), run(False))
+
+
+def test_a_run_may_be_begun_anew_as_pipelines_do() -> None:
+    scheduler = LazyFlowMatchScheduler()
+    x = torch.ones(1, 2)
+    first = sample(scheduler, x)
+    scheduler._step_index = None
+    for t in scheduler.timesteps:
+        x = scheduler.step(-DATA(x, (1 - t / 1000)[None]), t, x, return_dict=False)[0]
+    assert torch.equal(x, first)
+    with pytest.raises(SchedulerError, match="solver 'ab2' remembers evaluations and cannot go to step 1"):
+        scheduler._step_index = 1
+
+
+def test_a_shift_by_its_other_name_goes_there_and_back() -> None:
+    theirs = UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0)
+    ours = LazyFlowMatchScheduler.from_config(theirs.config)
+    assert (ours.config.shift, ours.config.grid) == (3.0, "shifted(shift=3)")
+    ours.set_timesteps(4)
+    theirs.set_timesteps(4)
+    torch.testing.assert_close(ours.sigmas, theirs.sigmas, rtol=0, atol=1e-3)
+    other = LazyFlowMatchScheduler.from_config(theirs.config, flow_shift=7.0)
+    assert (other.config.shift, other.config.grid) == (7.0, "shifted(shift=7)")
+    assert UniPCMultistepScheduler.from_config(other.config).config.flow_shift == 7.0
+
+
+def test_a_scheduler_is_saved_with_its_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(estimate(torch.randn(40, 3, 2, 2), "channel"), "mine.safetensors")
+    ours = LazyFlowMatchScheduler(reference="mine.safetensors", seed=np.int64(4))
+    ours.save_pretrained(tmp_path / "saved")
+    Path("mine.safetensors").unlink()
+    again = LazyFlowMatchScheduler.from_pretrained(tmp_path / "saved")
+    assert (again.config.seed, again.config.reference) == (4, str(tmp_path / "saved" / "reference.safetensors"))
+    x = torch.randn(2, 3, 2, 2)
+    for scheduler in (ours, again):
+        scheduler.set_timesteps(2)
+    assert torch.equal(ours.step(x, 1000.0, x).prev_sample, again.step(x, 1000.0, x).prev_sample)
 
 
 def test_a_refused_grid_leaves_the_scheduler_as_it_was() -> None:

@@ -5,11 +5,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import symsi
 from symsi.models.analytic import gaussian, mixture
@@ -431,15 +433,45 @@ def test_nothing_in_the_loop_asks_the_device_for_a_number(monkeypatch: pytest.Mo
     def caught(*args: object, **options: object) -> None:
         raise AssertionError("a host synchronisation")
 
-    for name in ("item", "tolist", "__bool__", "__float__", "__int__", "nonzero", "cpu", "numpy"):
-        if name != "numpy":  # the noise of a seed is drawn by numpy, on the host
-            monkeypatch.setattr(Tensor, name, caught)
+    for name in ("item", "tolist", "__bool__", "__float__", "__int__", "nonzero", "cpu"):
+        monkeypatch.setattr(Tensor, name, caught)
     for t in timesteps:
         x = scheduler.step(x, t, x, generator=torch.Generator().manual_seed(0), return_dict=False)[0]
         scheduler.scale_noise(x, t[None], x)
 
 
+@pytest.mark.parametrize("way", [{}, {"solver": "euler"}, {"solver": "ab3"}, {"solver": "heun"}], ids=str)
+@pytest.mark.parametrize("first", [0, 2])
+def test_nothing_in_the_loop_is_copied_to_the_device(way: dict, first: int) -> None:
+    """On the meta device, which has no numbers to ask for either."""
+
+    class Copies(TorchDispatchMode):
+        found: ClassVar[list[str]] = []
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if any(isinstance(a, Tensor) and a.device.type == "cpu" and a.ndim for a in args):
+                self.found.append(str(func))
+            return func(*args, **(kwargs or {}))
+
+    scheduler = LazyFlowMatchScheduler(**way)
+    scheduler.set_timesteps(4, device="meta")
+    scheduler.set_begin_index(first)
+    x = torch.empty(2, 3, device="meta", dtype=torch.bfloat16)
+    with Copies():
+        for t in scheduler.timesteps[first:]:
+            x = scheduler.step(x, t, x, return_dict=False)[0]
+    assert Copies.found == []
+
+
 # scale_noise
+
+
+def test_scale_noise_of_rising_sigmas_is_noise_at_the_start() -> None:
+    scheduler = LazyFlowMatchScheduler(invert_sigmas=True)
+    x, z = torch.zeros(1, 2), torch.ones(1, 2)
+    assert torch.equal(scheduler.scale_noise(x, torch.tensor([1000.0]), z), z)  # as in training, before any grid
+    scheduler.set_timesteps(4)
+    assert torch.equal(scheduler.scale_noise(x, scheduler.timesteps[:1], z), z)
 
 
 def test_scale_noise_makes_the_state_of_a_noise_level() -> None:
@@ -473,6 +505,21 @@ def test_scale_noise_computes_in_float32() -> None:
 
 
 # per-token timesteps
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1), (1, 5)])
+def test_tokens_broadcast_and_the_state_stays_float32_as_in_diffusers(shape: tuple, dtype: torch.dtype) -> None:
+    """LTX's condition pipeline tells (B, 1) where no image is given."""
+    x, v = noise(2, 5, 3), noise(2, 5, 3, seed=1, dtype=dtype)
+    found = []
+    for scheduler in (LazyFlowMatchScheduler(**LINEAR), FlowMatchEulerDiscreteScheduler()):
+        scheduler.set_timesteps(4)
+        tokens = scheduler.timesteps[1].expand(shape)
+        scheduler.set_begin_index(1)
+        found.append(scheduler.step(v, scheduler.timesteps[1], x, per_token_timesteps=tokens, return_dict=False)[0])
+    assert found[0].dtype == torch.float32
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-6)
 
 
 def test_tokens_at_one_level_step_as_a_state_does() -> None:

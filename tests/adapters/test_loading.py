@@ -108,6 +108,56 @@ def test_a_diffusion_models_pipeline_gets_the_scheduler_for_it() -> None:
     assert lazy_scheduler(Pipe(), grid="angle").config.grid == "angle"
 
 
+def test_a_shift_that_is_not_all_leaves_the_sigmas(folder: Path) -> None:
+    pipe = load_pipeline(str(folder))
+    for more in ({"use_dynamic_shifting": True}, {"use_karras_sigmas": True}, {"shift_terminal": 0.1}):
+        pipe.scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0, **more)
+        assert lazy_scheduler(pipe).config.grid == "sigmas"
+
+
+def test_a_pipeline_in_half_precision_is_loaded_in_one_dtype(folder: Path, tmp_path: Path) -> None:
+    load_pipeline(str(folder)).to(torch.float16).save_pretrained(tmp_path / "half")
+    for dtype in (torch.float32, torch.bfloat16):
+        pipe = load_pipeline(str(tmp_path / "half"), dtype=dtype)
+        assert {p.dtype for part in (pipe.text_encoder, pipe.transformer, pipe.vae) for p in part.parameters()} == {
+            dtype
+        }
+    picture = tmp_path / "cat.png"
+    words = [str(picture), "--pipeline", str(tmp_path / "half"), "--prompt", "a cat", "--count", "1", "--steps", "2"]
+    assert CliRunner().invoke(sample, [*words, "--dtype", "bfloat16"], catch_exceptions=False).exit_code == 0
+    assert picture.stat().st_size > 1000
+
+
+def test_a_pipeline_that_fails_gets_its_scheduler_back(folder: Path) -> None:
+    pipe = load_pipeline(str(folder))
+    own = pipe.scheduler = lazy_scheduler(pipe)
+    with pytest.raises(SymsiError, match=r"StableDiffusion3Pipeline: .*divisible"):
+        generate(pipe, ["a cat"], 2, 1, height=3, width=3)
+    assert pipe.scheduler is own
+
+
+def test_videos_are_refused_before_they_are_made() -> None:
+    class Video:
+        def __call__(self, prompt: str, num_inference_steps: int, num_frames: int) -> None:
+            raise AssertionError
+
+    with pytest.raises(SymsiError, match="Video makes videos"):
+        generate(Video(), ["a cat"], 2, 1)
+
+
+def test_an_autoencoder_of_another_kind_is_refused(folder: Path) -> None:
+    pipe = load_pipeline(str(folder))
+    pipe.vae = torch.nn.Identity()
+    with pytest.raises(SymsiError, match="a Identity, which is not read here; calibrate on its own samples"):
+        encode(pipe, torch.rand(1, 3, SIZE, SIZE))
+
+
+def test_settings_that_do_not_go_together_are_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    words = [str(tmp_path / "a.png"), "--pipeline", str(tmp_path), "--prompt", "a cat", "--solver", "heun"]
+    with pytest.raises(SymsiError, match="solver 'heun' is deterministic but the diffusion is not 0"):
+        CliRunner().invoke(sample, [*words, "--diffusion", "optimal"], catch_exceptions=False)
+
+
 def test_a_flow_shift_counts_as_the_shift() -> None:
     class Pipe:
         scheduler = diffusers.UniPCMultistepScheduler(

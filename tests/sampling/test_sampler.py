@@ -295,6 +295,43 @@ def test_a_model_may_return_its_input_but_not_write_into_it(solver: str) -> None
         symsi.sample(lambda x, t: x.mul_(2), **options)
 
 
+@pytest.mark.parametrize("solver", ["ab2", "ab3", "heun"])
+def test_a_model_that_writes_into_an_earlier_input_is_told(three_modes: Mixture, solver: str) -> None:
+    """That memory holds a sum for states to come by then."""
+    model, kept = three_modes.model(), []
+
+    def buffered(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        answer = model(x, t)
+        kept.append(x)
+        if len(kept) > 1:
+            kept[0].copy_(x)
+        return answer
+
+    with pytest.raises(symsi.SymsiError, match="wrote into its input"):
+        symsi.sample(buffered, shape=(2, 3), solver=solver, schedule="trigonometric", steps=3, **QUIET)
+
+
+@pytest.mark.parametrize("solver", ["euler", "ab2", "ab3", "heun"])
+def test_a_model_may_return_the_memory_of_an_earlier_input(solver: str) -> None:
+    def run(copies: bool) -> torch.Tensor:
+        kept: list[torch.Tensor] = []
+
+        def stale(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            kept.append(x)
+            return kept[-2].clone() if copies and len(kept) > 1 else kept[-2] if len(kept) > 1 else x
+
+        return symsi.sample(stale, shape=(2, 3), solver=solver, schedule="trigonometric", steps=4, **QUIET).x
+
+    assert torch.equal(run(True), run(False))
+
+
+def test_sampling_inside_inference_mode_gives_what_it_gives_outside(three_modes: Mixture) -> None:
+    start = torch.ones(2, 3)
+    with torch.inference_mode():
+        inside = symsi.sample(three_modes.model(), shape=2, steps=3, start=start.clone(), **QUIET).x
+    assert torch.equal(inside, symsi.sample(three_modes.model(), shape=2, steps=3, start=start, **QUIET).x)
+
+
 def test_a_callback_cannot_change_the_path(three_modes: Mixture) -> None:
     result = symsi.sample(
         three_modes.model(), shape=2, steps=2, trajectory=True, callback=lambda s: s.x.zero_(), **QUIET

@@ -19,14 +19,8 @@ _SPACED = (
     "use_dynamic_shifting", "shift_terminal", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"
 )  # fmt: skip
 _FLOW_TYPES = ("flow_prediction", None)
-# Schedulers of models that are neither, by what their names hold.
-_OTHERS = {
-    "LCM": "is of a distilled model, whose network jumps to data and gives no velocity",
-    "TCD": "is of a distilled model, whose network jumps to data and gives no velocity",
-    "UnCLIP": "is of a prior that samples by DDPM's own steps",
-    "RePaint": "goes back and forth between noise and data",
-    "Inverse": "goes from data to noise",
-}
+# Settings that the schedulers of distilled models have, and no others: LCM and TCD, and LCM's for flows.
+_DISTILLED = ("original_inference_steps", "timestep_scaling", "scale_factors")
 # Settings of a diffusion model that its alphas_cumprod and prediction do not tell, and the value without effect.
 _UNSUPPORTED = {"snr_shift_scale": 1.0, "timestep_type": "discrete", "thresholding": False}
 
@@ -109,10 +103,12 @@ def _read(config: Any) -> dict[str, Any]:
     if not isinstance(config, Mapping):
         what = "pass its .config" if isinstance(config, SchedulerMixin) else f"got {type(config).__name__}"
         raise SchedulerError(f"from_config takes the config of a scheduler, a mapping; {what}.")
-    name = str(config.get("_class_name", ""))
-    for part, reason in _OTHERS.items():
-        if part in name:
-            raise SchedulerError(f"the config of {name} {reason}; keep that scheduler.")
+    for key in _DISTILLED:
+        if key in config:
+            raise SchedulerError(
+                f"this is the config of a distilled model (it has {key}), whose network jumps to data and gives no "
+                "velocity; keep its own scheduler."
+            )
     return dict(config)
 
 
