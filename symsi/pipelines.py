@@ -65,6 +65,8 @@ TIMED = (
     Entry("symsi, ab3", _OURS, {"solver": "ab3"}),
     Entry("DPM-Solver++(2M)", _DPM, _FLOW),
     Entry("UniPC", _UNIPC, _FLOW),
+    Entry("FlowMatchEuler, stochastic_sampling", _EULER, {"stochastic_sampling": True}),
+    Entry("symsi, optimal SDE", _OURS, {"diffusion": "optimal", "seed": 0}),
 )
 MARGINALS = (
     Entry("symsi, exact, reference 0.25", _OURS, {"diffusion": "optimal", "reference": _VARIANCE, "last": "step"}),

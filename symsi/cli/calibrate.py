@@ -46,7 +46,7 @@ def command() -> None:
 @click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="PNG files of one size, to encode.")
 @click.option("--size", type=(int, int), metavar="H W", help="Of the pipeline's own samples; default: its own.")
 @click.option("--guidance", type=float, help="Of the pipeline's own samples; default: its own.")
-@click.option("--kind", default="pca", show_default=True, type=click.Choice(KINDS), help="The modes.")
+@click.option("--kind", type=click.Choice(KINDS), help="The modes; default: pca, of a pipeline channel or isotropic.")
 @click.option("--rank", type=click.IntRange(1), help="Leading components to keep, for pca.")
 @click.option("--shrinkage", default=0.05, show_default=True, help="Towards isotropic; 0 may make ab2 unstable.")
 @click.option("--count", default=512, show_default=True, type=click.IntRange(2), help="Samples of the model.")
@@ -57,7 +57,7 @@ def command() -> None:
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 def reference(
     output: Path, model: str | None, data: Path | None, pipeline: str | None, prompts: tuple[str, ...],
-    images: Path | None, size: tuple[int, int] | None, guidance: float | None, kind: str, rank: int | None,
+    images: Path | None, size: tuple[int, int] | None, guidance: float | None, kind: str | None, rank: int | None,
     shrinkage: float, count: int, steps: int, seed: int, device: str, dtype: str, force: bool,
 ) -> None:  # fmt: skip
     """Write a Gaussian reference for modal sampling."""
@@ -69,24 +69,25 @@ def reference(
         raise SymsiError(f"a reference is a .safetensors file; got {output.name!r}.")
     check_free(output, force=force)
     if data is not None:
-        found = estimate(_read(data), kind, rank=rank, shrinkage=shrinkage)
+        found = estimate(_read(data), kind or "pca", rank=rank, shrinkage=shrinkage)
     elif pipeline is not None:
         height, width = size or (None, None)
         held = latents(
             pipeline, prompts, images, steps=steps, count=count, seed=seed, kind=kind, device=device, dtype=dtype,
             call={"guidance_scale": guidance, "height": height, "width": width},
         )  # fmt: skip
+        kind = kind or ("channel" if held.ndim == 4 else "isotropic")
         found = estimate(held, kind, rank=rank, shrinkage=shrinkage)
     else:
         network = load(str(model), device=device, dtype=getattr(torch, dtype))
         conditions = network.in_turn(count)
         found = reference_of_model(
-            network, shape=count, kind=kind, rank=rank, shrinkage=shrinkage, steps=steps, seed=seed, batch=128,
+            network, shape=count, kind=kind or "pca", rank=rank, shrinkage=shrinkage, steps=steps, seed=seed, batch=128,
             conditions=conditions,
         )  # fmt: skip
     save(found, output, force=force)
     low, high = float(found.variances.min()), float(found.variances.max())
-    click.echo(f"{kind} reference, {found.variances.numel()} variances from {low:.3g} to {high:.3g}: {output}")
+    click.echo(f"{found.kind} reference, {found.variances.numel()} variances from {low:.3g} to {high:.3g}: {output}")
 
 
 @command.command("grid")

@@ -28,9 +28,9 @@ def sample_pipeline(
 ) -> None:  # fmt: skip
     """Draw samples of a pipeline under the lazy scheduler of this config, and write the picture.
 
-    With `compare`, beside those of its own scheduler at the same steps and at four times as many, from the same seeds,
-    with the root mean square difference to the latter. Raises SymsiError before the pipeline is loaded for an output
-    that is no picture, and for a missing prompt.
+    With `compare`, beside those of its own scheduler at as many steps as ours evaluates and at four times as many, from
+    the same seeds, with the root mean square difference to the latter. Raises SymsiError before the pipeline is loaded
+    for an output that is no picture, for a missing prompt, and for settings that do not go together.
     """
     if output.suffix not in PICTURES:
         raise SymsiError(f"--pipeline writes a picture ({', '.join(PICTURES)}); got {output.name!r}.")
@@ -43,20 +43,22 @@ def sample_pipeline(
         found: Tensor = tools.generate(pipe, prompts, n, count, seed=seed, **call)
         return found
 
-    panels, titles = [run(lazy, steps)], [f"{type(lazy).__name__}, {steps} steps"]
+    evaluations = steps * lazy.order
+    panels, titles = [run(lazy, steps)], [f"{type(lazy).__name__}, {evaluations} evaluations"]
     if compare:
-        for n in (steps, _MORE * steps):
+        for n in (evaluations, _MORE * evaluations):
             panels.append(run(own, n))
             titles.append(f"{type(own).__name__}, {n} steps")
     plot_images(panels, output, titles=titles, force=force)
-    click.echo(f"{count} images at {steps} steps: {output}")
+    click.echo(f"{count} images at {steps} steps, {evaluations} evaluations each: {output}")
     if compare:
         ours, theirs = (rmse(panel, panels[2]) for panel in panels[:2])
-        click.echo(f"rms difference to {_MORE * steps} steps of its own: {ours:.4f}; its own at {steps}: {theirs:.4f}")
+        far = f"rms difference to {_MORE * evaluations} steps of its own"
+        click.echo(f"{far}: {ours:.4f}; its own at {evaluations}: {theirs:.4f}")
 
 
 def latents(
-    where: str, prompts: Sequence[str], images: Path | None, *, steps: int, count: int, seed: int, kind: str,
+    where: str, prompts: Sequence[str], images: Path | None, *, steps: int, count: int, seed: int, kind: str | None,
     call: dict[str, Any], device: str, dtype: str,
 ) -> Tensor:  # fmt: skip
     """Return latents of a pipeline, of a folder of pictures or of its own samples, to calibrate a reference on.

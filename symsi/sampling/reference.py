@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ __all__ = ["KINDS", "Reference", "estimate", "isotropic", "load", "save"]
 
 KINDS = ("isotropic", "channel", "dct", "pca")
 _FORMAT, _VERSION = "symsi-reference", "1"
+_LARGEST = 8192  # numbers in a sample, for all of its principal components
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class Reference:
     def forward(self, x: Tensor) -> Tensor:
         """U^T x, for x of shape (B, *shape)."""
         if self.kind == "dct":
-            return _cosines(x.shape[-2], x) @ x @ _cosines(x.shape[-1], x).mT
+            return _cosines_of(x, -2) @ x @ _cosines_of(x, -1).mT
         if self.basis is None:
             return x
         basis = self.basis.to(x)
@@ -61,7 +63,7 @@ class Reference:
     def inverse(self, modes: Tensor, shape: tuple[int, ...]) -> Tensor:
         """U modes, of shape (B, *shape)."""
         if self.kind == "dct":
-            return _cosines(modes.shape[-2], modes).mT @ modes @ _cosines(modes.shape[-1], modes)
+            return _cosines_of(modes, -2).mT @ modes @ _cosines_of(modes, -1)
         if self.basis is None:
             return modes
         basis = self.basis.to(modes)
@@ -111,8 +113,9 @@ def estimate(data: Tensor, kind: str = "pca", *, rank: int | None = None, shrink
     """Fit a reference to samples (N, *shape): mean, and variances (1 - shrinkage) lambda_i + shrinkage mean(lambda).
 
     `rank` keeps the leading principal components; the others share their mean variance. Raises SymsiError for an
-    unknown kind, fewer than two samples, values that are not finite, data without variance, or an unfit rank or
-    shrinkage. Without shrinkage near-null modes have large time steps and make multistep solvers unstable.
+    unknown kind, fewer than two samples, values that are not finite, data without variance, an unfit rank or shrinkage,
+    or all components of more than 8192 numbers. Without shrinkage near-null modes have large time steps and make
+    multistep solvers unstable.
     """
     if kind not in KINDS:
         raise unknown("reference", kind, KINDS)
@@ -155,11 +158,20 @@ def estimate(data: Tensor, kind: str = "pca", *, rank: int | None = None, shrink
     size = flat.shape[1]
     if rank is not None and not 1 <= rank <= min(size, len(x) - 1):
         raise SymsiError(f"rank must lie in 1..{min(size, len(x) - 1)} for {len(x)} samples of {size}; got {rank}.")
-    values, vectors = torch.linalg.eigh(flat.mT @ flat / len(x))
-    values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
+    if rank is None and size > _LARGEST:
+        raise SymsiError(
+            f"all {size} principal components need a basis of {8e-9 * size**2:.0f} GB; give rank, at most "
+            f"{len(x) - 1} for {len(x)} samples, or kind 'channel' or 'dct'."
+        )
+    if rank is None or size <= len(x):
+        values, vectors = torch.linalg.eigh(flat.mT @ flat / len(x))
+        values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
+    else:
+        _, roots, rows = torch.linalg.svd(flat / math.sqrt(len(x)), full_matrices=False)
+        values, vectors = roots.square(), rows.mT
     if rank is not None and rank < size:
-        values = torch.cat([values[:rank], values[rank:].mean()[None]])
-        vectors = vectors[:, :rank]
+        rest = (size * average - values[:rank].sum()) / (size - rank)
+        values, vectors = torch.cat([values[:rank], rest.clamp(min=0)[None]]), vectors[:, :rank]
     return Reference(kind, shrunk(values), mean, vectors.contiguous())
 
 
@@ -192,9 +204,15 @@ def load(path: str | Path) -> Reference:
     return Reference(metadata["kind"], tensors["variances"], tensors["mean"], tensors.get("basis"))
 
 
-def _cosines(size: int, like: Tensor) -> Tensor:
+def _cosines_of(x: Tensor, axis: int) -> Tensor:
+    return _cosines(x.shape[axis], x.dtype, x.device)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _cosines(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The orthonormal DCT-II matrix (frequency, position)."""
-    k = torch.arange(size, dtype=torch.float64, device=like.device)
+    k = torch.arange(size, dtype=torch.float64)
     table = torch.cos(math.pi / size * k[:, None] * (k + 0.5)) * math.sqrt(2 / size)
     table[0] /= math.sqrt(2)
-    return table.to(like.dtype)
+    return table.to(device, dtype)

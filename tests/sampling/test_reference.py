@@ -146,3 +146,23 @@ def test_an_isotropic_reference_is_the_lazy_schedule_in_disguise() -> None:
 def test_the_reference_of_a_sample_shape_is_checked() -> None:
     with pytest.raises(symsi.SymsiError, match="another shape"):
         Reference("dct", torch.ones(1, 4, 4), torch.tensor(0.0)).check((1, 8, 8))
+
+
+def test_fewer_samples_than_numbers_give_the_same_leading_components(images: torch.Tensor) -> None:
+    """By singular values there, without a covariance matrix; against the eigenvalues of that matrix."""
+    few = images[:20]
+    found = estimate(few, "pca", rank=5, shrinkage=0.0)
+    flat = (few - few.mean(0)).reshape(20, -1)
+    values = torch.linalg.eigvalsh(flat.mT @ flat / 20).flip(0)
+    torch.testing.assert_close(found.variances[:5], values[:5])
+    torch.testing.assert_close(found.variances[5], values[5:].mean())
+    assert found.basis is not None
+    torch.testing.assert_close(flat.mT @ flat / 20 @ found.basis, found.basis * values[:5])
+
+
+def test_all_components_of_a_large_sample_are_refused_with_what_to_use() -> None:
+    with pytest.raises(
+        symsi.SymsiError, match=r"20000 .* a basis of 3 GB; give rank, at most 2 for 3"
+    ):
+        estimate(torch.randn(3, 20_000), "pca")
+    assert estimate(torch.randn(3, 20_000), "pca", rank=2).variances.shape == (3,)
