@@ -161,8 +161,6 @@ def test_fewer_samples_than_numbers_give_the_same_leading_components(images: tor
 
 
 def test_all_components_of_a_large_sample_are_refused_with_what_to_use() -> None:
-    with pytest.raises(
-        symsi.SymsiError, match=r"20000 .* a basis of 3 GB; give rank, at most 2 for 3"
-    ):
+    with pytest.raises(symsi.SymsiError, match=r"20000 .* a basis of 3 GB; give rank, at most 2 for 3"):
         estimate(torch.randn(3, 20_000), "pca")
     assert estimate(torch.randn(3, 20_000), "pca", rank=2).variances.shape == (3,)

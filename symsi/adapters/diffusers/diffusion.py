@@ -47,6 +47,8 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
 
     timesteps: Tensor
 
+    _compatibles = [name for name in DDIMScheduler._compatibles if name != "EDMEulerScheduler"]  # noqa: RUF012
+
     @register_to_config
     def __init__(
         self,
@@ -69,7 +71,9 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
     ) -> None:
         if prediction_type not in _PREDICTIONS:
             raise unknown("prediction_type", prediction_type, _PREDICTIONS)
-        super().__init__(
+        make = DDIMScheduler.__init__.__wrapped__  # DDIM's own settings stay unsaid
+        make(
+            self,
             num_train_timesteps=num_train_timesteps,
             beta_start=beta_start,
             beta_end=beta_end,

@@ -215,9 +215,12 @@ class Driven:
         """Start at evaluation `begin_index`, with the plan of the grid from there on: multistep solvers start anew."""
         self._driver.begin(begin_index)
 
-    def index_for_timestep(self, timestep: float | Tensor, schedule_timesteps: Tensor | None = None) -> int:
-        """Return the index of a timestep of the grid. Raises SchedulerError if it is not there."""
-        return index_of(timestep, self._driver.times if schedule_timesteps is None else schedule_timesteps.tolist())
+    def index_for_timestep(self, timestep: float | Tensor, schedule_timesteps: Tensor | None = None) -> int | Tensor:
+        """Return the index of a timestep of the grid, or of several in a tensor. Raises SchedulerError without one."""
+        known = self._driver.times if schedule_timesteps is None else schedule_timesteps.tolist()
+        if isinstance(timestep, Tensor) and timestep.numel() > 1:
+            return torch.tensor([index_of(t, known) for t in timestep.flatten()], device=timestep.device)
+        return index_of(timestep, known)
 
     def log_prob(self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, prev_sample: Tensor) -> Tensor:
         """Return log p(prev_sample | sample) of the step at `timestep`, summed over each sample's components: (B,).

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from symsi.adapters.diffusers.config import as_flow_config, check_settings
 from symsi.adapters.diffusers.driver import Driven, Generators
-from symsi.adapters.diffusers.levels import check_falling, check_grid, check_timestep, count_steps, numbers
+from symsi.adapters.diffusers.levels import check_falling, check_grid, check_timestep, count_steps, index_of, numbers
 from symsi.adapters.diffusers.method import make_method
 from symsi.adapters.diffusers.run import working
 from symsi.adapters.diffusers.saving import Saved
@@ -206,7 +206,7 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         if self.begin_index is not None:
             at = [self.begin_index if self.step_index is None else self.step_index]
         else:
-            at = [self.index_for_timestep(t) for t in torch.as_tensor(timestep).flatten()]
+            at = [index_of(t, self._driver.times) for t in torch.as_tensor(timestep).flatten()]
         levels = [self._levels[k] for k in at]
         kind = working(sample)
         if len(set(levels)) == 1:
