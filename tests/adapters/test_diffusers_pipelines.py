@@ -269,3 +269,57 @@ def test_a_compiled_network_is_compiled_as_often_as_before() -> None:
     after, found = graphs(use(sd3()))
     assert after == before > 0
     torch.testing.assert_close(found, draw(use(sd3())))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("conditioned", [False, True])
+def test_ltx_with_conditions_steps_each_token_as_before(conditioned: bool, dtype: torch.dtype) -> None:
+    """It tells a time for every token, or one for all, and turns the sign of the network's output around."""
+    torch.manual_seed(0)
+    network = diffusers.LTXVideoTransformer3DModel(
+        in_channels=8, out_channels=8, patch_size=1, patch_size_t=1, num_attention_heads=4, attention_head_dim=8,
+        cross_attention_dim=32, num_layers=1, caption_channels=32,
+    )  # fmt: skip
+    coder = diffusers.AutoencoderKLLTXVideo(
+        latent_channels=8, block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4,
+        layers_per_block=(1,) * 5, decoder_layers_per_block=(1,) * 5, decoder_inject_noise=(False,) * 5,
+        spatio_temporal_scaling=(True, True, False, False), decoder_spatio_temporal_scaling=(True, True, False, False),
+        upsample_residual=(False,) * 4, upsample_factor=(1,) * 4, timestep_conditioning=False, patch_size=1,
+        patch_size_t=1,
+    )  # fmt: skip
+    pipe = ready(diffusers.LTXConditionPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(), vae=coder, text_encoder=None, tokenizer=None, transformer=network
+    )).to(dtype)  # fmt: skip
+    pipe.vae_spatial_compression_ratio = pipe.vae_temporal_compression_ratio = 4
+    text, mask = torch.randn(1, 6, 32, dtype=dtype), torch.ones(1, 6)
+    image = {"image": torch.rand(1, 3, 32, 32).to(dtype)} if conditioned else {}
+
+    def video() -> Tensor:
+        found: Tensor = pipe(
+            prompt_embeds=text, prompt_attention_mask=mask, negative_prompt_embeds=-text,
+            negative_prompt_attention_mask=mask, height=32, width=32, num_frames=9, num_inference_steps=4,
+            output_type="latent", generator=torch.Generator().manual_seed(0), **image,
+        ).frames  # fmt: skip
+        return found
+
+    before = video()
+    torch.testing.assert_close(video(), before, rtol=0, atol=0)
+    use(pipe, **LINEAR)
+    found = video()
+    assert found.dtype == before.dtype
+    torch.testing.assert_close(found, before, rtol=0, atol=1e-5)
+
+
+def test_a_pipeline_that_draws_its_latents_late_starts_from_the_same_ones() -> None:
+    """AuraFlow's come after set_timesteps, from torch's own generator where none is given."""
+    pipe = aura()
+
+    def image() -> Tensor:
+        torch.manual_seed(7)
+        return torch.as_tensor(
+            pipe(num_inference_steps=3, output_type="pt", height=SIZE, width=SIZE, **prompts(pipe)).images
+        )
+
+    before = image()
+    use(pipe, **LINEAR)
+    assert torch.equal(image(), before)
