@@ -82,14 +82,12 @@ def certificate(
     click.echo(
         f"{'coefficient':<22}{'kernel ulp':>11}{'table ulp':>11}{'textbook':>11}{'clamped':>11}{'textbook nan/inf':>18}"
     )
-    for name in dict.fromkeys(r.coefficient for r in rows):
-        some = [r for r in rows if r.coefficient == name]
-        click.echo(
-            f"{name:<22}{max(r.ulp for r in some):>11.2f}{max(r.table_ulp for r in some):>11.2f}"
-            f"{max(r.handwritten_ulp for r in some):>11.2g}{max(r.clamped_ulp for r in some):>11.2g}"
-            f"{sum(r.handwritten_nonfinite for r in some):>18}"
-        )
     total = summary(rows)
+    for row in total["by_coefficient"]:
+        click.echo(
+            f"{row['coefficient']:<22}{row['kernel_ulp']:>11.2f}{row['table_ulp']:>11.2f}"
+            f"{row['textbook_ulp']:>11.2g}{row['clamped_ulp']:>11.2g}{row['textbook_nonfinite']:>18}"
+        )
     click.echo(
         f"{len(wanted)} pairs, {total['coefficients']} coefficients, {total['points']} points: "
         f"kernels {total['worst_kernel_ulp']:.2f} ulp, tables {total['worst_table_ulp']:.2f} ulp, "

@@ -7,12 +7,11 @@ t clamped to [1e-5, 1 - 1e-5], are the hand-written code that ours is compared w
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import mpmath
@@ -146,7 +145,25 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
             "coefficients_above_1000_ulp": sum(r.handwritten_ulp > 1000 for r in rows),
             "clamped_coefficients_above_1000_ulp": sum(r.clamped_ulp > 1000 for r in rows),
         },
-        "rows": [json.loads(json.dumps(asdict(r))) for r in rows],
+        "by_coefficient": [_of_coefficient([r for r in rows if r.coefficient == name])
+                           for name in dict.fromkeys(r.coefficient for r in rows)],
+    }  # fmt: skip
+
+
+def _of_coefficient(rows: Sequence[Row]) -> dict[str, Any]:
+    """The worst errors over conversions, and where the kernel's is."""
+    worst = max(rows, key=lambda r: r.ulp)
+    return {
+        "coefficient": worst.coefficient,
+        "conversions": len(rows),
+        "kernel_ulp": worst.ulp,
+        "table_ulp": max(r.table_ulp for r in rows),
+        "textbook_ulp": max(r.handwritten_ulp for r in rows),
+        "clamped_ulp": max(r.clamped_ulp for r in rows),
+        "textbook_nonfinite": sum(r.handwritten_nonfinite for r in rows),
+        "pair": worst.pair,
+        "diffusion": worst.diffusion,
+        "where": worst.where,
     }
 
 
@@ -292,7 +309,12 @@ def _table_rows(conversion: Conversion, grid: Sequence[float], names: tuple[str,
 
 
 def _ulps(value: float, truth: Any, kind: type[np.floating[Any]]) -> float:
-    """|value - truth| in units of the spacing of `kind` at the truth (at 1 if the truth is 0); inf for nan and inf."""
+    """|value - truth| in units of the spacing of `kind` at the truth (at 1 if the truth is 0); inf for nan and inf.
+
+    Where the truth is beyond the largest number of `kind`, the infinity of its sign is right, and nothing else.
+    """
+    if abs(truth) > float(np.finfo(kind).max):
+        return 0.0 if value == math.copysign(math.inf, truth) else math.inf
     if not math.isfinite(value):
         return math.inf
     with mpmath.workdps(60):

@@ -1,5 +1,6 @@
 """Tensor kernels: exact at every t, in every dtype, and transparent to torch's transforms."""
 
+import math
 import warnings
 
 import mpmath
@@ -360,3 +361,12 @@ def test_kernel_errors_refuse_what_textbook_forms_do_not_define(
 ) -> None:
     with pytest.raises(SymsiError, match=message):
         kernel_errors(convert("linear", "trigonometric", **conversion), name, times)
+
+
+def test_beyond_the_largest_float32_infinity_is_right() -> None:
+    """eta_X under the point mass is -t^-4 x + ... at small t, seen from a polynomial schedule."""
+    conversion = convert("lazy(kappa=1)", "polynomial")
+    (_, ours, _, clamped), (_, small, _, _) = kernel_errors(conversion, "data_input", [2.0**-40, 2.0**-30])
+    assert float(kernels(conversion).coefficient("data_input", 2.0**-40).float()) == -math.inf
+    assert (ours, math.isinf(clamped)) == (0, True)
+    assert small <= 0.5
