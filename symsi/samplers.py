@@ -103,6 +103,7 @@ def plan(
 
 
 @torch.inference_mode(False)
+@torch.no_grad()
 def sample(
     model: Model | Callable[..., Tensor],
     *,
@@ -148,9 +149,9 @@ def sample(
     trajectory  keep the path; callback is called after each step of each batch with a `State`
     progress    show a bar; by default where standard error is a terminal
 
-    A model may return its input or keep what it computes, but the memory of x is used again after the call. Samples are
-    in model units (`model.gain`, `model.offset` map them to the data's). Raises SymsiError for what does
-    not fit, with what would.
+    Samples are in model units (`model.gain`, `model.offset` map them to the data's) and carry no gradient. A model may
+    return its input or keep what it computes, but the memory of x is used again after the call. Raises SymsiError for
+    what does not fit, with what would.
     """
     known = as_model(model)
     count, form = _shape(shape, known)

@@ -18,7 +18,7 @@ from symsi.cli.pipeline import latents
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
-from symsi.sampling.reference import KINDS, estimate, save
+from symsi.sampling.reference import KINDS, LARGEST, check_options, estimate, save
 
 __all__ = ["command"]
 
@@ -68,21 +68,25 @@ def reference(
     if output.suffix != ".safetensors":
         raise SymsiError(f"a reference is a .safetensors file; got {output.name!r}.")
     check_free(output, force=force)
+    given = kind or ("pca" if rank is not None or pipeline is None else None)
+    check_options(given or "isotropic", rank, shrinkage, None if data or images else count)
     if data is not None:
-        found = estimate(_read(data), kind or "pca", rank=rank, shrinkage=shrinkage)
+        found = estimate(_read(data), str(given), rank=rank, shrinkage=shrinkage)
     elif pipeline is not None:
         height, width = size or (None, None)
         held = latents(
-            pipeline, prompts, images, steps=steps, count=count, seed=seed, kind=kind, device=device, dtype=dtype,
+            pipeline, prompts, images, steps=steps, count=count, seed=seed, kind=given, device=device, dtype=dtype,
             call={"guidance_scale": guidance, "height": height, "width": width},
         )  # fmt: skip
-        kind = kind or ("channel" if held.ndim == 4 else "isotropic")
-        found = estimate(held, kind, rank=rank, shrinkage=shrinkage)
+        given = given or ("channel" if held.ndim == 4 else "isotropic")
+        if given == "pca" and rank is None and held[0].numel() > LARGEST:
+            rank = len(held) - 1
+        found = estimate(held, given, rank=rank, shrinkage=shrinkage)
     else:
         network = load(str(model), device=device, dtype=getattr(torch, dtype))
         conditions = network.in_turn(count)
         found = reference_of_model(
-            network, shape=count, kind=kind or "pca", rank=rank, shrinkage=shrinkage, steps=steps, seed=seed, batch=128,
+            network, shape=count, kind=str(given), rank=rank, shrinkage=shrinkage, steps=steps, seed=seed, batch=128,
             conditions=conditions,
         )  # fmt: skip
     save(found, output, force=force)

@@ -35,7 +35,7 @@ def sample_pipeline(
     if output.suffix not in PICTURES:
         raise SymsiError(f"--pipeline writes a picture ({', '.join(PICTURES)}); got {output.name!r}.")
     check_picture(output, force=force)
-    pipe, tools = _load(where, prompts, device, dtype, config)
+    pipe, tools = _load(where, prompts, device, dtype, {**config, "steps": steps})
     own, lazy = pipe.scheduler, tools.lazy_scheduler(pipe, **config)
 
     def run(scheduler: Any, n: int) -> Tensor:

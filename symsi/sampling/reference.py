@@ -15,11 +15,11 @@ from torch import Tensor
 from symsi.errors import SymsiError, unknown
 from symsi.files import write_atomic
 
-__all__ = ["KINDS", "Reference", "estimate", "isotropic", "load", "save"]
+__all__ = ["KINDS", "LARGEST", "Reference", "check_options", "estimate", "isotropic", "load", "save"]
 
 KINDS = ("isotropic", "channel", "dct", "pca")
 _FORMAT, _VERSION = "symsi-reference", "1"
-_LARGEST = 8192  # numbers in a sample, for all of its principal components
+LARGEST = 8192  # numbers in a sample, for all of its principal components
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,18 +117,13 @@ def estimate(data: Tensor, kind: str = "pca", *, rank: int | None = None, shrink
     or all components of more than 8192 numbers. Without shrinkage near-null modes have large time steps and make
     multistep solvers unstable.
     """
-    if kind not in KINDS:
-        raise unknown("reference", kind, KINDS)
+    check_options(kind, rank, shrinkage)
     if not isinstance(data, Tensor) or data.is_complex():
         raise SymsiError(f"the calibration data must be a real tensor; got {getattr(data, 'dtype', type(data))}.")
-    if rank is not None and kind != "pca":
-        raise SymsiError(f"rank is for kind 'pca'; got kind={kind!r}.")
     if data.ndim < 2 or len(data) < 2 or not data.numel():
         raise SymsiError(f"a reference needs at least two samples, (N, *shape); got {tuple(data.shape)}.")
     if not torch.isfinite(data).all():
         raise SymsiError("the calibration data has nan or inf; clean it first.")
-    if not 0 <= shrinkage <= 1:
-        raise SymsiError(f"shrinkage must lie in [0, 1]; got {shrinkage}.")
     x = data.to("cpu", torch.float64)
     mean = x.mean(0)
     centred = x - mean
@@ -158,7 +153,7 @@ def estimate(data: Tensor, kind: str = "pca", *, rank: int | None = None, shrink
     size = flat.shape[1]
     if rank is not None and not 1 <= rank <= min(size, len(x) - 1):
         raise SymsiError(f"rank must lie in 1..{min(size, len(x) - 1)} for {len(x)} samples of {size}; got {rank}.")
-    if rank is None and size > _LARGEST:
+    if rank is None and size > LARGEST:
         raise SymsiError(
             f"all {size} principal components need a basis of {8e-9 * size**2:.0f} GB; give rank, at most "
             f"{len(x) - 1} for {len(x)} samples, or kind 'channel' or 'dct'."
@@ -173,6 +168,18 @@ def estimate(data: Tensor, kind: str = "pca", *, rank: int | None = None, shrink
         rest = (size * average - values[:rank].sum()) / (size - rank)
         values, vectors = torch.cat([values[:rank], rest.clamp(min=0)[None]]), vectors[:, :rank]
     return Reference(kind, shrunk(values), mean, vectors.contiguous())
+
+
+def check_options(kind: str, rank: int | None, shrinkage: float, count: int | None = None) -> None:
+    """Raise SymsiError for options of `estimate` that cannot go together, or with `count` samples."""
+    if kind not in KINDS:
+        raise unknown("reference", kind, KINDS)
+    if rank is not None and kind != "pca":
+        raise SymsiError(f"rank is for kind 'pca'; got kind={kind!r}.")
+    if rank is not None and count is not None and rank >= count:
+        raise SymsiError(f"rank must lie below the number of samples, {count}; got {rank}.")
+    if not 0 <= shrinkage <= 1:
+        raise SymsiError(f"shrinkage must lie in [0, 1]; got {shrinkage}.")
 
 
 def save(reference: Reference, path: str | Path, *, force: bool = False) -> Path:

@@ -121,6 +121,11 @@ def test_a_grid_that_does_not_fit_is_refused(grid: object, steps: int, message: 
         LazyDiffusionScheduler(grid=grid, **BETAS).set_timesteps(steps)
 
 
+def test_a_spacing_that_leaves_the_models_timesteps_is_refused() -> None:
+    with pytest.raises(SchedulerError, match=r"timesteps must be integers from 0 to 999; timesteps\[0\] = 1000"):
+        LazyDiffusionScheduler(steps_offset=1, **BETAS).set_timesteps(1000)
+
+
 def test_a_begin_index_starts_there() -> None:
     scheduler = LazyDiffusionScheduler(**BETAS)
     scheduler.set_timesteps(5)

@@ -14,7 +14,7 @@ from diffusers import UniPCMultistepScheduler
 
 import symsi
 from symsi.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler
-from symsi.errors import SchedulerError
+from symsi.errors import SchedulerError, SymsiError
 from symsi.sampling.reference import estimate, save
 
 DATA = symsi.models.gaussian([0.0, 0.0], 0.25).model()
@@ -89,13 +89,18 @@ def test_a_run_may_be_begun_anew_as_pipelines_do() -> None:
 def test_a_shift_by_its_other_name_goes_there_and_back() -> None:
     theirs = UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0)
     ours = LazyFlowMatchScheduler.from_config(theirs.config)
-    assert (ours.config.shift, ours.config.grid) == (3.0, "shifted(shift=3)")
-    ours.set_timesteps(4)
-    theirs.set_timesteps(4)
-    torch.testing.assert_close(ours.sigmas, theirs.sigmas, rtol=0, atol=1e-3)
-    other = LazyFlowMatchScheduler.from_config(theirs.config, flow_shift=7.0)
-    assert (other.config.shift, other.config.grid) == (7.0, "shifted(shift=7)")
-    assert UniPCMultistepScheduler.from_config(other.config).config.flow_shift == 7.0
+    again = LazyFlowMatchScheduler.from_config(ours.config, flow_shift=7.0)
+    back = UniPCMultistepScheduler.from_config(again.config)
+    assert (ours.config.shift, again.config.shift, back.config.flow_shift) == (3.0, 7.0, 7.0)
+    for mine, other in ((ours, theirs), (again, back)):
+        mine.set_timesteps(4)
+        other.set_timesteps(4)
+        torch.testing.assert_close(mine.sigmas, other.sigmas, rtol=0, atol=1e-3)
+    ours.set_timesteps(sigmas=[0.9, 0.5, 0.2])
+    torch.testing.assert_close(ours.sigmas, torch.tensor([27 / 28, 0.75, 3 / 7, 0.0]))
+    moving = LazyFlowMatchScheduler.from_config(ours.config, use_dynamic_shifting=True)
+    with pytest.raises(SchedulerError, match="mu must be given"):
+        moving.set_timesteps(4)
 
 
 def test_a_scheduler_is_saved_with_its_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,12 +109,54 @@ def test_a_scheduler_is_saved_with_its_reference(tmp_path: Path, monkeypatch: py
     ours = LazyFlowMatchScheduler(reference="mine.safetensors", seed=np.int64(4))
     ours.save_pretrained(tmp_path / "saved")
     Path("mine.safetensors").unlink()
-    again = LazyFlowMatchScheduler.from_pretrained(tmp_path / "saved")
+    again = LazyFlowMatchScheduler.from_pretrained(tmp_path / "saved", variant=None, torch_dtype=torch.bfloat16)
     assert (again.config.seed, again.config.reference) == (4, str(tmp_path / "saved" / "reference.safetensors"))
     x = torch.randn(2, 3, 2, 2)
     for scheduler in (ours, again):
         scheduler.set_timesteps(2)
     assert torch.equal(ours.step(x, 1000.0, x).prev_sample, again.step(x, 1000.0, x).prev_sample)
+
+
+def test_a_reference_saved_before_is_not_taken_for_one_that_the_config_names(tmp_path: Path) -> None:
+    save(estimate(torch.randn(40, 3, 2, 2), "channel"), tmp_path / "mine.safetensors")
+    for config in ({"reference": 0.25}, {}):
+        LazyFlowMatchScheduler(reference=str(tmp_path / "mine.safetensors")).save_pretrained(tmp_path / "saved")
+        LazyFlowMatchScheduler(**config).save_config(tmp_path / "saved")
+        again = LazyFlowMatchScheduler.from_pretrained(tmp_path / "saved")
+        assert again.config.reference == config.get("reference")
+        again.save_pretrained(tmp_path / "saved")
+        assert [path.name for path in (tmp_path / "saved").iterdir()] == ["scheduler_config.json"]
+
+
+@pytest.mark.parametrize("first", ["set_begin_index", "lookup"])
+def test_a_one_step_solver_may_step_back(first: str) -> None:
+    def after(k: int) -> Tensor:
+        scheduler = LazyFlowMatchScheduler(solver="euler")
+        scheduler.set_timesteps(6)
+        scheduler.set_begin_index(k)
+        return scheduler.step(torch.ones(1), scheduler.timesteps[k], torch.ones(1)).prev_sample
+
+    scheduler = LazyFlowMatchScheduler(solver="euler")
+    scheduler.set_timesteps(6)
+    if first == "set_begin_index":
+        scheduler.set_begin_index(3)
+    scheduler.step(torch.ones(1), scheduler.timesteps[3], torch.ones(1))
+    for k in (1, 4, 0):
+        scheduler._step_index = k
+        assert torch.equal(scheduler.step(torch.ones(1), scheduler.timesteps[k], torch.ones(1)).prev_sample, after(k))
+    fresh = LazyFlowMatchScheduler()
+    fresh.set_timesteps(6)
+    fresh._init_step_index(fresh.timesteps[2])
+    assert fresh.step_index == 2
+
+
+def test_a_refused_plan_leaves_the_scheduler_as_it_was() -> None:
+    scheduler = LazyFlowMatchScheduler(schedule="linear", diffusion="optimal", solver="euler-maruyama")
+    scheduler.set_timesteps(sigmas=[0.9, 0.5])
+    with pytest.raises(SymsiError, match="no finite limit"):
+        scheduler.set_timesteps(4)
+    x = torch.ones(1, 2)
+    assert scheduler.step(x, scheduler.timesteps[0], x).prev_sample.isfinite().all()
 
 
 def test_a_refused_grid_leaves_the_scheduler_as_it_was() -> None:

@@ -156,6 +156,13 @@ def test_settings_that_do_not_go_together_are_told_before_anything_is_loaded(tmp
     words = [str(tmp_path / "a.png"), "--pipeline", str(tmp_path), "--prompt", "a cat", "--solver", "heun"]
     with pytest.raises(SymsiError, match="solver 'heun' is deterministic but the diffusion is not 0"):
         CliRunner().invoke(sample, [*words, "--diffusion", "optimal"], catch_exceptions=False)
+    with pytest.raises(SymsiError, match="unknown grid 'angel'"):
+        CliRunner().invoke(sample, [*words, "--grid", "angel"], catch_exceptions=False)
+    words = ["reference", str(tmp_path / "a.safetensors"), "--pipeline", str(tmp_path), "--prompt", "a cat"]
+    with pytest.raises(SymsiError, match="rank is for kind 'pca'; got kind='dct'"):
+        CliRunner().invoke(calibrate, [*words, "--kind", "dct", "--rank", "3"], catch_exceptions=False)
+    with pytest.raises(SymsiError, match="rank must lie below the number of samples, 4; got 8"):
+        CliRunner().invoke(calibrate, [*words, "--count", "4", "--rank", "8"], catch_exceptions=False)
 
 
 def test_a_flow_shift_counts_as_the_shift() -> None:

@@ -250,6 +250,7 @@ def test_a_given_start_takes_the_place_of_the_seeds_and_is_left_alone(three_mode
     found = symsi.sample(three_modes.model(), start=z, batch=batch, **common).x
     assert torch.equal(found, symsi.sample(three_modes.model(), seed=7, **common).x)
     assert torch.equal(z, kept)
+    assert not symsi.sample(three_modes.model(), start=z.requires_grad_(), batch=batch, **common).x.requires_grad
 
 
 @pytest.mark.parametrize("batch", [None, 3])

@@ -32,12 +32,12 @@ _DROPPED = {
 }
 
 
-def as_flow_config(config: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config of a flow scheduler under `settings`; `flow_shift` is read as `shift`, and as that of the grid.
+def as_flow_config(config: Any, shift: float | None = None) -> dict[str, Any]:
+    """Return the config of a flow scheduler, with another `shift` if one is given; `flow_shift` is read as such.
 
     Raises SchedulerError for the config of another kind of model, and what is no config.
     """
-    found = _read(config) | dict(settings)
+    found = _read(config) | ({} if shift is None else {"shift": shift})
     flow = bool(found.get("use_flow_sigmas")) or found.get("prediction_type") == "flow_prediction"
     foreign = [key for key in _DIFFUSION if key in found]
     if foreign and not (flow and found.get("prediction_type") in _FLOW_TYPES):
@@ -56,7 +56,6 @@ def as_flow_config(config: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
         raise SchedulerError(f"this is no flow model's config: it has none of {', '.join(_FLOW)}; it has {held}.")
     if "flow_shift" in found:
         found["flow_shift"] = found.setdefault("shift", found["flow_shift"])
-        found.setdefault("grid", own_grid(found))  # whose points those schedulers take
     return found
 
 

@@ -46,6 +46,7 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
     """
 
     timesteps: Tensor
+    num_inference_steps: int | None
 
     _compatibles = [name for name in DDIMScheduler._compatibles if name != "EDMEulerScheduler"]  # noqa: RUF012
 
@@ -117,20 +118,22 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
         is finer than the model's timesteps.
         """
         told = None if timesteps is None else numbers("timesteps", timesteps)
-        for k, value in enumerate(told or ()):
+        count = count_steps(num_inference_steps, None, told)
+        if told is None:
+            told = self._nearest(count)
+        if told is None:
+            before = self.timesteps, self.num_inference_steps
+            super().set_timesteps(count)
+            told = numbers("timesteps", self.timesteps)
+            self.timesteps, self.num_inference_steps = before
+        for k, value in enumerate(told):
             if value != value // 1 or not 0 <= value < self.config.num_train_timesteps:
                 raise SchedulerError(
                     f"timesteps must be integers from 0 to {self.config.num_train_timesteps - 1}; "
                     f"timesteps[{k}] = {value:g}."
                 )
-            if k and told and value >= told[k - 1]:
+            if k and value >= told[k - 1]:
                 raise SchedulerError(f"timesteps must fall; timesteps[{k}] = {value:g} follows {told[k - 1]:g}.")
-        count = count_steps(num_inference_steps, None, told)
-        if told is None:
-            told = self._nearest(count)
-        if told is None:
-            super().set_timesteps(count)
-            told = numbers("timesteps", self.timesteps)
         taus = self._taus([int(t) for t in told])
         if taus[0] == 0 and self.config.prediction_type == "epsilon":
             raise SchedulerError(

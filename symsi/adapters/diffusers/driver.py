@@ -48,10 +48,10 @@ class Driver:
 
     def reset(self, taus: Sequence[float], times: Sequence[float]) -> None:
         """Take a grid, and tabulate its plan. Raises SymsiError as `Method.plan` does."""
+        made = self.method.plan(taus) if self.method.reference is None else None  # else the shape of a sample is needed
         self.taus, self.times = taus, times
         self._forget()
-        if self.method.reference is None:  # else the shape of a sample is needed
-            self._plan_from(0)
+        self._plan = None if made is None else ((0, None), made)
 
     def begin(self, index: int) -> None:
         """Say where runs begin. Raises SchedulerError for an evaluation where no step begins."""
@@ -67,8 +67,14 @@ class Driver:
 
     def rewind(self, index: int | None) -> None:
         """Be at evaluation `index`, or before the first. Raises SchedulerError where the solver remembers others."""
-        if index is not None and index != self.step_index and not self.method.one_step:
-            raise SchedulerError(f"solver {self.method.solver!r} remembers evaluations and cannot go to step {index}.")
+        if index is not None:
+            if self.step_index not in (None, index) and not self.method.one_step:
+                raise SchedulerError(
+                    f"solver {self.method.solver!r} remembers evaluations and cannot go to step {index}."
+                )
+            if self.step_index is None or index < self._first:
+                self._check_begin(index)
+                self._first, self._run = index, None
         self.step_index = index
 
     def start(self, timestep: float | Tensor) -> int:

@@ -12,7 +12,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
-from symsi.adapters.diffusers.config import as_flow_config, check_settings
+from symsi.adapters.diffusers.config import as_flow_config, check_settings, own_grid
 from symsi.adapters.diffusers.driver import Driven, Generators
 from symsi.adapters.diffusers.levels import check_falling, check_grid, check_timestep, count_steps, index_of, numbers
 from symsi.adapters.diffusers.method import make_method
@@ -40,14 +40,15 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
     solver      euler, heun, ab2 (default), ab3, dpm++2m; with noise exact (default), exact-ab2, euler-maruyama
                 (default for an expression), ab2-maruyama
     last        "step", or "land" on the predicted data without noise (default with noise)
-    grid        "sigmas": those of the flow config, or of the call, shifted as it says; or a grid of symsi ("angle",
+    grid        "sigmas": those of the call, or of the flow config (FlowMatchEulerDiscreteScheduler's; UniPC's and
+                DPM-Solver's for configs with flow_shift), shifted as it says; or a grid of symsi ("angle",
                 "shifted(shift=2)", ...) or the schedule's times themselves, whatever the sigmas of a call: then only
                 their number counts, for pipelines always pass some
     reference   Gaussian that the data resembles, whose steps are then exact (T12): its variance, or the file of one
                 (`symsi calibrate`)
     prediction  "flow" (noise - data, what diffusers' models give), or velocity (data - noise), data, noise, score
     seed        of the noise of step k + 1 of sample i in a batch, by (seed, i, k + 1), where `step` gets no generator:
-                the same in every run; None (default) draws one from torch's generator at each `set_timesteps`
+                the same in every run; None (default) draws one from torch's generator in each run that adds noise
     use_flow_sigmas  read by pipelines: true makes some of them leave sigmas to the scheduler
 
     The other arguments are FlowMatchEulerDiscreteScheduler's. `invert_sigmas` says that sigma runs from 0 (noise) to 1.
@@ -130,7 +131,8 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             kwargs["shift"] = kwargs.pop("flow_shift")
         if not return_unused_kwargs:
             check_settings(cls, kwargs)
-        return super().from_config(as_flow_config(config, kwargs), return_unused_kwargs=return_unused_kwargs, **kwargs)
+        given = as_flow_config(config, kwargs.get("shift"))
+        return super().from_config(given, return_unused_kwargs=return_unused_kwargs, **kwargs)
 
     @property
     def order(self) -> int:
@@ -164,9 +166,9 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         if told is not None and given is None:
             levels = torch.tensor(told, dtype=torch.float64).div(whole).float()
             self._set(levels.tolist(), told, device)
-        elif not isinstance(self.config.grid, str) or self.config.grid != "sigmas":
+        elif (grid := self._grid(given)) != "sigmas":
             self._check_whole(given, told)
-            taus = torch.tensor(self._driver.method.taus(self.config.grid, count)[:-1], dtype=torch.float64)
+            taus = torch.tensor(self._driver.method.taus(grid, count)[:-1], dtype=torch.float64)
             levels = (taus if self.config.invert_sigmas else 1 - taus).float()
             self._set(levels.tolist(), (levels * whole).tolist(), device, taus.tolist())
         else:
@@ -180,6 +182,13 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             found = self.sigmas[:-1].tolist(), self.timesteps.tolist()
             self.sigmas, self.timesteps, self.num_inference_steps, self._driver.step_index = before
             self._set(*found, device)
+
+    def _grid(self, sigmas: Sequence[float] | None) -> str | Sequence[float]:
+        """The config's grid; for configs of UniPC and DPM-Solver the points that they take, unless sigmas are given."""
+        if sigmas is None and self.config.grid == "sigmas" and "flow_shift" in self.config:
+            return own_grid({**self.config, "shift": self.shift})
+        found: str | Sequence[float] = self.config.grid
+        return found
 
     def _check_whole(self, sigmas: Sequence[float] | None, timesteps: Sequence[float] | None) -> None:
         """Refuse what a grid of the config's would overrule: a start that is not at noise, timesteps beside sigmas."""

@@ -57,10 +57,13 @@ def _absent(folder: Path) -> list[str]:
 
 
 def check_method(
-    schedule: str | None, diffusion: str, solver: str | None, last: str | None, reference: str | None, **others: Any
-) -> None:
+    schedule: str | None, diffusion: str, solver: str | None, last: str | None, reference: str | None, grid: Any,
+    steps: int,
+) -> None:  # fmt: skip
     """Raise SymsiError for the settings of a lazy scheduler that cannot go together, whatever the pipeline."""
-    make_method(schedule or "trigonometric", diffusion, solver, last, "velocity", reference)
+    method = make_method(schedule or "trigonometric", diffusion, solver, last, "velocity", reference)
+    if grid is not None:
+        method.taus(grid, steps)
 
 
 def lazy_scheduler(pipe: Any, **options: Any) -> Any:
@@ -72,7 +75,7 @@ def lazy_scheduler(pipe: Any, **options: Any) -> Any:
     """
     config, given = pipe.scheduler.config, {key: value for key, value in options.items() if value is not None}
     try:
-        flow = as_flow_config(config, given)
+        flow = as_flow_config(config, given.get("shift"))
     except SchedulerError:
         if "beta_schedule" not in config:
             raise

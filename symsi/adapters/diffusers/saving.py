@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from symsi.sampling.reference import save
 __all__ = ["Saved"]
 
 _FILE = "reference.safetensors"
+_OF_WEIGHTS = ("variant", "torch_dtype", "dtype", "use_safetensors", "low_cpu_mem_usage", "device_map")
 
 
 class Saved(SchedulerMixin):
@@ -24,11 +26,12 @@ class Saved(SchedulerMixin):
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> None:
         """Write the config into a folder, and `reference.safetensors` beside it if it names the file of one."""
-        reference = self._driver.method.reference
+        reference, beside = self._driver.method.reference, Path(save_directory, _FILE)
         if reference is not None and isinstance(self.config.reference, str):
-            folder = Path(save_directory)
-            folder.mkdir(parents=True, exist_ok=True)
-            save(reference, folder / _FILE, force=True)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            save(reference, beside, force=True)
+        else:
+            beside.unlink(missing_ok=True)  # of what was saved here before
         super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
 
     @classmethod
@@ -36,8 +39,15 @@ class Saved(SchedulerMixin):
         cls, pretrained_model_name_or_path: str | os.PathLike[str] | None = None, subfolder: str | None = None,
         return_unused_kwargs: bool = False, **kwargs: Any,
     ) -> Any:  # fmt: skip
-        """Read a scheduler from a folder or the Hub; in a folder, the reference beside the config is the config's."""
-        beside = Path(pretrained_model_name_or_path or "", subfolder or "", _FILE)
-        if pretrained_model_name_or_path is not None and beside.is_file():
-            kwargs.setdefault("reference", str(beside))
-        return super().from_pretrained(pretrained_model_name_or_path, subfolder, return_unused_kwargs, **kwargs)
+        """Read a scheduler from a folder or the Hub; a reference that the config names is the one beside it, if any.
+
+        What is said of weights (`torch_dtype`, `variant`, ...) is left out, as pipelines say it of every part.
+        """
+        settings = {name: value for name, value in kwargs.items() if name not in _OF_WEIGHTS}
+        folder = Path(pretrained_model_name_or_path or "", subfolder or "")
+        config, beside = folder / cls.config_name, folder / _FILE
+        if beside.is_file() and config.is_file():
+            named = json.loads(config.read_text(encoding="utf-8")).get("reference")
+            if isinstance(named, str):
+                settings.setdefault("reference", str(beside))
+        return super().from_pretrained(pretrained_model_name_or_path, subfolder, return_unused_kwargs, **settings)
