@@ -44,8 +44,8 @@ def advance(
 ) -> Tensor:
     """Return the state after a row, before its noise; `ahead` holds the sums of states to come, at first none.
 
-    `in_place`, z is lost: its memory holds the result or the last of the sums. Otherwise z and what autograd recorded
-    stay as they are, and a row with a = 1 alone rounds as z + b P does in torch.
+    `in_place`, the memory of z may be used and its numbers are lost. Otherwise z and what autograd recorded stay as
+    they are, and a row with a = 1 alone rounds as z + b P does in torch.
     """
     if prediction.dtype != z.dtype:
         prediction = prediction.to(z.dtype)
@@ -68,7 +68,7 @@ def add(z: Tensor, other: Tensor, weight: Coefficient) -> Tensor:
 
 
 def _onto(held: Tensor | None, z: Tensor, prediction: Tensor, term: Term, *, spare: bool) -> Tensor:
-    """held + a z + b P + c in the memory of `held` or, if there is none, of a `spare` z or its own; laid out as z."""
+    """held + a z + b P + c in the memory of `held` or, if there is none, of a `spare` z or its own, laid out as z."""
     if held is not None:
         if held.is_inference() and not torch.is_inference_mode_enabled():
             held = held.clone()
