@@ -34,6 +34,7 @@ class Entry:
     scheduler: str
     config: Mapping[str, Any] = field(default_factory=dict)
     steps: Sequence[int] = STEPS
+    generator: bool = False  # whether a step is given one, in `step_times`
 
     def make(self) -> Any:
         """Return the scheduler."""
@@ -67,6 +68,7 @@ TIMED = (
     Entry("UniPC", _UNIPC, _FLOW),
     Entry("FlowMatchEuler, stochastic_sampling", _EULER, {"stochastic_sampling": True}),
     Entry("symsi, optimal SDE", _OURS, {"diffusion": "optimal", "seed": 0}),
+    Entry("symsi, optimal SDE, generator", _OURS, {"diffusion": "optimal"}, generator=True),
 )
 MARGINALS = (
     Entry("symsi, exact, reference 0.25", _OURS, {"diffusion": "optimal", "reference": _VARIANCE, "last": "step"}),
@@ -149,11 +151,12 @@ def step_times(
     """
     for dtype in (torch.float32, torch.bfloat16):
         x, v = (torch.randn(shape, generator=torch.Generator().manual_seed(k)).to(dtype) for k in (0, 1))
-        made = {entry.name: entry.make() for entry in TIMED}
-        times: dict[str, list[float]] = {name: [] for name in made}
+        made = [(entry, entry.make()) for entry in TIMED]
+        times: dict[str, list[float]] = {entry.name: [] for entry in TIMED}
         for _ in range(rounds):
-            for name, scheduler in made.items():
-                times[name].append(_loop(scheduler, steps, v, x))
+            for entry, scheduler in made:
+                options = {"generator": torch.Generator().manual_seed(0)} if entry.generator else {}
+                times[entry.name].append(_loop(scheduler, steps, v, x, **options))
         theirs = times["FlowMatchEuler"]
         for name, found in times.items():
             yield {
@@ -165,12 +168,12 @@ def step_times(
 
 
 @torch.no_grad()
-def _loop(scheduler: Any, steps: int, v: Tensor, x: Tensor) -> float:
+def _loop(scheduler: Any, steps: int, v: Tensor, x: Tensor, **options: Any) -> float:
     """Seconds a step, of a whole loop."""
     scheduler.set_timesteps(steps)
     scheduler.set_begin_index(0)
     timesteps = list(scheduler.timesteps)
     started = time.perf_counter()
     for t in timesteps:
-        x = scheduler.step(v, t, x, return_dict=False)[0]
+        x = scheduler.step(v, t, x, return_dict=False, **options)[0]
     return (time.perf_counter() - started) / steps

@@ -85,3 +85,4 @@ def test_step_times_are_ratios_to_diffusers() -> None:
     rows = list(pipelines.step_times((1, 2, 8, 8), steps=3, rounds=1))
     assert [r["ratio"] for r in rows if r["config"] == "FlowMatchEuler"] == [1, 1]
     assert all(r["us"] > 0 for r in rows)
+    assert [r["config"] for r in rows] == 2 * [entry.name for entry in pipelines.TIMED]

@@ -14,6 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from symsi.compile.runtime import working
 from symsi.errors import SymsiError
 
 __all__ = ["COMPILE_FROM", "fused_step"]
@@ -50,7 +51,7 @@ def fused_step(
         return _unfused(x, prediction, a, b, c, torch.randn_like(x) if draw else noise, out)
     if x.numel() < COMPILE_FROM.get(x.element_size(), 0) or not _flat(*inputs, out) or not _can_compile(x.device.type):
         return _eager(x, prediction, a, b, c, torch.randn_like(x) if draw else noise, out)
-    weights = torch.tensor((a, b, c), dtype=_working(x))
+    weights = torch.tensor((a, b, c), dtype=working(x))
     flat = [v.view(-1) for v in inputs]
     update: Callable[..., None]
     if out is x:
@@ -99,13 +100,9 @@ def _share_memory(*tensors: Tensor) -> bool:
     return len(set(where)) < len(where)
 
 
-def _working(x: Tensor) -> torch.dtype:
-    return torch.float64 if x.dtype == torch.float64 else torch.float32
-
-
 def _unfused(x: Tensor, p: Tensor, a: float, b: float, c: float, n: Tensor | None, out: Tensor) -> Tensor:
     """The step where reading and writing may overlap."""
-    total = a * x.to(_working(x)) + b * p
+    total = a * x.to(working(x)) + b * p
     return out.copy_(total if n is None else total + c * n)
 
 

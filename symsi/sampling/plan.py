@@ -35,6 +35,11 @@ class Row:
     offset: Coefficient = 0.0
     mean: float = 0.0
 
+    @property
+    def noisy(self) -> bool:
+        """Whether noise is added."""
+        return isinstance(self.noise, Tensor) or self.noise != 0
+
 
 @dataclass(frozen=True)
 class Term:
@@ -88,4 +93,4 @@ class Plan:
     @property
     def stochastic(self) -> bool:
         """Whether any row adds noise."""
-        return any(isinstance(row.noise, Tensor) or row.noise != 0 for row in self.rows)
+        return any(row.noisy for row in self.rows)

@@ -70,7 +70,7 @@ def run(
         for k, move in enumerate(todo):
             row = move.row
             ends = k + 1 == len(todo) or todo[k + 1].row.step > row.step
-            drawn = drawer.submit(draw, row.step) if move.noisy else None
+            drawn = drawer.submit(draw, row.step) if row.noisy else None
             ours = [z, *(held for held in ahead if held is not None)]  # an earlier x may be one of them by now
             versions = [held._version for held in ours]
             prediction = predict(whole(row.mean).to(dtype), times[k].repeat(len(z)))

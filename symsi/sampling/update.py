@@ -20,7 +20,6 @@ class Move:
     row: Row
     terms: tuple[Term | None, ...]
     noise: Coefficient
-    noisy: bool
 
 
 def moves(plan: Plan, like: Tensor) -> list[Move]:
@@ -32,11 +31,10 @@ def moves(plan: Plan, like: Tensor) -> list[Move]:
     def placed(term: Term | None) -> Term | None:
         return None if term is None else Term(place(term.a), place(term.b), place(term.c))
 
-    found = []
-    for row, terms in zip(plan.rows, plan.terms, strict=True):
-        noisy = isinstance(row.noise, Tensor) or row.noise != 0
-        found.append(Move(row, tuple(map(placed, terms)) if plan.modal else terms, place(row.noise), noisy))
-    return found
+    return [
+        Move(row, tuple(map(placed, terms)) if plan.modal else terms, place(row.noise))
+        for row, terms in zip(plan.rows, plan.terms, strict=True)
+    ]
 
 
 def advance(

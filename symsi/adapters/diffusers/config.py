@@ -92,7 +92,7 @@ def as_diffusion_config(config: Any) -> dict[str, Any]:
 
 def check_settings(scheduler: type, names: Iterable[str]) -> None:
     """Raise UnknownNameError for keywords that are no settings of a scheduler; diffusers would drop them in silence."""
-    known = [name for name in inspect.signature(scheduler).parameters if name != "self"]
+    known = inspect.signature(scheduler).parameters
     for name in names:
         if name not in known:
             raise unknown("setting", name, known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,13 +18,13 @@ from symsi.adapters.diffusers.method import make_method
 from symsi.adapters.diffusers.saving import Saved
 from symsi.errors import SchedulerError, unknown
 from symsi.symbolic.named import schedule as named
+from symsi.symbolic.symbols import t
 from symsi.time_grids import carry
 
 __all__ = ["LazyDiffusionScheduler"]
 
-# What the network gives, as a prediction of the schedule (cos(pi t/2), sin(pi t/2)), whose velocity is
-# -pi/2 (beta Z - alpha X): diffusers' v is beta Z - alpha X.
-_PREDICTIONS = {"epsilon": ("noise", 1.0), "sample": ("data", 1.0), "v_prediction": ("velocity", -math.pi / 2)}
+_BASE = "trigonometric"
+_PREDICTIONS = {"epsilon": "noise", "sample": "data", "v_prediction": "velocity"}  # of that schedule, but for a factor
 
 
 class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
@@ -87,9 +86,9 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
             rescale_betas_zero_snr=rescale_betas_zero_snr,
         )
         check_grid(grid)
-        kind, factor = _PREDICTIONS[prediction_type]
+        factor = _velocity_over_v() if prediction_type == "v_prediction" else 1.0
         method = make_method(
-            schedule, diffusion, solver, last, kind, reference, base="trigonometric", factor=factor
+            schedule, diffusion, solver, last, _PREDICTIONS[prediction_type], reference, base=_BASE, factor=factor
         )  # fmt: skip
         if method.stages > 1:
             raise SchedulerError(f"solver {solver!r} evaluates at pure data, where no timestep is; use ab2.")
@@ -120,12 +119,7 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
         told = None if timesteps is None else numbers("timesteps", timesteps)
         count = count_steps(num_inference_steps, None, told)
         if told is None:
-            told = self._nearest(count)
-        if told is None:
-            before = self.timesteps, self.num_inference_steps
-            super().set_timesteps(count)
-            told = numbers("timesteps", self.timesteps)
-            self.timesteps, self.num_inference_steps = before
+            told = self._spaced(count) if self.config.grid == "timesteps" else self._nearest(count)
         for k, value in enumerate(told):
             if value != value // 1 or not 0 <= value < self.config.num_train_timesteps:
                 raise SchedulerError(
@@ -173,11 +167,17 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
         signal = self.alphas_cumprod.cpu().double()[list(timesteps)].sqrt()
         return carry(named("vp"), self._driver.method.base, signal.tolist())
 
-    def _nearest(self, count: int) -> list[float] | None:
-        """The timesteps nearest to the points of the config's grid, the last of which is data; None without one."""
+    def _spaced(self, count: int) -> list[float]:
+        """The timesteps that DDIMScheduler takes, by the config's timestep_spacing."""
+        before = self.timesteps, self.num_inference_steps
+        super().set_timesteps(count)
+        told = numbers("timesteps", self.timesteps)
+        self.timesteps, self.num_inference_steps = before
+        return told
+
+    def _nearest(self, count: int) -> list[float]:
+        """The timesteps nearest to the points of the config's grid, the last of which is data."""
         grid = self.config.grid
-        if isinstance(grid, str) and grid == "timesteps":
-            return None
         points = torch.tensor(self._driver.method.taus(grid, count)[:-1], dtype=torch.float64)
         falling = list(range(self.config.num_train_timesteps))[::-1]
         known = torch.tensor(self._taus(falling), dtype=torch.float64)
@@ -189,6 +189,12 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
                     f"nearest to timestep {found[k]:g}. Take fewer steps, or another grid."
                 )
         return found
+
+
+def _velocity_over_v() -> float:
+    """alpha'/beta: the velocity alpha' Z + beta' X over diffusers' v = beta Z - alpha X, where alpha^2 + beta^2 = 1."""
+    base = named(_BASE)
+    return float(base.alpha.diff(t) / base.beta)
 
 
 LazyDiffusionScheduler.__module__ = "symsi.diffusers"  # where saved pipelines look for it

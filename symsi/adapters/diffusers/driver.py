@@ -13,8 +13,9 @@ from torch import Tensor
 
 from symsi.adapters.diffusers.levels import index_of
 from symsi.adapters.diffusers.method import Method
-from symsi.adapters.diffusers.run import Run, working
+from symsi.adapters.diffusers.run import Run
 from symsi.adapters.diffusers.table import StepTable, log_density, make_table
+from symsi.compile.runtime import working
 from symsi.errors import SchedulerError
 from symsi.sampling.noise import check_seed, standard_normal
 from symsi.sampling.plan import Plan

@@ -16,9 +16,9 @@ from symsi.adapters.diffusers.config import as_flow_config, check_settings, own_
 from symsi.adapters.diffusers.driver import Driven, Generators
 from symsi.adapters.diffusers.levels import check_falling, check_grid, check_timestep, count_steps, index_of, numbers
 from symsi.adapters.diffusers.method import make_method
-from symsi.adapters.diffusers.run import working
 from symsi.adapters.diffusers.saving import Saved
 from symsi.adapters.diffusers.table import step_tokens
+from symsi.compile.runtime import working
 from symsi.errors import SchedulerError, unknown
 from symsi.symbolic.fields import PREDICTIONS
 

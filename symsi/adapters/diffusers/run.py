@@ -7,11 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from symsi.compile.runtime import working
 from symsi.sampling.plan import Plan
 from symsi.sampling.reference import Reference
 from symsi.sampling.update import add, advance, moves
 
-__all__ = ["Run", "working"]
+__all__ = ["Run"]
 
 
 class Run:
@@ -33,7 +34,7 @@ class Run:
         may raise before anything has changed.
         """
         move, modes = self._moves[k - self._first], self.reference
-        noise = draw(move.row.step, self._kind) if move.noisy else None
+        noise = draw(move.row.step, self._kind) if move.row.noisy else None
         z = sample if sample.dtype == self._kind else sample.to(self._kind)
         if modes is not None:
             z, prediction = modes.forward(z - move.row.mean * modes.mean), modes.forward(prediction.to(z.dtype))
@@ -43,8 +44,3 @@ class Run:
         if modes is None:
             return z
         return modes.inverse(z, tuple(self.shape[1:])) + self._plan.beta[move.row.step] * modes.mean
-
-
-def working(x: Tensor) -> torch.dtype:
-    """The dtype that steps on x are computed in."""
-    return torch.float64 if x.dtype == torch.float64 else torch.float32

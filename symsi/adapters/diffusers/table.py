@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from symsi.adapters.diffusers.run import working
+from symsi.compile.runtime import working
 from symsi.sampling.plan import Coefficient, Plan
 from symsi.sampling.reference import Reference
 
@@ -57,7 +57,7 @@ def make_table(plan: Plan, reference: Reference | None, sample: Tensor) -> StepT
         noise=stack([row.noise for row in rows], modal),
         mean=stack([row.mean for row in rows], depth),
         mean_after=stack([plan.beta[row.step] for row in rows], depth),
-        silent=tuple(not isinstance(row.noise, Tensor) and row.noise == 0 for row in rows),
+        silent=tuple(not row.noisy for row in rows),
         reference=modes,
     )
 
