@@ -17,8 +17,8 @@ test: $(VENV)/.installed lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/.installed
-	$(BIN)/ruff check symsi figures tests
-	$(BIN)/ruff format --check symsi figures tests
+	$(BIN)/ruff check symsi tests
+	$(BIN)/ruff format --check symsi tests
 	$(BIN)/mypy
 
 clean:

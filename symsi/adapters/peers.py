@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
+from symsi.interpolants.named import as_schedule, schedule
 from symsi.models.protocol import Model, as_model
-from symsi.symbolic.named import as_schedule, schedule
 
 __all__ = ["PEERS", "Peer", "PeerResult", "sample_peer"]
 

@@ -13,13 +13,13 @@ import click
 import torch
 from tqdm import tqdm
 
-from symsi.cli.nfe import nfe, sampler
-from symsi.cli.pipelines import pipelines
-from symsi.compile.certificate import SCHEDULES, Row, certify, pairs, summary
-from symsi.compile.speed import SIZES, device_name, measure, wait_until_quiet
+from symsi.bench.kernels import SIZES, device_name, measure, wait_until_quiet
+from symsi.cli.bench_nfe import nfe, sampler
+from symsi.cli.bench_pipelines import pipelines
+from symsi.coefficients.certificate import SCHEDULES, Row, certify, pairs, summary
 from symsi.errors import SymsiError
-from symsi.plotting import check_picture, plot_certificate
-from symsi.symbolic.named import schedule
+from symsi.interpolants.named import schedule
+from symsi.plotting.pictures import check_picture, plot_certificate
 
 __all__ = ["command"]
 
@@ -44,8 +44,13 @@ command.add_command(pipelines)
 
 
 @command.command("certificate")
-@click.option("--schedule", "schedules", multiple=True, metavar="NAME",
-              help="Use these schedules only; repeat for several. Default: all eleven, 121 pairs.")  # fmt: skip
+@click.option(
+    "--schedule",
+    "schedules",
+    multiple=True,
+    metavar="NAME",
+    help="Use these schedules only; repeat for several. Default: all eleven, 121 pairs.",
+)
 @click.option("--randoms", default=1000, show_default=True, help="Random times, beside the ends and 2^-k, 1 - 2^-k.")
 @click.option("--quick", is_flag=True, help="Three schedules and 100 random times: some 40 s.")
 @click.option("--workers", default=0, metavar="N", help="Processes; default: one a core.")

@@ -12,13 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from symsi.calibration import optimal_grid, reference_of_model
+from symsi.calibration.grid import optimal_grid
+from symsi.calibration.reference import LARGEST, check_options, estimate, reference_of_model
+from symsi.cli.diffusers_pipeline import latents
 from symsi.cli.options import dtype_option
-from symsi.cli.pipeline import latents
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
-from symsi.sampling.reference import KINDS, LARGEST, check_options, estimate, save
+from symsi.models.reference import KINDS, save
 
 __all__ = ["command"]
 
@@ -56,10 +57,24 @@ def command() -> None:
 @dtype_option
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 def reference(
-    output: Path, model: str | None, data: Path | None, pipeline: str | None, prompts: tuple[str, ...],
-    images: Path | None, size: tuple[int, int] | None, guidance: float | None, kind: str | None, rank: int | None,
-    shrinkage: float, count: int, steps: int, seed: int, device: str, dtype: str, force: bool,
-) -> None:  # fmt: skip
+    output: Path,
+    model: str | None,
+    data: Path | None,
+    pipeline: str | None,
+    prompts: tuple[str, ...],
+    images: Path | None,
+    size: tuple[int, int] | None,
+    guidance: float | None,
+    kind: str | None,
+    rank: int | None,
+    shrinkage: float,
+    count: int,
+    steps: int,
+    seed: int,
+    device: str,
+    dtype: str,
+    force: bool,
+) -> None:
     """Write a Gaussian reference for modal sampling."""
     if sum(source is not None for source in (model, data, pipeline)) != 1:
         raise SymsiError("give --model NAME to use its own samples, --data FILE, or --pipeline DIR, one of them.")
@@ -75,9 +90,17 @@ def reference(
     elif pipeline is not None:
         height, width = size or (None, None)
         held = latents(
-            pipeline, prompts, images, steps=steps, count=count, seed=seed, kind=given, device=device, dtype=dtype,
+            pipeline,
+            prompts,
+            images,
+            steps=steps,
+            count=count,
+            seed=seed,
+            kind=given,
+            device=device,
+            dtype=dtype,
             call={"guidance_scale": guidance, "height": height, "width": width},
-        )  # fmt: skip
+        )
         given = given or ("channel" if held.ndim == 4 else "isotropic")
         if given == "pca" and rank is None and held[0].numel() > LARGEST:
             rank = len(held) - 1
@@ -86,9 +109,16 @@ def reference(
         network = load(str(model), device=device, dtype=getattr(torch, dtype))
         conditions = network.in_turn(count)
         found = reference_of_model(
-            network, shape=count, kind=str(given), rank=rank, shrinkage=shrinkage, steps=steps, seed=seed, batch=128,
+            network,
+            shape=count,
+            kind=str(given),
+            rank=rank,
+            shrinkage=shrinkage,
+            steps=steps,
+            seed=seed,
+            batch=128,
             conditions=conditions,
-        )  # fmt: skip
+        )
     save(found, output, force=force)
     low, high = float(found.variances.min()), float(found.variances.max())
     click.echo(f"{found.kind} reference, {found.variances.numel()} variances from {low:.3g} to {high:.3g}: {output}")

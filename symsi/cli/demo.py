@@ -11,18 +11,18 @@ import click
 import torch
 from tqdm import tqdm
 
-from symsi.compile.kernel import kernels
-from symsi.derivations import THEOREMS, prove_all
+from symsi.coefficients.kernels import kernels
 from symsi.errors import SymsiError
+from symsi.interpolants.lazy import lazy_schedule
+from symsi.interpolants.named import schedule
 from symsi.metrics import accuracy, frechet_distance
 from symsi.models.features import SHIPPED, load_features
 from symsi.models.pretrained import load
-from symsi.plotting import check_picture, plot_images
-from symsi.samplers import SampleResult, sample
-from symsi.symbolic.conversion import convert
-from symsi.symbolic.diffusion import optimal
-from symsi.symbolic.lazy import lazy_schedule
-from symsi.symbolic.named import schedule
+from symsi.plotting.pictures import check_picture, plot_images
+from symsi.proofs import THEOREMS, prove_all
+from symsi.sampling.sample import SampleResult, sample
+from symsi.theory.conversion import convert
+from symsi.theory.diffusion import optimal
 
 __all__ = ["command"]
 
@@ -82,7 +82,5 @@ def command(output: Path, count: int, seed: int, force: bool) -> None:
             cells.append(f"{distance:>8.1f} {right:>5.0%} ")
         click.echo(f"   {name:<16}" + "".join(cells))
     panels = [found.x[:_SHOWN] * model.gain + model.offset for row in results.values() for found in row]
-    plot_images(
-        panels, output, columns=6, rows=list(results), titles=[f"{n} evaluations" for n in _NFE], force=force
-    )  # fmt: skip
+    plot_images(panels, output, columns=6, rows=list(results), titles=[f"{n} evaluations" for n in _NFE], force=force)
     click.echo(f"5. Drawn: {output} ({time.monotonic() - started:.0f} s)")

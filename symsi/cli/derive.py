@@ -8,11 +8,11 @@ import click
 from sympy import sstr
 
 from symsi.cli.options import at_most_one, base_schedule, schedule_options
-from symsi.compile.export.latex import conversion_tex
-from symsi.compile.export.markdown import conversion_markdown
-from symsi.symbolic.conversion import FIELDS, Conversion, convert
-from symsi.symbolic.record import record
-from symsi.symbolic.schedule import Schedule
+from symsi.exports.latex import conversion_tex
+from symsi.exports.markdown import conversion_markdown
+from symsi.interpolants.schedule import Schedule
+from symsi.theory.conversion import FIELDS, Conversion, convert
+from symsi.theory.record import record
 
 __all__ = ["command"]
 
@@ -24,9 +24,18 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; formulas parse back with SymPy.")
 @click.option("--proof", "with_proof", is_flag=True, help="Print the proof of this conversion as well.")
 def command(
-    source: str | None, alpha: str | None, beta: str | None, parameters: tuple[str, ...], target: str | None,
-    diffusion: str, prediction: str, as_latex: bool, as_markdown: bool, as_json: bool, with_proof: bool,
-) -> None:  # fmt: skip
+    source: str | None,
+    alpha: str | None,
+    beta: str | None,
+    parameters: tuple[str, ...],
+    target: str | None,
+    diffusion: str,
+    prediction: str,
+    as_latex: bool,
+    as_markdown: bool,
+    as_json: bool,
+    with_proof: bool,
+) -> None:
     """Derive time map, scale, diffusion, fields and drift, with their limits at both ends.
 
     Exits with 1 if a proof is asked for, as --proof, --latex and --markdown do, and does not succeed.
@@ -67,11 +76,7 @@ def text(c: Conversion) -> str:
     rows = [("tau", time), ("scale", sstr(c.scale)), ("epsilon", sstr(c.formulas["diffusion"]))]
     rows += [("base eps", sstr(c.formulas["base_diffusion"]))] if not same else []
     rows += [(name, sstr(c.field(name))) for name in FIELDS]
-    lines += [
-        "",
-        f"with {symbol} = the base's {c.prediction} at {where}:",
-        *(f"  {n:<9} {f}" for n, f in rows),
-    ]
+    lines += ["", f"with {symbol} = the base's {c.prediction} at {where}:", *(f"  {n:<9} {f}" for n, f in rows)]
     lines += ["", f"limits    {'t -> ' + sstr(c.start):<34} t -> 1"]
     lines += [f"  {n:<20} {a!s:<30} {b!s}" for n, (a, b) in c.limits.items()]
     return "\n".join(lines)

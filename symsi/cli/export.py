@@ -8,20 +8,25 @@ from pathlib import Path
 import click
 
 from symsi.cli.options import base_schedule, schedule_options
-from symsi.compile.export import SUFFIXES, WHAT, export
-from symsi.compile.export.check import check
-from symsi.compile.export.graph import DTYPES
 from symsi.errors import SymsiError
+from symsi.exports import SUFFIXES, WHAT, export
+from symsi.exports.check import check
+from symsi.exports.graph import DTYPES
 from symsi.files import check_free
-from symsi.symbolic.conversion import convert
+from symsi.theory.conversion import convert
 
 __all__ = ["command"]
 
 
 @click.command("export")
 @schedule_options
-@click.option("--what", default="drift", show_default=True, metavar="|".join(WHAT),
-              help="The function that .pt2 and .onnx hold; the other formats hold all.")  # fmt: skip
+@click.option(
+    "--what",
+    default="drift",
+    show_default=True,
+    metavar="|".join(WHAT),
+    help="The function that .pt2 and .onnx hold; the other formats hold all.",
+)
 @click.option("--dtype", default="float32", show_default=True, metavar="|".join(DTYPES), help="Of x, for .pt2, .onnx.")
 @click.option("--rank", default=4, show_default=True, help="Dimensions of x, batch included, for .pt2 and .onnx.")
 @click.option("--aot", is_flag=True, help="Make .pt2 an AOTInductor package, compiled for this machine (a minute).")
@@ -30,10 +35,22 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 def command(
-    source: str | None, alpha: str | None, beta: str | None, parameters: tuple[str, ...], target: str | None,
-    diffusion: str, prediction: str, what: str, dtype: str, rank: int, aot: bool, force: bool, no_check: bool,
-    as_json: bool, paths: tuple[Path, ...],
-) -> None:  # fmt: skip
+    source: str | None,
+    alpha: str | None,
+    beta: str | None,
+    parameters: tuple[str, ...],
+    target: str | None,
+    diffusion: str,
+    prediction: str,
+    what: str,
+    dtype: str,
+    rank: int,
+    aot: bool,
+    force: bool,
+    no_check: bool,
+    as_json: bool,
+    paths: tuple[Path, ...],
+) -> None:
     """Write a conversion to files; the suffix says how: .py, .pt2, .onnx, .tex or .json.
 
     Each file is then run in a fresh process, where symsi cannot be imported, and its worst error printed.

@@ -22,8 +22,14 @@ _MANIFEST = "manifest.json"
 
 @click.command("figures")
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
-@click.option("--out", type=click.Path(path_type=Path), default="out/figures", show_default=True, metavar="DIR",
-              help="Where PNG, PDF and manifest.json go; made if it is not there.")  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="out/figures",
+    show_default=True,
+    metavar="DIR",
+    help="Where PNG, PDF and manifest.json go; made if it is not there.",
+)
 @click.option("--quick", is_flag=True, help="Fewer samples, some minutes in all; marked on the figures.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--list", "listing", is_flag=True, help="List the figures and stop.")

@@ -23,8 +23,12 @@ def command(as_json: bool) -> None:
     rows = {}
     for name, text in SHIPPED.items():
         model = load(name)
-        rows[name] = {"text": text, "schedule": str(model.schedule), "prediction": model.prediction,
-                      "shape": list(model.shape or ())}  # fmt: skip
+        rows[name] = {
+            "text": text,
+            "schedule": str(model.schedule),
+            "prediction": model.prediction,
+            "shape": list(model.shape or ()),
+        }
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return

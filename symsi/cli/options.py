@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from symsi.errors import ScheduleError, SymsiError
-from symsi.symbolic.fields import PREDICTIONS
-from symsi.symbolic.named import NAMED, schedule
-from symsi.symbolic.schedule import Schedule
+from symsi.interpolants.named import NAMED, schedule
+from symsi.interpolants.schedule import Schedule
+from symsi.theory.fields import PREDICTIONS
 
 __all__ = ["at_most_one", "base_schedule", "read_grid", "sampling_options", "schedule_options"]
 
@@ -23,11 +23,21 @@ _OPTIONS = (
     click.option("--beta", metavar="EXPR", help="With --alpha: the data coefficient."),
     click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Of --alpha and --beta."),
     click.option("--to", "target", metavar="NAME", help="The schedule to sample with; default: the same."),
-    click.option("--diffusion", default="ode", show_default=True, metavar="ode|optimal|kappa=K|EXPR",
-              help="epsilon of the target's SDE; EXPR may use t, alpha, beta, optimal."),
-    click.option("--prediction", default="velocity", show_default=True, metavar="|".join(PREDICTIONS),
-              help="What the network predicts."),
-)  # fmt: skip
+    click.option(
+        "--diffusion",
+        default="ode",
+        show_default=True,
+        metavar="ode|optimal|kappa=K|EXPR",
+        help="epsilon of the target's SDE; EXPR may use t, alpha, beta, optimal.",
+    ),
+    click.option(
+        "--prediction",
+        default="velocity",
+        show_default=True,
+        metavar="|".join(PREDICTIONS),
+        help="What the network predicts.",
+    ),
+)
 
 
 def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -38,21 +48,46 @@ def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 _SAMPLING = (
-    click.option("--schedule", default="trigonometric", show_default=True, metavar="NAME",
-                 help=f"The schedule to sample with: {_NAMES}. trigonometric is lazy(kappa=0)."),
-    click.option("--diffusion", default="ode", show_default=True, metavar="ode|optimal|kappa=K|EXPR",
-                 help="epsilon of its SDE; EXPR may use t, alpha, beta, optimal."),
-    click.option("--solver", metavar="NAME",
-                 help="euler, heun, ab2, ab3, dpm++2m; with noise euler-maruyama, ab2-maruyama, exact, exact-ab2. "
-                      "Default: ab2, or euler-maruyama."),
+    click.option(
+        "--schedule",
+        default="trigonometric",
+        show_default=True,
+        metavar="NAME",
+        help=f"The schedule to sample with: {_NAMES}. trigonometric is lazy(kappa=0).",
+    ),
+    click.option(
+        "--diffusion",
+        default="ode",
+        show_default=True,
+        metavar="ode|optimal|kappa=K|EXPR",
+        help="epsilon of its SDE; EXPR may use t, alpha, beta, optimal.",
+    ),
+    click.option(
+        "--solver",
+        metavar="NAME",
+        help="euler, heun, ab2, ab3, dpm++2m; with noise euler-maruyama, ab2-maruyama, exact, exact-ab2. "
+        "Default: ab2, or euler-maruyama.",
+    ),
     click.option("--steps", default=4, show_default=True, type=int, help="Steps; heun evaluates twice a step."),
-    click.option("--grid", default="shifted(shift=2)", show_default=True, metavar="NAME|TIMES",
-                 help="uniform, linear, angle, point-mass, log-snr, shifted(shift=S), or times such as 0,0.3,0.7,1."),
-    click.option("--last", type=click.Choice(["step", "land"]),
-                 help="The last step: as the others, or land on the data prediction. Default: land with noise."),
-    click.option("--reference", type=click.Path(path_type=Path), metavar="FILE",
-                 help="Step in the modes of a Gaussian reference; see `symsi calibrate`."),
-)  # fmt: skip
+    click.option(
+        "--grid",
+        default="shifted(shift=2)",
+        show_default=True,
+        metavar="NAME|TIMES",
+        help="uniform, linear, angle, point-mass, log-snr, shifted(shift=S), or times such as 0,0.3,0.7,1.",
+    ),
+    click.option(
+        "--last",
+        type=click.Choice(["step", "land"]),
+        help="The last step: as the others, or land on the data prediction. Default: land with noise.",
+    ),
+    click.option(
+        "--reference",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Step in the modes of a Gaussian reference; see `symsi calibrate`.",
+    ),
+)
 
 
 def sampling_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -8,13 +8,13 @@ import click
 from tqdm import tqdm
 
 from symsi.cli.options import base_schedule, schedule_options
-from symsi.derivations import THEOREMS, prove_all
 from symsi.errors import SymsiError
 from symsi.files import write_text
+from symsi.proofs import THEOREMS, prove_all
 from symsi.report.explore import pairs, tabulate_pair
 from symsi.report.page import SHIPPED, check_target, page
 from symsi.report.tables import MEASUREMENTS, load
-from symsi.symbolic.conversion import convert
+from symsi.theory.conversion import convert
 
 __all__ = ["command"]
 
@@ -24,13 +24,27 @@ _PAIR = ("linear", "lazy(kappa=1)")  # where no schedule is named
 @click.command("report", context_settings={"default_map": {"diffusion": "optimal"}})
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
 @schedule_options
-@click.option("--figures", "folder", type=click.Path(path_type=Path), default=SHIPPED, metavar="DIR",
-              help="Where PNG figures and measurements are. Default: the ones that ship.")  # fmt: skip
+@click.option(
+    "--figures",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=SHIPPED,
+    metavar="DIR",
+    help="Where PNG figures and measurements are. Default: the ones that ship.",
+)
 @click.option("--force", is_flag=True, help="Replace the page if it is there.")
 def command(
-    output: Path, source: str | None, alpha: str | None, beta: str | None, parameters: tuple[str, ...],
-    target: str | None, diffusion: str, prediction: str, folder: Path, force: bool,
-) -> None:  # fmt: skip
+    output: Path,
+    source: str | None,
+    alpha: str | None,
+    beta: str | None,
+    parameters: tuple[str, ...],
+    target: str | None,
+    diffusion: str,
+    prediction: str,
+    folder: Path,
+    force: bool,
+) -> None:
     """Write one HTML page: every theorem with its proof, a pair of schedules of yours, figures and measurements.
 
     The page needs no network, and JavaScript only to play with schedules. Theorems are proved while it is made, in

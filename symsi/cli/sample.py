@@ -8,15 +8,15 @@ import click
 import torch
 from click.core import ParameterSource
 
+from symsi.cli.diffusers_pipeline import sample_pipeline
 from symsi.cli.options import dtype_option, read_grid, sampling_options
-from symsi.cli.pipeline import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
-from symsi.plotting import check_picture
-from symsi.results import check_samples, write_samples
-from symsi.samplers import sample
-from symsi.sampling.reference import load as load_reference
+from symsi.models.reference import load as load_reference
+from symsi.plotting.pictures import check_picture
+from symsi.sampling.files import check_samples, write_samples
+from symsi.sampling.sample import sample
 
 __all__ = ["command"]
 
@@ -86,12 +86,26 @@ def command(
         chosen = points if _said("grid") else None
         strength = guidance if _said("guidance") else None
         sample_pipeline(
-            output, pipeline, prompts, steps=len(points) - 1 if written_out else steps, count=count, seed=seed,
-            compare=compare, device=device, dtype=dtype, force=force,
-            config={"schedule": schedule, "diffusion": diffusion, "solver": solver, "grid": chosen, "last": last,
-                    "reference": None if reference is None else str(reference)},
+            output,
+            pipeline,
+            prompts,
+            steps=len(points) - 1 if written_out else steps,
+            count=count,
+            seed=seed,
+            compare=compare,
+            device=device,
+            dtype=dtype,
+            force=force,
+            config={
+                "schedule": schedule,
+                "diffusion": diffusion,
+                "solver": solver,
+                "grid": chosen,
+                "last": last,
+                "reference": None if reference is None else str(reference),
+            },
             call={"guidance_scale": strength, "height": height, "width": width},
-        )  # fmt: skip
+        )
         return
     if prompts or compare or size:
         raise SymsiError("--prompt, --size and --compare are for --pipeline.")
@@ -105,11 +119,21 @@ def command(
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")
     found = sample(
-        network, shape=count, schedule=schedule, diffusion=diffusion, solver=solver,
-        steps=None if written_out else steps, grid=points, last=last,
-        reference=load_reference(reference) if reference else None, guidance=guidance, conditions=conditions,
-        seed=seed, batch=batch, device=device,
-    )  # fmt: skip
+        network,
+        shape=count,
+        schedule=schedule,
+        diffusion=diffusion,
+        solver=solver,
+        steps=None if written_out else steps,
+        grid=points,
+        last=last,
+        reference=load_reference(reference) if reference else None,
+        guidance=guidance,
+        conditions=conditions,
+        seed=seed,
+        batch=batch,
+        device=device,
+    )
     check_free(output, force=force)
     write_samples(found, output, force=force)
     if picture:

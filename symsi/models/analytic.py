@@ -25,13 +25,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from symsi.compile.kernel import Coefficients, kernels
-from symsi.compile.runtime import as_time, beside, working
+from symsi.coefficients.kernels import Coefficients, kernels
+from symsi.coefficients.runtime import as_time, beside, working
 from symsi.errors import SymsiError, unknown
+from symsi.interpolants.named import as_schedule
+from symsi.interpolants.schedule import Kind, Schedule, at_end
 from symsi.models.protocol import Model
-from symsi.symbolic.fields import PREDICTIONS
-from symsi.symbolic.named import as_schedule
-from symsi.symbolic.schedule import Kind, Schedule, at_end
+from symsi.theory.fields import PREDICTIONS
 
 __all__ = ["Exact", "Mixture", "empirical", "gaussian", "mixture"]
 

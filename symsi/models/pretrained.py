@@ -14,10 +14,10 @@ from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
 from symsi.files import write_atomic
+from symsi.interpolants.named import schedule as named
 from symsi.models.digits8 import distribution
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
-from symsi.symbolic.named import schedule as named
 
 __all__ = ["SHIPPED", "WEIGHTS", "load", "save"]
 

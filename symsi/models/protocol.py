@@ -20,7 +20,7 @@ class Model:
     """A pretrained network, or any callable with its meaning.
 
     `function(x, t, **conditions)` takes x of shape (B, *shape) and t of shape (B,), model times from 0 (noise) to 1
-    (data), and returns the `prediction` (velocity, score, noise or data, math.md section 1) with the shape of x.
+    (data), and returns the `prediction` (velocity, score, noise or data; T1) with the shape of x.
     `schedule` is the one it was trained with, as `symsi.schedule` reads it. `unconditional` holds the conditions that
     stand for "none" in classifier-free guidance; `classes` is how many the condition `label` may name. `offset` and
     `gain` map a sample to the units of the data, offset + gain x, for pictures.

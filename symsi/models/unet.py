@@ -66,11 +66,7 @@ class UNet(nn.Module):
                 self.down.append(nn.Conv2d(current, current, 3, stride=2, padding=1))
                 kept.append(current)
         self.middle = nn.ModuleList(
-            [
-                _Block(current, current, embedded),
-                _Attention(current, config.heads),
-                _Block(current, current, embedded),
-            ]
+            [_Block(current, current, embedded), _Attention(current, config.heads), _Block(current, current, embedded)]
         )
         for level, size in reversed(list(enumerate(sizes))):
             for _ in range(config.blocks + 1):

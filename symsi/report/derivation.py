@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from sympy import Symbol
 
+from symsi.algebra.limits import Limit
+from symsi.algebra.proof import Proof
+from symsi.algebra.symbols import PREDICTION_SYMBOLS, tau
+from symsi.interpolants.schedule import Schedule
 from symsi.report.html import Html, element, join, number, table
 from symsi.report.mathml import equation, math
 from symsi.report.theorems import formula, steps, verdict
-from symsi.symbolic.conversion import FIELDS, Conversion
-from symsi.symbolic.endpoints import Limit
-from symsi.symbolic.proof import Proof
-from symsi.symbolic.schedule import Schedule
-from symsi.symbolic.symbols import PREDICTION_SYMBOLS, tau
+from symsi.theory.conversion import FIELDS, Conversion
 
 __all__ = ["derivation"]
 
@@ -25,9 +25,17 @@ def derivation(conversion: Conversion, proof: Proof) -> Html:
     place = math(Symbol("x"), "/", Symbol("c"))
     given = math(PREDICTION_SYMBOLS[conversion.prediction])
     where = element(
-        "p", "A bar marks the target at ", math(Symbol("t")), "; ", given,
-        f" is the base’s {conversion.prediction} at ", math(tau), " and ", place, ".",
-    )  # fmt: skip
+        "p",
+        "A bar marks the target at ",
+        math(Symbol("t")),
+        "; ",
+        given,
+        f" is the base’s {conversion.prediction} at ",
+        math(tau),
+        " and ",
+        place,
+        ".",
+    )
     rows = (
         element("div", element("dt", label), element("dd", formula(shown))) for label, shown in _formulas(conversion)
     )

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from math import pi, sin
 
-from symsi.compile.coefficients import tabulate
+from symsi.coefficients.tables import tabulate
 from symsi.report.html import Html, element, join, table
-from symsi.symbolic.conversion import convert
+from symsi.theory.conversion import convert
 
 __all__ = ["BASES", "KAPPAS", "Tables", "explore", "pairs", "tabulate_pair"]
 
@@ -59,15 +59,22 @@ def explore(tables: Tables) -> Html:
         element("noscript", element("p", "The controls need JavaScript; here is one pair.", class_="note")),
         _controls(),
         element(
-            "figure", _picture(first, middle), _readout(first, middle),
-            element("figcaption", "From ", element("span", _START[0], id="explore-base-name"), " to ",
-                    element("span", _START[1], id="explore-target-name"),
-                    ": time map τ, scale c, and the target’s coefficients, against t."),
+            "figure",
+            _picture(first, middle),
+            _readout(first, middle),
+            element(
+                "figcaption",
+                "From ",
+                element("span", _START[0], id="explore-base-name"),
+                " to ",
+                element("span", _START[1], id="explore-target-name"),
+                ": time map τ, scale c, and the target’s coefficients, against t.",
+            ),
         ),
         table(f"The numbers from {_START[0]} to {_START[1]}", ("t", *_CURVES.values()), rows, numbers=True),
         element("script", store, type="application/json", id="explore-data"),
         element("script", Html(files("symsi.report").joinpath("explore.js").read_text(encoding="utf-8"))),
-    )  # fmt: skip
+    )
 
 
 def _controls() -> Html:
@@ -85,22 +92,27 @@ def _controls() -> Html:
         "form",
         field("Trained with", "base", select("base", BASES, "linear")),
         field("Sample with", "target", select("target", ("lazy", *BASES), "lazy")),
-        field("κ of lazy", "kappa", slider("kappa", len(KAPPAS), KAPPAS.index("1")),
-              element("output", "1", id="explore-kappa-value", for_="explore-kappa")),
-        field("t", "t", slider("t", len(TIMES), len(TIMES) // 2),
-              element("output", "0.500", id="explore-t-value", for_="explore-t")),
-        id="explore-controls", hidden=True,
-    )  # fmt: skip
+        field(
+            "κ of lazy",
+            "kappa",
+            slider("kappa", len(KAPPAS), KAPPAS.index("1")),
+            element("output", "1", id="explore-kappa-value", for_="explore-kappa"),
+        ),
+        field(
+            "t",
+            "t",
+            slider("t", len(TIMES), len(TIMES) // 2),
+            element("output", "0.500", id="explore-t-value", for_="explore-t"),
+        ),
+        id="explore-controls",
+        hidden=True,
+    )
 
 
 def _picture(columns: Mapping[str, Sequence[float]], k: int) -> Html:
     """Curves in data coordinates: t to the right, values upwards."""
-    grid = [
-        element("line", x1=0, x2=1, y1=v / 2, y2=v / 2, class_="grid") for v in range(int(2 * _HEIGHT) + 1)
-    ]  # fmt: skip
-    curves = (
-        element("polyline", points=_points(columns[n]), class_=f"curve {n}", data_name=n) for n in _CURVES
-    )  # fmt: skip
+    grid = [element("line", x1=0, x2=1, y1=v / 2, y2=v / 2, class_="grid") for v in range(int(2 * _HEIGHT) + 1)]
+    curves = (element("polyline", points=_points(columns[n]), class_=f"curve {n}", data_name=n) for n in _CURVES)
     marker = element("line", x1=TIMES[k], x2=TIMES[k], y1=0, y2=_HEIGHT, class_="marker", id="explore-marker")
     ticks = [element("text", f"{v / 2:g}", x=22, y=10 + 300 * (1 - v / 2 / _HEIGHT) + 4, class_="y") for v in range(4)]
     ticks += [element("text", f"{v / 4:g}", x=30 + 560 * v / 4, y=330, class_="x") for v in range(5)]

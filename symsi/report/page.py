@@ -7,6 +7,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
+from symsi.algebra.proof import Proof
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.report.derivation import derivation
@@ -15,8 +16,7 @@ from symsi.report.html import Html, element, join
 from symsi.report.pictures import INTRODUCTION, QUALITY, beside, picture
 from symsi.report.tables import certificate, evaluations
 from symsi.report.theorems import contents, theorem
-from symsi.symbolic.conversion import Conversion
-from symsi.symbolic.proof import Proof
+from symsi.theory.conversion import Conversion
 
 __all__ = ["SHIPPED", "check_target", "page"]
 
@@ -57,21 +57,35 @@ def page(proofs: Sequence[Proof], conversion: Conversion, proof: Proof, tables: 
         "evaluations": join(picture(QUALITY, folder), evaluations(folder)),
     }
     sections = (
-        element("section", element("h2", _SECTIONS[name], id=f"{name}-title"), body, id=name,
-                aria_labelledby=f"{name}-title")
+        element(
+            "section",
+            element("h2", _SECTIONS[name], id=f"{name}-title"),
+            body,
+            id=name,
+            aria_labelledby=f"{name}-title",
+        )
         for name, body in bodies.items()
-    )  # fmt: skip
+    )
     links = (element("li", element("a", title, href=f"#{name}")) for name, title in _SECTIONS.items())
     header = element(
         "header",
         element("h1", "Stochastic interpolants, derived and proved"),
-        element("p", "I", element("sub", "t"), " = α", element("sub", "t"), " Z + β", element("sub", "t"),
-                " X bridges noise Z and data X. This page shows how its schedule (α, β) and its diffusion ε change "
-                "after training, why that is exact, and what it gains. Every formula here is the one that symsi "
-                "runs.", class_="lead"),
+        element(
+            "p",
+            "I",
+            element("sub", "t"),
+            " = α",
+            element("sub", "t"),
+            " Z + β",
+            element("sub", "t"),
+            " X bridges noise Z and data X. This page shows how its schedule (α, β) and its diffusion ε change "
+            "after training, why that is exact, and what it gains. Every formula here is the one that symsi "
+            "runs.",
+            class_="lead",
+        ),
         element("p", f"symsi {version('symsi')} · {pair}", class_="source"),
         element("nav", element("ul", links), aria_label="Sections"),
-    )  # fmt: skip
+    )
     style = Html(files("symsi.report").joinpath("style.css").read_text(encoding="utf-8"))
     head = (
         Html('<meta charset="utf-8">'),

@@ -31,31 +31,59 @@ INTRODUCTION = Figure(
     "the same noise.",
 )
 QUALITY = Figure(
-    "quality", (), "Frechet distance against network evaluations in four panels: solvers, grids, diffusers' solvers, "
-    "stochastic ones.",
+    "quality",
+    (),
+    "Frechet distance against network evaluations in four panels: solvers, grids, diffusers' solvers, stochastic ones.",
     "Every method that was measured; the gray band is real data against real data, the dotted line converged samples.",
-)  # fmt: skip
+)
 FIGURES = (
-    Figure("optimal_diffusion", ("T3",), "Left: path KL divergence against kappa, a valley with its floor at "
-           "kappa = 1. Right: distance of samples, falling with kappa for an early error, rising for a late one.",
-           "What a wrong denoiser costs under epsilon = kappa epsilon*: the KL of the paths is least at kappa = 1; "
-           "noise lets samples forget an early error and makes a late one worse."),
-    Figure("time_maps", ("T4",), "Small multiples of tau and c against t, a row and a column for each schedule.",
-           "Time map tau and scale c for every ordered pair of named schedules."),
-    Figure("paths", ("T5", "T7"), "Sample paths on a one-dimensional mixture under several schedules, with converted "
-           "paths on top of them, and under three diffusions.",
-           "Paths of one SDE converted to another schedule lie on its paths (T5); one noise drives three diffusions "
-           "(T7)."),
-    Figure("laziness", ("T9",), "Paths and mean squared drift against t, zero on Gaussian data and not elsewhere.",
-           "Mean squared drift along the way: zero on Gaussian data under the lazy condition; on digits no smaller "
-           "than the linear one."),
-    Figure("schedules", ("T10",), "alpha against beta, and log signal-to-noise ratio against t, for five schedules.",
-           "Linear, variance-preserving and lazy schedules for kappa = 0, 1/2 and 1; the last ones start in a point."),
-    Figure("endpoints", ("T11",), "Error in ulp against the distance from t = 0 and from t = 1, ours and textbook.",
-           "Coefficients close to both ends: ours hold their limits, divided textbook forms lose all digits."),
-    Figure("modal", ("T12",), "Revealed fraction w against t, a curve for each mode, with images along the path.",
-           "Which mode is revealed when, and the posterior mean of an image along the path."),
-)  # fmt: skip
+    Figure(
+        "optimal_diffusion",
+        ("T3",),
+        "Left: path KL divergence against kappa, a valley with its floor at "
+        "kappa = 1. Right: distance of samples, falling with kappa for an early error, rising for a late one.",
+        "What a wrong denoiser costs under epsilon = kappa epsilon*: the KL of the paths is least at kappa = 1; "
+        "noise lets samples forget an early error and makes a late one worse.",
+    ),
+    Figure(
+        "time_maps",
+        ("T4",),
+        "Small multiples of tau and c against t, a row and a column for each schedule.",
+        "Time map tau and scale c for every ordered pair of named schedules.",
+    ),
+    Figure(
+        "paths",
+        ("T5", "T7"),
+        "Sample paths on a one-dimensional mixture under several schedules, with converted "
+        "paths on top of them, and under three diffusions.",
+        "Paths of one SDE converted to another schedule lie on its paths (T5); one noise drives three diffusions (T7).",
+    ),
+    Figure(
+        "laziness",
+        ("T9",),
+        "Paths and mean squared drift against t, zero on Gaussian data and not elsewhere.",
+        "Mean squared drift along the way: zero on Gaussian data under the lazy condition; on digits no smaller "
+        "than the linear one.",
+    ),
+    Figure(
+        "schedules",
+        ("T10",),
+        "alpha against beta, and log signal-to-noise ratio against t, for five schedules.",
+        "Linear, variance-preserving and lazy schedules for kappa = 0, 1/2 and 1; the last ones start in a point.",
+    ),
+    Figure(
+        "endpoints",
+        ("T11",),
+        "Error in ulp against the distance from t = 0 and from t = 1, ours and textbook.",
+        "Coefficients close to both ends: ours hold their limits, divided textbook forms lose all digits.",
+    ),
+    Figure(
+        "modal",
+        ("T12",),
+        "Revealed fraction w against t, a curve for each mode, with images along the path.",
+        "Which mode is revealed when, and the posterior mean of an image along the path.",
+    ),
+)
 
 
 def beside(theorem: str, folder: Path) -> Html:

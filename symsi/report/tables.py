@@ -50,27 +50,35 @@ def certificate(folder: Path) -> Html:
         rows = [
             (element("code", r["coefficient"]), *(number(r[column]) for column in _COLUMNS))
             for r in data["by_coefficient"]
-        ]  # fmt: skip
+        ]
         summary = element(
-            "p", number(data["coefficients"]), " coefficients of conversions between named schedules, ",
-            number(data["points"]), " values, each compared with 50-digit arithmetic at both ends, at distances "
-            "2", element("sup", "−k"), " from them and at random times. Not finite where a limit exists: ",
-            number(data["nonfinite"]), " of ours, ", number(by_hand["nonfinite"]), " of the textbook forms.",
-        )  # fmt: skip
+            "p",
+            number(data["coefficients"]),
+            " coefficients of conversions between named schedules, ",
+            number(data["points"]),
+            " values, each compared with 50-digit arithmetic at both ends, at distances 2",
+            element("sup", "−k"),
+            " from them and at random times. Not finite where a limit exists: ",
+            number(data["nonfinite"]),
+            " of ours, ",
+            number(by_hand["nonfinite"]),
+            " of the textbook forms.",
+        )
     except (KeyError, TypeError, ValueError):
         return _missing("certificate", "has not the columns that this page shows")
     return join(
         summary,
         element(
-            "p", "An ulp is the spacing of floating-point numbers at the true value: an error of 0.5 ulp is correct "
+            "p",
+            "An ulp is the spacing of floating-point numbers at the true value: an error of 0.5 ulp is correct "
             "rounding. “Tables” are the float64 numbers that a sampler steps with, “kernels” the float32 functions "
             "of per-sample times, “textbook” the divided formulas in float32 as one writes them down, and “clamped” "
-            "the same with t kept 10", element("sup", "−5"), " away from both ends.",
+            "the same with t kept 10",
+            element("sup", "−5"),
+            " away from both ends.",
         ),
-        table(
-            "Worst error in ulp, by coefficient", ("Coefficient", *_COLUMNS.values()), rows, numbers=True,
-        ),
-    )  # fmt: skip
+        table("Worst error in ulp, by coefficient", ("Coefficient", *_COLUMNS.values()), rows, numbers=True),
+    )
 
 
 def evaluations(folder: Path) -> Html:
@@ -94,14 +102,20 @@ def evaluations(folder: Path) -> Html:
         return _missing("nfe", "has not the columns that this page shows")
     return join(
         element(
-            "p", "Frechet distance of ", element("code", about[0]), f" samples to real digits, in the features of a "
+            "p",
+            "Frechet distance of ",
+            element("code", about[0]),
+            f" samples to real digits, in the features of a "
             f"digit classifier; lower is better. Mean ± standard deviation over {about[2]} seeds of {about[1]} "
-            "samples each; all methods start from the same noise. Real data against real data: ", real,
-            "; converged samples: ", converged, ". Bold: no farther than real data "
+            "samples each; all methods start from the same noise. Real data against real data: ",
+            real,
+            "; converged samples: ",
+            converged,
+            ". Bold: no farther than real data "
             "from real data. A dash was not measured: a method that has settled is not run at more evaluations.",
         ),
         table("Frechet distance by network evaluations", ("Method", *map(str, counts)), rows, numbers=True),
-    )  # fmt: skip
+    )
 
 
 def _distance(value: tuple[float, float] | None, good: float = 0.0) -> Html:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from symsi.algebra.proof import Proof, Remark, Step, Verdict
 from symsi.report.html import Html, element, join, number
 from symsi.report.mathml import equation
 from symsi.report.prose import prose
-from symsi.symbolic.proof import Proof, Remark, Step, Verdict
 
 __all__ = ["contents", "steps", "theorem", "verdict"]
 
@@ -36,9 +36,13 @@ def contents(proofs: Sequence[Proof]) -> Html:
 
 
 _COLUMNS = (
-    ("", None), ("Theorem", None), ("Verdict", None), ("Steps", "wide"), ("Random points", "wide"),
+    ("", None),
+    ("Theorem", None),
+    ("Verdict", None),
+    ("Steps", "wide"),
+    ("Random points", "wide"),
     ("Largest residual", "wide"),
-)  # fmt: skip
+)
 
 
 def theorem(proof: Proof, picture: Html = _NOTHING) -> Html:
@@ -59,8 +63,9 @@ def steps(proof: Proof) -> Html:
     count = len(proof.steps)
     line = (
         f"Proof: {count} step{'' if count == 1 else 's'}, {proof.numeric_points} random points, largest residual ",
-        number(proof.max_residual), f", {proof.seconds:.1f} s",
-    )  # fmt: skip
+        number(proof.max_residual),
+        f", {proof.seconds:.1f} s",
+    )
     items = (_remark(p) if isinstance(p, Remark) else _step(p) for p in proof.parts)
     return element("details", element("summary", *line), element("ol", items, class_="proof"), open=True)
 
@@ -73,9 +78,12 @@ def _remark(remark: Remark) -> Html:
 def _step(step: Step) -> Html:
     how = f"residual 0 by {step.method}" if step.method else "residual not reduced to 0"
     check = join(
-        prose(step.rule), " · ", verdict(step.verdict), f" · {how} · {step.points} points, largest ",
+        prose(step.rule),
+        " · ",
+        verdict(step.verdict),
+        f" · {how} · {step.points} points, largest ",
         number(step.max_residual),
-    )  # fmt: skip
+    )
     where = element("p", f"Counterexample: {step.where}", class_="where") if step.where else _NOTHING
     shown = formula(equation(step.left, step.right))
     return element("li", element("p", prose(step.claim)), shown, element("p", check, class_="check"), where)

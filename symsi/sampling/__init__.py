@@ -1,1 +1,1 @@
-"""Sampling: plans of steps made from tables, noise by sample, references, and the one loop. Torch only, no SymPy."""
+"""A plan, stepped: states, the step, noise by sample, the loop, paths, files. Torch, no SymPy."""

@@ -211,24 +211,42 @@ def test_a_stable_diffusion_pipeline_runs_with_it() -> None:
     pytest.importorskip("transformers")
     torch.manual_seed(0)
     unet = diffusers.UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=2,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=8, attention_head_dim=2,
-    )  # fmt: skip
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        norm_num_groups=2,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=8,
+        attention_head_dim=2,
+    )
     vae = diffusers.AutoencoderKL(block_out_channels=(4,), norm_num_groups=1, latent_channels=4)
     pipe = diffusers.StableDiffusionPipeline(
-        vae=vae, unet=unet, text_encoder=None, tokenizer=None, safety_checker=None, feature_extractor=None,
-        scheduler=EulerDiscreteScheduler(**BETAS), requires_safety_checker=False,
-    )  # fmt: skip
+        vae=vae,
+        unet=unet,
+        text_encoder=None,
+        tokenizer=None,
+        safety_checker=None,
+        feature_extractor=None,
+        scheduler=EulerDiscreteScheduler(**BETAS),
+        requires_safety_checker=False,
+    )
     pipe.set_progress_bar_config(disable=True)
     text = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(1))
 
     def draw(steps: int, scheduler: Any) -> Tensor:
         pipe.scheduler = scheduler
         return pipe(
-            prompt_embeds=text, negative_prompt_embeds=-text, num_inference_steps=steps, height=8, width=8,
-            generator=torch.Generator().manual_seed(0), output_type="latent",
-        ).images  # fmt: skip
+            prompt_embeds=text,
+            negative_prompt_embeds=-text,
+            num_inference_steps=steps,
+            height=8,
+            width=8,
+            generator=torch.Generator().manual_seed(0),
+            output_type="latent",
+        ).images
 
     config = {"timestep_spacing": "trailing"}
     lazy = LazyDiffusionScheduler.from_config(pipe.scheduler.config, **config)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from symsi.sampling.reference import estimate, save
+from symsi.calibration.reference import estimate
+from symsi.models.reference import save
 
 pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")

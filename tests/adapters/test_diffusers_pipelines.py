@@ -27,31 +27,51 @@ ABSENT = {**ENCODERS, "text_encoder_3": None, "tokenizer_3": None}
 
 def vae(channels: int) -> AutoencoderKL:
     return AutoencoderKL(
-        in_channels=3, out_channels=3, down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2, block_out_channels=(4, 4), layers_per_block=1,
-        latent_channels=channels, norm_num_groups=1, use_quant_conv=False, use_post_quant_conv=False,
-        shift_factor=0.06, scaling_factor=1.5,
-    )  # fmt: skip
+        in_channels=3,
+        out_channels=3,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(4, 4),
+        layers_per_block=1,
+        latent_channels=channels,
+        norm_num_groups=1,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        shift_factor=0.06,
+        scaling_factor=1.5,
+    )
 
 
 def sd3(kind: str = "StableDiffusion3Pipeline", scheduler: Any = None) -> Any:
     torch.manual_seed(0)
     network = diffusers.SD3Transformer2DModel(
-        sample_size=SIZE // 2, patch_size=1, in_channels=16, num_layers=1, attention_head_dim=4, num_attention_heads=2,
-        joint_attention_dim=8, caption_projection_dim=8, pooled_projection_dim=8, out_channels=16,
-    )  # fmt: skip
+        sample_size=SIZE // 2,
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        attention_head_dim=4,
+        num_attention_heads=2,
+        joint_attention_dim=8,
+        caption_projection_dim=8,
+        pooled_projection_dim=8,
+        out_channels=16,
+    )
     given = scheduler or FlowMatchEulerDiscreteScheduler(shift=3.0)
-    return ready(getattr(diffusers, kind)(
-        transformer=network, vae=vae(16), scheduler=given, **ABSENT
-    ))  # fmt: skip
+    return ready(getattr(diffusers, kind)(transformer=network, vae=vae(16), scheduler=given, **ABSENT))
 
 
 def flux(kind: str = "FluxPipeline", scheduler: Any = None) -> Any:
     torch.manual_seed(0)
     network = diffusers.FluxTransformer2DModel(
-        in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=8, pooled_projection_dim=8, axes_dims_rope=(4, 4, 8),
-    )  # fmt: skip
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=8,
+        pooled_projection_dim=8,
+        axes_dims_rope=(4, 4, 8),
+    )
     given = scheduler or FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
     return ready(getattr(diffusers, kind)(transformer=network, vae=vae(4), scheduler=given, **ENCODERS))
 
@@ -59,9 +79,16 @@ def flux(kind: str = "FluxPipeline", scheduler: Any = None) -> Any:
 def aura(kind: str = "AuraFlowPipeline", scheduler: Any = None) -> Any:
     torch.manual_seed(0)
     network = diffusers.AuraFlowTransformer2DModel(
-        sample_size=SIZE // 2, in_channels=4, num_mmdit_layers=1, num_single_dit_layers=1, attention_head_dim=4,
-        num_attention_heads=2, joint_attention_dim=8, caption_projection_dim=8, pos_embed_max_size=64,
-    )  # fmt: skip
+        sample_size=SIZE // 2,
+        in_channels=4,
+        num_mmdit_layers=1,
+        num_single_dit_layers=1,
+        attention_head_dim=4,
+        num_attention_heads=2,
+        joint_attention_dim=8,
+        caption_projection_dim=8,
+        pos_embed_max_size=64,
+    )
     given = scheduler or FlowMatchEulerDiscreteScheduler(shift=1.73)
     return ready(
         getattr(diffusers, kind)(transformer=network, vae=vae(4), scheduler=given, text_encoder=None, tokenizer=None)
@@ -226,9 +253,12 @@ def test_a_run_that_was_interrupted_goes_on_from_its_latents() -> None:
         pooled = torch.cat([embeds["negative_pooled_prompt_embeds"], embeds["pooled_prompt_embeds"]])
         with torch.no_grad():
             free, bound = pipe.transformer(
-                hidden_states=both, timestep=t.expand(2), encoder_hidden_states=text, pooled_projections=pooled,
+                hidden_states=both,
+                timestep=t.expand(2),
+                encoder_hidden_states=text,
+                pooled_projections=pooled,
                 return_dict=False,
-            )[0].chunk(2)  # fmt: skip
+            )[0].chunk(2)
         latents = scheduler.step(free + 7.0 * (bound - free), t, latents, return_dict=False)[0]
     torch.testing.assert_close(latents, whole)
 
@@ -277,29 +307,58 @@ def test_ltx_with_conditions_steps_each_token_as_before(conditioned: bool, dtype
     """It tells a time for every token, or one for all, and turns the sign of the network's output around."""
     torch.manual_seed(0)
     network = diffusers.LTXVideoTransformer3DModel(
-        in_channels=8, out_channels=8, patch_size=1, patch_size_t=1, num_attention_heads=4, attention_head_dim=8,
-        cross_attention_dim=32, num_layers=1, caption_channels=32,
-    )  # fmt: skip
-    coder = diffusers.AutoencoderKLLTXVideo(
-        latent_channels=8, block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4,
-        layers_per_block=(1,) * 5, decoder_layers_per_block=(1,) * 5, decoder_inject_noise=(False,) * 5,
-        spatio_temporal_scaling=(True, True, False, False), decoder_spatio_temporal_scaling=(True, True, False, False),
-        upsample_residual=(False,) * 4, upsample_factor=(1,) * 4, timestep_conditioning=False, patch_size=1,
+        in_channels=8,
+        out_channels=8,
+        patch_size=1,
         patch_size_t=1,
-    )  # fmt: skip
-    pipe = ready(diffusers.LTXConditionPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(), vae=coder, text_encoder=None, tokenizer=None, transformer=network
-    )).to(dtype)  # fmt: skip
+        num_attention_heads=4,
+        attention_head_dim=8,
+        cross_attention_dim=32,
+        num_layers=1,
+        caption_channels=32,
+    )
+    coder = diffusers.AutoencoderKLLTXVideo(
+        latent_channels=8,
+        block_out_channels=(8,) * 4,
+        decoder_block_out_channels=(8,) * 4,
+        layers_per_block=(1,) * 5,
+        decoder_layers_per_block=(1,) * 5,
+        decoder_inject_noise=(False,) * 5,
+        spatio_temporal_scaling=(True, True, False, False),
+        decoder_spatio_temporal_scaling=(True, True, False, False),
+        upsample_residual=(False,) * 4,
+        upsample_factor=(1,) * 4,
+        timestep_conditioning=False,
+        patch_size=1,
+        patch_size_t=1,
+    )
+    pipe = ready(
+        diffusers.LTXConditionPipeline(
+            scheduler=FlowMatchEulerDiscreteScheduler(),
+            vae=coder,
+            text_encoder=None,
+            tokenizer=None,
+            transformer=network,
+        )
+    ).to(dtype)
     pipe.vae_spatial_compression_ratio = pipe.vae_temporal_compression_ratio = 4
     text, mask = torch.randn(1, 6, 32, dtype=dtype), torch.ones(1, 6)
     image = {"image": torch.rand(1, 3, 32, 32).to(dtype)} if conditioned else {}
 
     def video() -> Tensor:
         found: Tensor = pipe(
-            prompt_embeds=text, prompt_attention_mask=mask, negative_prompt_embeds=-text,
-            negative_prompt_attention_mask=mask, height=32, width=32, num_frames=9, num_inference_steps=4,
-            output_type="latent", generator=torch.Generator().manual_seed(0), **image,
-        ).frames  # fmt: skip
+            prompt_embeds=text,
+            prompt_attention_mask=mask,
+            negative_prompt_embeds=-text,
+            negative_prompt_attention_mask=mask,
+            height=32,
+            width=32,
+            num_frames=9,
+            num_inference_steps=4,
+            output_type="latent",
+            generator=torch.Generator().manual_seed(0),
+            **image,
+        ).frames
         return found
 
     before = video()

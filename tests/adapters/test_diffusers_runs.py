@@ -13,9 +13,10 @@ pytest.importorskip("diffusers")
 from diffusers import UniPCMultistepScheduler
 
 import symsi
+from symsi.calibration.reference import estimate
 from symsi.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler
 from symsi.errors import SchedulerError, SymsiError
-from symsi.sampling.reference import estimate, save
+from symsi.models.reference import save
 
 DATA = symsi.models.gaussian([0.0, 0.0], 0.25).model()
 

@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import symsi
 from symsi.models.analytic import gaussian, mixture
+from symsi.models.reference import isotropic, save
 from symsi.sampling.noise import standard_normal
-from symsi.sampling.reference import isotropic, save
 
 pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
@@ -135,8 +135,10 @@ def test_a_reference_file_steps_in_its_modes(tmp_path: Path) -> None:
 def test_lazy_coordinates_need_fewer_steps() -> None:
     z = noise(500, 2, dtype=torch.float64)
     truth = run(z, 500, exact_flow, solver="ab2")
-    errors = {name: float((run(z, 6, exact_flow, **way) - truth).square().mean().sqrt()) for name, way in
-              {"ours": {}, "diffusers": LINEAR}.items()}  # fmt: skip
+    errors = {
+        name: float((run(z, 6, exact_flow, **way) - truth).square().mean().sqrt())
+        for name, way in {"ours": {}, "diffusers": LINEAR}.items()
+    }
     assert errors["ours"] < errors["diffusers"] / 2
 
 
@@ -568,8 +570,16 @@ def _public(config: dict) -> dict:
 
 
 def test_a_config_survives_saving_and_loading(tmp_path: Path) -> None:
-    config = {"shift": 3.0, "schedule": "lazy(kappa=1)", "diffusion": "optimal", "solver": "exact", "last": "step",
-              "grid": [0.0, 0.5, 1.0], "reference": 0.5, "seed": 7}  # fmt: skip
+    config = {
+        "shift": 3.0,
+        "schedule": "lazy(kappa=1)",
+        "diffusion": "optimal",
+        "solver": "exact",
+        "last": "step",
+        "grid": [0.0, 0.5, 1.0],
+        "reference": 0.5,
+        "seed": 7,
+    }
     scheduler = LazyFlowMatchScheduler(**config)
     scheduler.save_pretrained(tmp_path)
     again = LazyFlowMatchScheduler.from_pretrained(tmp_path)

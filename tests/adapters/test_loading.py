@@ -19,7 +19,7 @@ from symsi.cli.calibrate import command as calibrate  # noqa: E402
 from symsi.cli.sample import command as sample  # noqa: E402
 from symsi.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler  # noqa: E402
 from symsi.errors import SymsiError  # noqa: E402
-from symsi.sampling.reference import load as load_reference  # noqa: E402
+from symsi.models.reference import load as load_reference  # noqa: E402
 
 SIZE = 16
 
@@ -34,9 +34,17 @@ def tokenizer(folder: Path) -> Any:
 
 def encoder() -> Any:
     config = transformers.CLIPTextConfig(
-        vocab_size=40, hidden_size=8, intermediate_size=8, num_hidden_layers=2, num_attention_heads=2, projection_dim=8,
-        max_position_embeddings=8, bos_token_id=0, eos_token_id=1, pad_token_id=1,
-    )  # fmt: skip
+        vocab_size=40,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=8,
+        max_position_embeddings=8,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
     return transformers.CLIPTextModelWithProjection(config)
 
 
@@ -46,20 +54,43 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("pipeline")
     torch.manual_seed(0)
     vae = diffusers.AutoencoderKL(
-        in_channels=3, out_channels=3, down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2, block_out_channels=(4, 4), layers_per_block=1, latent_channels=16,
-        norm_num_groups=1, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06, scaling_factor=1.5,
-    )  # fmt: skip
+        in_channels=3,
+        out_channels=3,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(4, 4),
+        layers_per_block=1,
+        latent_channels=16,
+        norm_num_groups=1,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        shift_factor=0.06,
+        scaling_factor=1.5,
+    )
     network = diffusers.SD3Transformer2DModel(
-        sample_size=SIZE // 2, patch_size=1, in_channels=16, num_layers=1, attention_head_dim=4, num_attention_heads=2,
-        joint_attention_dim=16, caption_projection_dim=8, pooled_projection_dim=16, out_channels=16,
-    )  # fmt: skip
+        sample_size=SIZE // 2,
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        attention_head_dim=4,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        caption_projection_dim=8,
+        pooled_projection_dim=16,
+        out_channels=16,
+    )
     words = tokenizer(root / "words")
     pipe = diffusers.StableDiffusion3Pipeline(
-        transformer=network, vae=vae, scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
-        text_encoder=encoder(), tokenizer=words, text_encoder_2=encoder(), tokenizer_2=words, text_encoder_3=None,
+        transformer=network,
+        vae=vae,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+        text_encoder=encoder(),
+        tokenizer=words,
+        text_encoder_2=encoder(),
+        tokenizer_2=words,
+        text_encoder_3=None,
         tokenizer_3=None,
-    )  # fmt: skip
+    )
     pipe.save_pretrained(root / "sd3")
     return root / "sd3"
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from symsi.adapters import peers
 from symsi.adapters.peers import PEERS, sample_peer
 from symsi.errors import SymsiError, UnknownNameError
+from symsi.interpolants.schedule import Schedule
 from symsi.models.protocol import Model
-from symsi.symbolic.schedule import Schedule
 
 pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")  # its use of numpy

@@ -174,7 +174,7 @@ def test_verify_prints_the_json_that_is_promised(
 def test_verify_exits_with_one_when_a_theorem_fails(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("symsi.derivations.t09_lazy_condition.lazy_diffusion", lambda p, v: p.alpha)
+    monkeypatch.setattr("symsi.proofs.t09_lazy_condition.lazy_diffusion", lambda p, v: p.alpha)
     code, out, _ = in_process(capsys, monkeypatch, "verify", "--only", "T9")
     assert code == 1
     assert "refuted" in out

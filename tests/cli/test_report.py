@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from symsi.cli import main
-from symsi.derivations import load
+from symsi.proofs import load
 
 FEW = ("T9",)
 
@@ -62,7 +62,7 @@ def test_the_pair_is_linear_to_point_mass_where_none_is_named_and_one_schedule_s
 def test_a_theorem_that_fails_is_on_the_page_and_in_the_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("symsi.derivations.t09_lazy_condition.lazy_diffusion", lambda p, v: p.alpha)
+    monkeypatch.setattr("symsi.proofs.t09_lazy_condition.lazy_diffusion", lambda p, v: p.alpha)
     path = tmp_path / "wrong.html"
     code, out, _ = run(capsys, monkeypatch, "-o", str(path), "--figures", str(tmp_path))
     assert code == 1
@@ -95,7 +95,7 @@ def test_bad_input_is_refused_before_anything_is_proved(
     Path("there.html").write_text("mine")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "nfe.json").write_text("{")
-    monkeypatch.setattr("symsi.derivations.t09_lazy_condition.prove", lambda: pytest.fail("proved"))
+    monkeypatch.setattr("symsi.proofs.t09_lazy_condition.prove", lambda: pytest.fail("proved"))
     code, out, err = run(capsys, monkeypatch, *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("symsi: ")

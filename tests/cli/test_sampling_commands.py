@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from symsi.derivations import prove_all
+from symsi.proofs import prove_all
 from tests.cli.test_cli import in_process
 
 Capture = pytest.CaptureFixture[str]
@@ -50,9 +50,19 @@ def test_a_reference_is_calibrated_and_used(capsys: Capture, monkeypatch: Patch,
         assert code == 0, err
         assert "64 variances" in out
     code, _, err = in_process(
-        capsys, monkeypatch, "sample", str(tmp_path / "x.png"), "--model", "digits8", "--reference", str(path),
-        "--count", "4", "--grid", "0,0.3,0.6,1",
-    )  # fmt: skip
+        capsys,
+        monkeypatch,
+        "sample",
+        str(tmp_path / "x.png"),
+        "--model",
+        "digits8",
+        "--reference",
+        str(path),
+        "--count",
+        "4",
+        "--grid",
+        "0,0.3,0.6,1",
+    )
     assert code == 0, err
 
 
@@ -74,9 +84,24 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
     pytest.importorskip("diffusers")
     plot = tmp_path / "nfe.png"
     code, out, err = in_process(
-        capsys, monkeypatch, "bench", "nfe", "--model", "digits8", "--nfe", "2,4", "--samples", "20", "--repeats", "2",
-        "--method", "lazy VP AB2", "--json", "--plot", str(plot),
-    )  # fmt: skip
+        capsys,
+        monkeypatch,
+        "bench",
+        "nfe",
+        "--model",
+        "digits8",
+        "--nfe",
+        "2,4",
+        "--samples",
+        "20",
+        "--repeats",
+        "2",
+        "--method",
+        "lazy VP AB2",
+        "--json",
+        "--plot",
+        str(plot),
+    )
     assert code == 0, err
     assert [row["nfe"] for row in json.loads(out)["rows"]] == [2, 4]
     assert plot.stat().st_size > 1000
@@ -125,9 +150,14 @@ def test_a_file_of_pickled_objects_is_refused(capsys: Capture, monkeypatch: Patc
     assert (code, "cannot read samples" in err) == (2, True)
     save_file({}, tmp_path / "empty.safetensors")
     code, _, err = in_process(
-        capsys, monkeypatch, "calibrate", "reference", str(tmp_path / "r.safetensors"), "--data",
+        capsys,
+        monkeypatch,
+        "calibrate",
+        "reference",
+        str(tmp_path / "r.safetensors"),
+        "--data",
         str(tmp_path / "empty.safetensors"),
-    )  # fmt: skip
+    )
     assert (code, "cannot read samples" in err) == (2, True)
 
 
@@ -135,7 +165,7 @@ def test_an_interrupted_run_leaves_no_file(capsys: Capture, monkeypatch: Patch, 
     def stop(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("symsi.samplers.run", stop)
+    monkeypatch.setattr("symsi.sampling.sample.run", stop)
     code, _, err = in_process(capsys, monkeypatch, "sample", str(tmp_path / "x.npz"), "--model", "digits8")
     assert (code, "interrupted" in err) == (130, True)
     assert not list(tmp_path.iterdir())

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import symsi
+from symsi.algebra.symbols import t as clock
 from symsi.errors import SymsiError, UnknownNameError
+from symsi.interpolants.schedule import Kind, Schedule
 from symsi.models import analytic
 from symsi.models.analytic import Mixture, empirical, gaussian, mixture
-from symsi.symbolic.fields import PREDICTIONS
-from symsi.symbolic.schedule import Kind, Schedule
-from symsi.symbolic.symbols import t as clock
+from symsi.theory.fields import PREDICTIONS
 
 EPS = torch.finfo(torch.float64).eps
 TIMES = torch.tensor([0.0, 2.0**-30, 0.125, 0.5, 1 - 2.0**-10, 1 - 2.0**-30, 1.0], dtype=torch.float64)

@@ -15,8 +15,8 @@ from symsi.models.digits8 import digits
 from symsi.models.features import SHIPPED as FEATURES
 from symsi.models.features import load_features
 from symsi.models.pretrained import SHIPPED, WEIGHTS, load, save
-from symsi.models.training import Plan, train_flow
 from symsi.models.unet import Config, UNet
+from symsi.training.matching import Plan, train_flow
 
 SMALL = Config(width=8, heads=2)
 

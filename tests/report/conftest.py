@@ -6,7 +6,7 @@ import pytest
 from filelock import FileLock
 
 import symsi
-from symsi.derivations import load
+from symsi.proofs import load
 from symsi.report.explore import pairs, tabulate_pair
 from symsi.report.page import page
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import symsi
-from symsi.derivations import THEOREMS, load
+from symsi.algebra.proof import Derivation, Proof
 from symsi.errors import SymsiError
+from symsi.proofs import THEOREMS, load
 from symsi.report.derivation import derivation
 from symsi.report.explore import explore, pairs
 from symsi.report.html import Html, element, number, table
@@ -18,7 +19,6 @@ from symsi.report.pictures import FIGURES, INTRODUCTION, beside, picture
 from symsi.report.prose import prose
 from symsi.report.tables import certificate, evaluations
 from symsi.report.theorems import contents, theorem
-from symsi.symbolic.proof import Derivation, Proof
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +80,22 @@ def test_a_table_has_headers_of_columns_and_rows() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(0.5, "0.5"), (3025, "3,025"), (None, "–"), (float("nan"), "–"), (1.9e28, "1.9&#8239;·&#8239;10<sup>28</sup>"),
-     (1e-61, "1.0&#8239;·&#8239;10<sup>−61</sup>"), (0, "0"),
-     (123.4, "123"), (12345.6, "12,346"), (-3, "−3"), (99.6, "100"), (12.34, "12"), (1.25, "1.2")],
-)  # fmt: skip
+    [
+        (0.5, "0.5"),
+        (3025, "3,025"),
+        (None, "–"),
+        (float("nan"), "–"),
+        (1.9e28, "1.9&#8239;·&#8239;10<sup>28</sup>"),
+        (1e-61, "1.0&#8239;·&#8239;10<sup>−61</sup>"),
+        (0, "0"),
+        (123.4, "123"),
+        (12345.6, "12,346"),
+        (-3, "−3"),
+        (99.6, "100"),
+        (12.34, "12"),
+        (1.25, "1.2"),
+    ],
+)
 def test_a_number_is_typeset(value: float | None, expected: str) -> None:
     assert number(value) == expected
 

@@ -15,9 +15,7 @@ __all__ = ["as_diffusion_config", "as_flow_config", "check_settings", "own_grid"
 
 _DIFFUSION = ("beta_schedule", "beta_start", "trained_betas", "sigma_data", "prediction_type")
 _FLOW = ("shift", "flow_shift", "use_flow_sigmas")
-_SPACED = (
-    "use_dynamic_shifting", "shift_terminal", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"
-)  # fmt: skip
+_SPACED = ("use_dynamic_shifting", "shift_terminal", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 _FLOW_TYPES = ("flow_prediction", None)
 # Settings that the schedulers of distilled models have, and no others: LCM and TCD, and LCM's for flows.
 _DISTILLED = ("original_inference_steps", "timestep_scaling", "scale_factors")
@@ -42,9 +40,10 @@ def as_flow_config(config: Any, shift: float | None = None) -> dict[str, Any]:
     foreign = [key for key in _DIFFUSION if key in found]
     if foreign and not (flow and found.get("prediction_type") in _FLOW_TYPES):
         advice = (
-            "use LazyDiffusionScheduler for this model" if _has_betas(found) else
-            "for models of other kinds, such as EDM's, wrap the network as a symsi.Model with its schedule"
-        )  # fmt: skip
+            "use LazyDiffusionScheduler for this model"
+            if _has_betas(found)
+            else "for models of other kinds, such as EDM's, wrap the network as a symsi.Model with its schedule"
+        )
         raise SchedulerError(
             f"this is no flow model's config: {foreign[0]} = {found[foreign[0]]!r}, prediction_type = "
             f"{found.get('prediction_type')!r}. LazyFlowMatchScheduler serves the models that "

@@ -16,10 +16,10 @@ from symsi.adapters.diffusers.driver import Driven, Generators
 from symsi.adapters.diffusers.levels import check_grid, count_steps, numbers
 from symsi.adapters.diffusers.method import make_method
 from symsi.adapters.diffusers.saving import Saved
+from symsi.algebra.symbols import t
 from symsi.errors import SchedulerError, unknown
-from symsi.symbolic.named import schedule as named
-from symsi.symbolic.symbols import t
-from symsi.time_grids import carry
+from symsi.interpolants.named import schedule as named
+from symsi.solvers.grids import carry
 
 __all__ = ["LazyDiffusionScheduler"]
 
@@ -89,7 +89,7 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
         factor = _velocity_over_v() if prediction_type == "v_prediction" else 1.0
         method = make_method(
             schedule, diffusion, solver, last, _PREDICTIONS[prediction_type], reference, base=_BASE, factor=factor
-        )  # fmt: skip
+        )
         if method.stages > 1:
             raise SchedulerError(f"solver {solver!r} evaluates at pure data, where no timestep is; use ab2.")
         self._drive(method, seed)

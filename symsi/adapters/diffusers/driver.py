@@ -15,10 +15,10 @@ from symsi.adapters.diffusers.levels import index_of
 from symsi.adapters.diffusers.method import Method
 from symsi.adapters.diffusers.run import Run
 from symsi.adapters.diffusers.table import StepTable, log_density, make_table
-from symsi.compile.runtime import working
+from symsi.coefficients.runtime import working
 from symsi.errors import SchedulerError
 from symsi.sampling.noise import check_seed, standard_normal
-from symsi.sampling.plan import Plan
+from symsi.solvers.plan import Plan
 
 __all__ = ["Driven", "Driver", "Generators"]
 

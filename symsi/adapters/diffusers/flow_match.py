@@ -18,9 +18,9 @@ from symsi.adapters.diffusers.levels import check_falling, check_grid, check_tim
 from symsi.adapters.diffusers.method import make_method
 from symsi.adapters.diffusers.saving import Saved
 from symsi.adapters.diffusers.table import step_tokens
-from symsi.compile.runtime import working
+from symsi.coefficients.runtime import working
 from symsi.errors import SchedulerError, unknown
-from symsi.symbolic.fields import PREDICTIONS
+from symsi.theory.fields import PREDICTIONS
 
 __all__ = ["LazyFlowMatchScheduler"]
 
@@ -287,9 +287,12 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         return x
 
     def _set(
-        self, sigmas: list[float], timesteps: list[float], device: str | torch.device | None,
+        self,
+        sigmas: list[float],
+        timesteps: list[float],
+        device: str | torch.device | None,
         exact: list[float] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Take the levels of the steps; the end of the last is data. `exact` are their model times, before rounding."""
         rising, stages, count = self.config.invert_sigmas, self._driver.method.stages, len(sigmas)
         levels = [*sigmas, 1.0 if rising else 0.0]

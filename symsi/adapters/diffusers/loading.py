@@ -40,10 +40,11 @@ def load_pipeline(where: str, *, device: torch.device | str = "cpu", dtype: torc
     except (OSError, ValueError, ImportError, AttributeError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         hint = (
-            "" if folder.exists() else
-            " There is no such folder here, and the Hub did not give it; on a machine with network: "
+            ""
+            if folder.exists()
+            else " There is no such folder here, and the Hub did not give it; on a machine with network: "
             f"`hf download {where} --local-dir FOLDER`."
-        )  # fmt: skip
+        )
         raise SymsiError(f"cannot load the pipeline {where!r}.{hint} ({reason})") from None
     return pipe.to(place)
 
@@ -57,9 +58,14 @@ def _absent(folder: Path) -> list[str]:
 
 
 def check_method(
-    schedule: str | None, diffusion: str, solver: str | None, last: str | None, reference: str | None, grid: Any,
+    schedule: str | None,
+    diffusion: str,
+    solver: str | None,
+    last: str | None,
+    reference: str | None,
+    grid: Any,
     steps: int,
-) -> None:  # fmt: skip
+) -> None:
     """Raise SymsiError for the settings of a lazy scheduler that cannot go together, whatever the pipeline."""
     method = make_method(schedule or "trigonometric", diffusion, solver, last, "velocity", reference)
     if grid is not None:
@@ -105,9 +111,12 @@ def generate(
             if "seed" in scheduler.config:
                 pipe.scheduler = type(scheduler).from_config(scheduler.config, seed=seed + k)
             call = pipe(
-                prompt=prompts[k % len(prompts)], num_inference_steps=steps, output_type="latent" if latent else "pt",
-                generator=torch.Generator().manual_seed(seed + k), **given,
-            )  # fmt: skip
+                prompt=prompts[k % len(prompts)],
+                num_inference_steps=steps,
+                output_type="latent" if latent else "pt",
+                generator=torch.Generator().manual_seed(seed + k),
+                **given,
+            )
             found.append(torch.as_tensor(call.images).float().cpu())
     except (ValueError, TypeError, RuntimeError) as error:
         raise error if isinstance(error, SymsiError) else SymsiError(f"{type(pipe).__name__}: {error}") from None

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from torch import Tensor
 
-from symsi.compile.coefficients import tabulate
+from symsi.coefficients.tables import tabulate
 from symsi.errors import SchedulerError, SymsiError, unknown
+from symsi.interpolants.named import as_schedule, schedule
+from symsi.interpolants.schedule import Schedule
 from symsi.models.protocol import Model
-from symsi.samplers import plan
-from symsi.sampling.plan import Plan
-from symsi.sampling.reference import Reference, isotropic, load
-from symsi.sampling.solvers import LAST, SOLVERS, Solver, choose
-from symsi.symbolic.conversion import convert
-from symsi.symbolic.diffusion import Diffusion, as_diffusion
-from symsi.symbolic.named import as_schedule, schedule
-from symsi.symbolic.schedule import Schedule
-from symsi.time_grids import Grid, carry, time_grid
+from symsi.models.reference import Reference, isotropic, load
+from symsi.solvers.grids import Grid, carry, time_grid
+from symsi.solvers.plan import Plan
+from symsi.solvers.planning import plan
+from symsi.solvers.table import LAST, SOLVERS, Solver, choose
+from symsi.theory.conversion import convert
+from symsi.theory.diffusion import Diffusion, as_diffusion
 
 __all__ = ["Method", "make_method"]
 
@@ -71,9 +71,15 @@ class Method:
         """
         known = Model(_unused, schedule=self.base, prediction=self.prediction)
         made = plan(
-            known, schedule=self.schedule, diffusion=self.diffusion, solver=self.solver, grid=self._times(taus),
-            last=self.last, reference=self.reference, shape=shape,
-        )  # fmt: skip
+            known,
+            schedule=self.schedule,
+            diffusion=self.diffusion,
+            solver=self.solver,
+            grid=self._times(taus),
+            last=self.last,
+            reference=self.reference,
+            shape=shape,
+        )
         return replace(made, rows=tuple(replace(row, prediction=self.factor * row.prediction) for row in made.rows))
 
     @property
@@ -95,11 +101,16 @@ class Method:
 
 
 def make_method(
-    name: object, diffusion: object, solver: str | None, last: str | None, prediction: str,
-    reference: str | float | None, *,
+    name: object,
+    diffusion: object,
+    solver: str | None,
+    last: str | None,
+    prediction: str,
+    reference: str | float | None,
+    *,
     base: str = "linear",
     factor: float = 1.0,
-) -> Method:  # fmt: skip
+) -> Method:
     """Read a scheduler's config.
 
     Raises UnknownNameError with the closest name, SchedulerError for values of another kind, and SymsiError for a

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from symsi.compile.runtime import working
-from symsi.sampling.plan import Plan
-from symsi.sampling.reference import Reference
-from symsi.sampling.update import add, advance, moves
+from symsi.coefficients.runtime import working
+from symsi.models.reference import Reference
+from symsi.sampling.moves import add, advance, moves
+from symsi.solvers.plan import Plan
 
 __all__ = ["Run"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from diffusers import SchedulerMixin
 
 from symsi.adapters.diffusers.driver import Driver
-from symsi.sampling.reference import save
+from symsi.models.reference import save
 
 __all__ = ["Saved"]
 
@@ -36,9 +36,12 @@ class Saved(SchedulerMixin):
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str] | None = None, subfolder: str | None = None,
-        return_unused_kwargs: bool = False, **kwargs: Any,
-    ) -> Any:  # fmt: skip
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str] | None = None,
+        subfolder: str | None = None,
+        return_unused_kwargs: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Read a scheduler from a folder or the Hub; a reference that the config names is the one beside it, if any.
 
         What is said of weights (`torch_dtype`, `variant`, ...) is left out, as pipelines say it of every part.

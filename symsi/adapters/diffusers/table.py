@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from symsi.compile.runtime import working
-from symsi.sampling.plan import Coefficient, Plan
-from symsi.sampling.reference import Reference
+from symsi.coefficients.runtime import working
+from symsi.models.reference import Reference
+from symsi.solvers.plan import Coefficient, Plan
 
 __all__ = ["StepTable", "log_density", "make_table", "step_tokens"]
 

@@ -1,0 +1,1 @@
+"""SymPy alone: reading, simplifying, signs, inverses, series and limits, multiprecision, proofs, printing."""

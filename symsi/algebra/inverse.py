@@ -1,0 +1,149 @@
+"""Closed-form inverses of increasing functions on (0, 1): t from rho(t) = r, where algebra can find it.
+
+An equation f(t) = r is peeled from the outside: invertible functions are undone one by one, and a rational function
+of one inner expression (t itself, t^(1/3), exp(q(t)), cos(...), ...) of degree at most two is solved for it.
+Candidates are believed only after 40-digit checks, so a wrong branch never leaves this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gcd, lcm
+
+import mpmath
+import sympy as sp
+from sympy import Expr, Integer, Rational, Symbol
+
+from symsi.algebra.multiprecision import evaluate
+from symsi.algebra.simplify import simplify
+from symsi.algebra.symbols import t
+
+__all__ = ["R", "invert"]
+
+R = Symbol("r")  # the value of the function that is inverted
+_DEPTH = 6
+_ROOTS = 12  # roots of a higher common order are left alone
+_UNDO = {
+    sp.exp: (sp.log,),
+    sp.log: (sp.exp,),
+    sp.sin: (sp.asin, lambda y: sp.pi - sp.asin(y)),
+    sp.cos: (sp.acos, lambda y: -sp.acos(y)),
+    sp.tan: (sp.atan,),
+    sp.cot: (sp.acot,),
+    sp.asin: (sp.sin,),
+    sp.acos: (sp.cos,),
+    sp.atan: (sp.tan,),
+    sp.sinh: (sp.asinh,),
+    sp.cosh: (sp.acosh,),
+    sp.tanh: (sp.atanh,),
+    sp.asinh: (sp.sinh,),
+    sp.acosh: (sp.cosh,),
+    sp.atanh: (sp.tanh,),
+}
+
+
+def invert(f: Expr) -> Expr | None:
+    """Return g(r) with f(g(r)) = r and g(r) in (0, 1), for f increasing in t on (0, 1); None if none was found."""
+    for form, power in _forms(f):
+        for candidate in _solve(form, R**power, _DEPTH):
+            if _is_inverse(candidate, f):
+                return simplify(candidate)
+    return None
+
+
+def _forms(f: Expr) -> Iterator[tuple[Expr, Expr | int]]:
+    """Rewritings of f = r, or of f^k = r^k without roots, that may show t only once."""
+    yield f, 1
+    yield sp.trigsimp(f), 1
+    yield sp.cancel(sp.together(f)), 1
+    factors = [factor.as_base_exp() for factor in sp.Mul.make_args(f)]
+    if all(e.is_Rational for _, e in factors):
+        common = Rational(gcd(*(int(e.p) for _, e in factors)), lcm(*(int(e.q) for _, e in factors)))
+        yield sp.Mul(*(base ** (e / common) for base, e in factors)), 1 / common
+    roots = lcm(2, *(int(p.exp.q) for p in f.atoms(sp.Pow) if p.exp.is_Rational))
+    for k in dict.fromkeys((2, roots)):
+        if k <= _ROOTS:
+            power = sp.powsimp(sp.expand_power_base(f**k, force=True), force=True)
+            yield power, k
+            yield sp.cancel(sp.together(power)), k
+
+
+def _solve(f: Expr, value: Expr, depth: int) -> Iterator[Expr]:
+    if f == t:
+        yield value
+        return
+    if depth == 0 or not f.has(t):
+        return
+    if f.func in _UNDO and len(f.args) == 1:
+        for undo in _UNDO[f.func]:
+            yield from _solve(f.args[0], undo(value), depth - 1)
+        return
+    if f.is_Pow and not f.exp.has(t):
+        yield from _solve(f.base, value ** (1 / f.exp), depth - 1)
+        return
+    if f.is_Pow and not f.base.has(t):
+        yield from _solve(f.exp, sp.log(value) / sp.log(f.base), depth - 1)
+        return
+    for inner in _generators(f):
+        z = sp.Dummy("z")
+        body = _express(f, inner, z)
+        if body is None:
+            continue
+        if not body.is_rational_function(z):
+            if inner != t and not inner.is_Pow:
+                for root in _solve(body.subs(z, t), value, depth - 1):
+                    yield from _solve(inner, root, depth - 1)
+            continue
+        top = sp.Poly(sp.numer(sp.cancel(body - value)), z)
+        for root in _roots(top):
+            yield from _solve(inner, root, depth - 1)
+
+
+def _roots(p: sp.Poly) -> list[Expr]:
+    """Roots of a z^n + c (the positive one) and of quadratics."""
+    degree = p.degree()
+    if degree >= 1 and len(p.terms()) == 2 and p.nth(0) != 0:
+        return [sp.cancel(-p.nth(0) / p.LC()) ** Rational(1, degree)]
+    if degree != 2:
+        return []
+    a, b, c = (sp.factor(k) for k in p.all_coeffs())
+    root = sp.sqrt(sp.factor(b**2 - 4 * a * c))
+    return [(-b + root) / (2 * a), (-b - root) / (2 * a)]
+
+
+def _generators(f: Expr) -> list[Expr]:
+    """Inner expressions in which f may be rational: a common power of t, then the other functions of t in f."""
+    powers = {p.exp for p in f.atoms(sp.Pow) if p.base == t and not p.exp.has(t)}
+    found: list[Expr] = []
+    rational = [p for p in powers if p.is_Rational]
+    if rational:
+        bare = f.xreplace({p: sp.Dummy() for p in f.atoms(sp.Pow) if p.base == t})
+        exponents = rational + ([Integer(1)] if bare.has(t) else [])
+        found.append(t ** Rational(gcd(*(e.p for e in exponents)), lcm(*(e.q for e in exponents))))
+    found += [t**p for p in powers if not p.is_Rational]
+    found += [a for a in f.atoms(sp.Function) if a.has(t)]
+    found += [a for a in f.atoms(sp.Pow) if a.base != t and a.has(t) and not a.exp.is_Integer]
+    found.append(t)
+    return sorted(found, key=lambda e: -sp.count_ops(e))
+
+
+def _express(f: Expr, inner: Expr, z: Symbol) -> Expr | None:
+    """Write f as a function of z = inner alone."""
+    if (inner.is_Pow and inner.base == t) or inner == t:
+        step = inner.exp if inner.is_Pow else Integer(1)
+        body = f.xreplace({p: z ** (p.exp / step) for p in f.atoms(sp.Pow) if p.base == t}).subs(t, z ** (1 / step))
+    elif isinstance(inner, sp.exp):
+        body = f.xreplace({e: z ** sp.cancel(e.args[0] / inner.args[0]) for e in f.atoms(sp.exp)})
+    else:
+        body = f.xreplace({inner: z})
+    return None if body.has(t) else body
+
+
+def _is_inverse(g: Expr, f: Expr) -> bool:
+    draws = {s: Rational(13, 10) for s in f.free_symbols - {t}}
+    for time in (Rational(1, 50), Rational(1, 3), Rational(17, 20), Rational(99, 100)):
+        r = evaluate(f, {**draws, t: time}, 60)
+        gap = abs(evaluate(g, {**draws, R: r}, 60) - evaluate(time, {}, 60))
+        if not gap < mpmath.mpf("1e-40"):
+            return False
+    return True

@@ -1,0 +1,118 @@
+"""T11: the limit of a coefficient at an end of its domain, or how it diverges, as data that later code uses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import mpmath
+import sympy as sp
+from sympy import Expr, Integer, Rational, Symbol
+
+from symsi.algebra.multiprecision import evaluate
+from symsi.algebra.series import SIZES, CancelledError, Expansion, Series, UnsupportedError
+from symsi.algebra.simplify import simplify
+from symsi.algebra.symbols import t
+from symsi.errors import EndpointError
+
+__all__ = ["Limit", "check_limit", "limit"]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Behaviour of a coefficient at `end`: `coefficient * u^exponent` to leading order, u = |t - end|.
+
+    `exponent` is None where no power law could be established; `reason` then says why.
+    """
+
+    end: Expr
+    side: int
+    coefficient: Expr
+    exponent: Rational | None
+    reason: str = ""
+
+    @property
+    def value(self) -> Expr | None:
+        """The finite limit, or None."""
+        if self.exponent is None or self.exponent < 0:
+            return None
+        return self.coefficient if self.exponent == 0 else Integer(0)
+
+    @property
+    def leading(self) -> Expr | None:
+        """The leading term as an expression in t."""
+        if self.exponent is None:
+            return None
+        return self.coefficient * (self.side * (t - self.end)) ** self.exponent
+
+    def require(self, name: str) -> Expr:
+        """Return the finite limit, or raise EndpointError naming the coefficient and how it diverges."""
+        if self.value is None:
+            raise EndpointError(f"{name} has no finite limit at t = {self.end}: {self}.")
+        return self.value
+
+    def __str__(self) -> str:
+        if self.exponent is None:
+            return f"undecided: {self.reason}"
+        return f"= {self.value}" if self.value is not None and self.exponent == 0 else f"~ {self.leading}"
+
+
+def limit(expr: Expr, environment: Callable[[int], Mapping[Symbol, Series]], end: Expr, side: int) -> Limit:
+    """Return the behaviour of `expr` as u -> 0+, where `environment(size)` gives the series of its moving symbols.
+
+    Falls back on SymPy's `limit` (in u, without assumptions) for a function of t alone that has no power series.
+    """
+    for size in SIZES:
+        try:
+            series = Expansion(environment(size), size)(expr)
+            if not series.terms and series.order == math.inf:
+                return Limit(end, side, Integer(0), Integer(0))
+            power, coefficient = series.leading
+            return Limit(end, side, simplify(coefficient.expr), Rational(power))
+        except CancelledError:
+            continue
+        except UnsupportedError as reason:
+            return _sympy_limit(expr, end, side, str(reason))
+    exponent = Integer(0) if simplify(expr) == 0 else None
+    return Limit(end, side, Integer(0), exponent, f"the first {SIZES[-1]} terms cancel")
+
+
+def _sympy_limit(expr: Expr, end: Expr, side: int, reason: str) -> Limit:
+    """SymPy's limit of a function of t and positive parameters, believed only if multiprecision values approach it."""
+    undecided = Limit(end, side, Integer(0), None, reason)
+    if t not in expr.free_symbols or Symbol("tau") in expr.free_symbols:
+        return undecided
+    u = sp.Dummy("u")
+    positive = {s: sp.Dummy(s.name, positive=True) for s in expr.free_symbols - {t}}
+    try:
+        value = sp.limit(expr.xreplace(positive).subs(t, end + side * u), u, 0, "+")
+    except (NotImplementedError, ValueError, TypeError):
+        return undecided
+    value = value.xreplace({d: s for s, d in positive.items()})
+    if value.has(sp.oo, -sp.oo, sp.zoo, sp.nan, sp.AccumBounds, sp.Limit) or not value.free_symbols <= set(positive):
+        return undecided
+    draw = {s: Rational(13, 10) for s in positive}
+    limit_value = evaluate(value, draw, 500)
+    gaps = [abs(evaluate(expr, {**draw, t: end + side * Rational(10) ** -k}, 500) - limit_value) for k in (20, 60, 180)]
+    approaches = all(later <= earlier / 2 for earlier, later in pairwise(gaps))
+    return Limit(end, side, value, Integer(0)) if approaches else undecided
+
+
+def check_limit(found: Limit, value_at: Callable[[Any], Any]) -> bool:
+    """Compare a power law with multiprecision values at u = 1e-30 and 1e-60 (`value_at` maps u to a number)."""
+    if found.exponent is None:
+        return False
+    draws = {s: Rational(7, 8) for s in found.coefficient.free_symbols}
+    gaps = []
+    for digits in (30, 60):
+        u = Rational(10) ** -digits
+        value = value_at(u)
+        if found.coefficient == 0:
+            return bool(value == 0)
+        with mpmath.workdps(200):
+            power = evaluate(found.coefficient * u**found.exponent, draws, 200)
+            gaps.append(abs(value / power - 1))
+    return bool(gaps[1] <= gaps[0] / 2 or gaps[1] < mpmath.mpf("1e-40"))

@@ -1,0 +1,99 @@
+"""Positivity on 0 < t < 1: proved by SymPy's assumptions where that is possible, else checked on a fine grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import lcm
+from typing import Any
+
+import sympy as sp
+from sympy import Expr, Rational
+
+from symsi.algebra.multiprecision import sample_unit
+from symsi.algebra.simplify import opaque, simplify
+from symsi.algebra.symbols import t
+
+__all__ = ["Violation", "proved_positive", "violation"]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A time in (0, 1) at which an expression is not positive; value is None where it is not even real and finite."""
+
+    time: Any
+    value: Any
+
+
+def violation(expr: Expr) -> Violation | None:
+    """Look for a violation of expr > 0 on a grid of (0, 1) that is fine near both ends."""
+    for time, value in sample_unit(expr):
+        if value is None or value <= 0:
+            return Violation(time, value)
+    return None
+
+
+def proved_positive(expr: Expr) -> bool:
+    """Try to prove expr > 0 for 0 < t < 1 and all positive parameters; False where no proof was found."""
+    p = sp.Dummy("p", positive=True)
+    parameters = {s: sp.Dummy(s.name, positive=True) for s in expr.free_symbols - {t}}
+    expr = _without_roots_of_t(expr)
+    for form in dict.fromkeys((expr, simplify(expr))):
+        if _positive_polynomial(form):
+            return True
+        for inside in (1 / (1 + p), p / (1 + p)):  # both map p > 0 onto 0 < t < 1
+            abstract = opaque(_abstract(form).xreplace(parameters).subs(t, inside))[0]
+            if abstract.is_positive or sp.factor(sp.together(abstract)).is_positive:
+                return True
+    return False
+
+
+def _without_roots_of_t(expr: Expr) -> Expr:
+    """Replace t by t^k, which maps (0, 1) onto itself, so that no fractional power of t is left."""
+    powers = [e.exp for e in expr.atoms(sp.Pow) if e.base == t and e.exp.is_Rational]
+    k = lcm(*(int(p.q) for p in powers))
+    z = sp.Dummy("z", positive=True)
+    return expr.subs(t, z**k).subs(z, t) if k > 1 else expr
+
+
+def _positive_polynomial(expr: Expr) -> bool:
+    """Sturm's theorem, for a polynomial in t with rational coefficients."""
+    if expr.free_symbols != {t} or not expr.is_polynomial(t):
+        return False
+    poly = sp.Poly(expr, t)
+    if not all(c.is_Rational for c in poly.all_coeffs()):
+        return False
+    roots = poly.count_roots(0, 1) - sum(1 for end in (0, 1) if poly.eval(end) == 0)
+    return bool(roots == 0 and poly.eval(Rational(1, 2)) > 0)
+
+
+def _abstract(expr: Expr) -> Expr:
+    """Replace exp, sin, cos and tan of monotone arguments by positive unknowns with the range they have on (0, 1)."""
+    swaps: dict[Expr, Expr] = {}
+    for f in expr.atoms(sp.exp, sp.sin, sp.cos, sp.tan):
+        argument = f.args[0]
+        if not argument.has(t) or argument.free_symbols != {t}:
+            continue
+        q = sp.Dummy("q", positive=True)
+        if isinstance(f, sp.exp):
+            if _argument_below(argument, 0):
+                swaps[f] = 1 / (1 + q)  # exp of a negative number
+            elif _argument_below(-argument, 0):
+                swaps[f] = 1 + q
+            continue
+        if not argument.is_polynomial(t) or sp.degree(argument, t) != 1:
+            continue
+        ends = sorted([argument.subs(t, 0), argument.subs(t, 1)], key=float)
+        if ends[0] >= 0 and ends[1] <= sp.pi / 2:
+            swaps[f] = q if isinstance(f, sp.tan) else 1 / (1 + q)
+    return expr.xreplace(swaps)
+
+
+def _argument_below(expr: Expr, bound: int) -> bool:
+    if (
+        expr.is_polynomial(t)
+        and sp.Poly(expr, t).all_coeffs()
+        and all(c.is_real for c in sp.Poly(expr, t).all_coeffs())
+    ):
+        p = sp.Dummy("p", positive=True)
+        return any(sp.factor(sp.together((bound - expr).subs(t, w))).is_positive for w in (1 / (1 + p), p / (1 + p)))
+    return False

@@ -1,0 +1,133 @@
+"""Short forms of derived coefficients: targeted rewriting, all symbols positive, the shortest result wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import lcm
+
+import sympy as sp
+from sympy import Expr, Integer
+
+from symsi.algebra.symbols import t, tau
+
+__all__ = ["count", "opaque", "simplify"]
+
+
+def _reduced(e: Expr) -> Expr:
+    return sp.cancel(sp.together(e))
+
+
+_REWRITES: tuple[Callable[[Expr], Expr], ...] = (
+    _reduced,
+    lambda e: sp.factor(sp.together(e)),
+    lambda e: sp.powdenest(sp.powsimp(e)),
+)
+_FOREIGN = (sp.Abs, sp.sign, sp.arg, sp.re, sp.im, sp.Piecewise)
+_ALGEBRA_LIMIT = 160  # polynomial algebra over several roots is slow on longer formulas
+_TRIGONOMETRIC_LIMIT = 60  # so is trigsimp
+
+
+@lru_cache(maxsize=8192)
+def simplify(expr: Expr) -> Expr:
+    """Return an equal expression on 0 < t, tau < 1 with positive parameters, no longer than the given one."""
+    if count(expr) > 4 * _ALGEBRA_LIMIT:
+        return expr
+    positive = {s: sp.Dummy(s.name, positive=True) for s in expr.free_symbols}
+    back = {d: s for s, d in positive.items()}
+    times = tuple(positive[s] for s in (t, tau) if s in positive)
+    start, hidden = opaque(expr.xreplace(positive))
+    start = _pull_roots(start, times)
+    candidates = [start]
+    if count(start) <= _ALGEBRA_LIMIT:
+        for rewrite in _REWRITES:
+            try:
+                candidates.append(_pull_roots(rewrite(start), times))
+            except (sp.PolynomialError, NotImplementedError, ZeroDivisionError):
+                continue
+    shortest = min(candidates, key=_length)
+    while shortest.free_symbols & set(hidden):  # an exponential may hide a logarithm in its exponent
+        shortest = shortest.subs(hidden)
+    best = min(expr, shortest.subs(back), key=_length)
+    if best.has(sp.sin, sp.cos, sp.tan) and count(best) <= _TRIGONOMETRIC_LIMIT:
+        best = min(best, sp.trigsimp(best), key=_length)
+    return best
+
+
+def _pull_roots(expr: Expr, times: tuple[Expr, ...]) -> Expr:
+    """Take factors of constant sign on (0, 1) out of roots: sqrt(t^2 (1 - t)^2 q) is t (1 - t) sqrt(q)."""
+
+    def pull(base: Expr, power: Expr) -> Expr:
+        if count(base) > _ALGEBRA_LIMIT:
+            return base**power
+        coefficient, factors = sp.factor_list(sp.together(base))
+        outside, inside = [], [coefficient]
+        for factor, k in factors:
+            sign = _constant_sign(factor, times)
+            inside.append(sign**k if sign else factor**k)
+            if sign:
+                outside.append((sign * factor) ** (k * power))
+        return sp.Mul(*outside) * sp.Mul(*inside) ** power
+
+    def is_root(e: Expr) -> bool:
+        return bool(e.is_Pow and e.exp.is_Rational and not e.exp.is_Integer and (e.base.is_Add or e.base.is_Mul))
+
+    try:
+        return expr.replace(is_root, lambda e: pull(e.base, e.exp))
+    except sp.PolynomialError:
+        return expr
+
+
+def _constant_sign(factor: Expr, times: tuple[Expr, ...]) -> int:
+    """1 or -1 for a polynomial in one time without a root in (0, 1), or a positive symbol; 0 if that is not certain."""
+    if factor.is_positive:
+        return 1
+    for time in times:
+        if factor.free_symbols == {time} and factor.is_polynomial(time):
+            poly = sp.Poly(factor, time)
+            if all(c.is_Rational for c in poly.all_coeffs()):
+                roots = poly.count_roots(0, 1) - sum(1 for end in (0, 1) if poly.eval(end) == 0)
+                return 0 if roots else int(sp.sign(poly.eval(sp.Rational(1, 2))))
+    return 0
+
+
+def count(expr: Expr) -> int:
+    """Length of a formula: its operations plus its nodes."""
+    return int(sp.count_ops(expr)) + sum(1 for _ in sp.preorder_traversal(expr))
+
+
+def opaque(expr: Expr) -> tuple[Expr, dict[Expr, Expr]]:
+    """Hide exponentials and logarithms behind unknowns, so that polynomial algebra does not split their arguments.
+
+    exp(a) and exp(k a) with rational k share one positive unknown. Returns the expression and what to substitute back.
+    """
+    logarithms = {a: sp.Dummy("l", real=True) for a in expr.atoms(sp.log) if a.free_symbols}
+    expr = expr.xreplace(logarithms)
+    groups: list[tuple[Expr, list[tuple[Expr, sp.Rational]]]] = []
+    for atom in sorted((a for a in expr.atoms(sp.exp, sp.Pow) if _exponential(a)), key=sp.default_sort_key):
+        exponent = sp.expand_log(sp.log(atom), force=True) if atom.is_Pow else atom.args[0]
+        for lead, members in groups:
+            ratio = sp.cancel(exponent / lead)
+            if ratio.is_Rational:
+                members.append((atom, ratio))
+                break
+        else:
+            groups.append((exponent, [(atom, Integer(1))]))
+    swaps: dict[Expr, Expr] = {}
+    hidden: dict[Expr, Expr] = {d: a for a, d in logarithms.items()}
+    for lead, members in groups:
+        q = sp.Dummy("q", positive=True)
+        unit = Integer(1) / lcm(*(int(r.q) for _, r in members))
+        hidden[q] = (
+            sp.exp(lead * unit) if not members[0][0].is_Pow else members[0][0].base ** (members[0][0].exp * unit)
+        )
+        swaps.update({atom: q ** (r / unit) for atom, r in members})
+    return expr.xreplace(swaps), hidden
+
+
+def _exponential(e: Expr) -> bool:
+    return isinstance(e, sp.exp) or bool(e.is_Pow and e.base.is_number and e.exp.free_symbols)
+
+
+def _length(expr: Expr) -> tuple[bool, int]:
+    return expr.has(*_FOREIGN), count(expr)

@@ -1,0 +1,1 @@
+"""What is measured: quality by evaluations, overhead, pipelines, kernels."""

@@ -1,0 +1,279 @@
+"""How good samples are at a given number of network evaluations (NFE): ours and diffusers' solvers in one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symsi.adapters.peers import PEERS, sample_peer
+from symsi.calibration.grid import optimal_grid
+from symsi.calibration.reference import reference_of_model
+from symsi.errors import SymsiError, unknown
+from symsi.metrics import accuracy, energy_distance, frechet_distance, rmse, sampling_floor
+from symsi.models.digits8 import digits
+from symsi.models.features import SHIPPED, load_features
+from symsi.models.pretrained import load
+from symsi.models.protocol import Model
+from symsi.sampling.noise import standard_normal
+from symsi.sampling.sample import sample
+
+__all__ = ["METHODS", "NFE", "PEERS", "TASKS", "Method", "Task", "measure", "task"]
+
+NFE = (2, 3, 4, 6, 8, 12, 16, 32)
+_ENERGY_ROWS = 2000  # of the real data, against which energy distances are taken
+_CONVERGED = {"schedule": "trigonometric", "solver": "heun", "steps": 32}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table: options of `symsi.sample`, evaluations a step, and what must be calibrated first."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    per_step: int = 1
+    reference: str | None = None
+    optimal: bool = False
+
+
+_VP = {"schedule": "trigonometric"}
+_POINT_MASS = {"schedule": "lazy(kappa=1)", "diffusion": "optimal", "last": "land"}
+METHODS: Mapping[str, Method] = {
+    m.name: m
+    for m in (
+        Method("linear Euler", {"schedule": "linear", "solver": "euler"}),
+        Method("linear AB2", {"schedule": "linear", "solver": "ab2"}),
+        Method("lazy VP Euler", {**_VP, "solver": "euler"}),
+        Method("lazy VP Heun", {**_VP, "solver": "heun"}, per_step=2),
+        Method("lazy VP AB2", {**_VP, "solver": "ab2"}),
+        Method("lazy VP AB3", {**_VP, "solver": "ab3"}),
+        Method("lazy VP AB2, linear grid", {**_VP, "solver": "ab2", "grid": "linear"}),
+        Method("lazy VP AB2, log-SNR grid", {**_VP, "solver": "ab2", "grid": "log-snr"}),
+        Method("lazy VP AB2, point-mass grid", {**_VP, "solver": "ab2", "grid": "point-mass"}),
+        Method("lazy VP AB2, shift 2", {**_VP, "solver": "ab2", "grid": "shifted(shift=2)"}),
+        Method("lazy VP AB2, optimised grid", {**_VP, "solver": "ab2"}, optimal=True),
+        Method("modal DCT Euler", {**_VP, "solver": "euler"}, reference="dct"),
+        Method("modal DCT AB2", {**_VP, "solver": "ab2"}, reference="dct"),
+        Method("modal PCA Euler", {**_VP, "solver": "euler"}, reference="pca"),
+        Method("modal PCA AB2", {**_VP, "solver": "ab2"}, reference="pca"),
+        Method("DPM-Solver++(2M), angle grid", {**_VP, "solver": "dpm++2m"}),
+        Method("linear SDE", {"schedule": "linear", "diffusion": "alpha", "solver": "euler-maruyama", "last": "land"}),
+        Method("point mass", {**_POINT_MASS, "solver": "euler-maruyama"}),
+        Method("point mass AB2", {**_POINT_MASS, "solver": "ab2-maruyama"}),
+        Method("modal PCA kappa=1", {**_VP, "diffusion": "optimal", "solver": "exact-ab2"}, reference="pca"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model and how its samples are judged: features of samples and of real data, and their classifier if any."""
+
+    model: Model
+    features: Callable[[Tensor], Tensor]
+    real: Tensor
+    classify: Callable[[Tensor], Tensor] | None = None
+
+
+def _digits28() -> Task:
+    features = load_features(SHIPPED)
+    return Task(load("digits28"), features, features.reference.double(), features.classifier)
+
+
+def _digits8() -> Task:
+    return Task(load("digits8"), partial(torch.flatten, start_dim=1), digits()[0].flatten(1))
+
+
+TASKS: Mapping[str, Callable[[], Task]] = {"digits28": _digits28, "digits8": _digits8}
+
+
+def task(name: str) -> Task:
+    """Return a task by the name of its model. Raises UnknownNameError with the closest match."""
+    if name not in TASKS:
+        raise unknown("benchmark model", name, TASKS)
+    return TASKS[name]()
+
+
+def measure(
+    name: str,
+    nfe: Sequence[int] = NFE,
+    *,
+    samples: int = 500,
+    repeats: int = 3,
+    methods: Sequence[str] = (),
+    batch: int = 125,
+    tick: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Return {"model", "samples", "repeats", "floor", "converged", "rows"}, each row a method at an NFE.
+
+    "fd" is the Frechet distance of `samples` samples to all real data, "energy" the energy distance, both in the task's
+    features; means over `repeats` seeds with "fd_spread" and "energy_spread" their standard deviations. Repeat r uses
+    seed r for every method, so rows share their start noise. "rmse_converged" compares with lazy VP Heun at 64
+    evaluations from the same noise, for deterministic methods. A method that cannot spend exactly that NFE (Heun at
+    even ones) has no row, and a method whose FD was that of converged samples (or less, to within the larger spread) at
+    two NFE in a row is not run at more. References and optimised grids are calibrated on the model's own samples
+    first, under another seed. `methods` are names, or names with NFE of their own: "UniPC@6,8". `tick(done, total)`
+    follows methods. Raises SymsiError for unknown methods or fewer than 2 repeats.
+    """
+    known = {**METHODS, **PEERS}
+    wanted = [_cell(text, nfe) for text in methods or known]
+    for name_of, _ in wanted:
+        if name_of not in known:
+            raise unknown("method", name_of, known)
+    if repeats < 2 or samples < 2 or min(nfe, default=0) < 1:
+        raise SymsiError("the benchmark needs repeats >= 2, samples >= 2 and NFE >= 1.")
+    judge = _Judge(task(name), samples, repeats, batch)
+    rows: list[dict[str, Any]] = []
+    for k, (name_of, counts) in enumerate(wanted):
+        method, settled = known[name_of], 0
+        for n in sorted(set(counts)):
+            if settled < 2 and judge.fits(method, n):
+                rows.append(judge.row(method, n))
+                settled = settled + 1 if judge.settled(rows[-1]) else 0
+        tick(k + 1, len(wanted))
+    return {
+        "model": name,
+        "samples": samples,
+        "repeats": repeats,
+        "floor": judge.floor(),
+        "converged": judge.converged_row,
+        "rows": rows,
+    }
+
+
+def _cell(text: str, nfe: Sequence[int]) -> tuple[str, Sequence[int]]:
+    """Read "NAME" or "NAME@N,N"."""
+    name, at, counts = text.partition("@")
+    if not at:
+        return name, nfe
+    try:
+        found = [int(n) for n in counts.split(",")]
+    except ValueError:
+        found = [0]
+    if min(found) < 1:
+        raise SymsiError(f"a method is a name, or a name with NFE such as 'UniPC@6,8'; got {text!r}.")
+    return name, found
+
+
+class _Judge:
+    """The task with its converged samples by seed, and what was calibrated for it."""
+
+    def __init__(self, given: Task, samples: int, repeats: int, batch: int) -> None:
+        self.task, self.samples, self.repeats, self.batch = given, samples, repeats, batch
+        self.converged = [self._ours(_CONVERGED, seed) for seed in range(repeats)]
+        self.converged_row = self._score(self.converged)
+        self._references: dict[str, Any] = {}
+
+    def fits(self, method: Any, nfe: int) -> bool:
+        """Whether the method can spend exactly that many evaluations."""
+        return method.steps_for(nfe) is not None if not isinstance(method, Method) else nfe % method.per_step == 0
+
+    def settled(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row's FD is that of converged samples, to within the larger spread."""
+        end = self.converged_row
+        return bool(row["fd"] <= end["fd"] + max(row["fd_spread"], end["fd_spread"]))
+
+    def floor(self) -> dict[str, float]:
+        """Real data against real data, with as many samples."""
+        found = sampling_floor(frechet_distance, self.task.real, min(self.samples, len(self.task.real) // 2))
+        return {"fd": found.mean, "spread": found.spread}
+
+    def row(self, method: Any, nfe: int) -> dict[str, Any]:
+        """Run one method at one NFE for every seed and judge the samples."""
+        ours = isinstance(method, Method)
+        draw: Callable[..., Tensor] = (
+            partial(self._ours, self._options(method, nfe)) if ours else partial(self._peer, method.name, nfe)
+        )
+        draw(0, 2)  # tables, imports
+        started = time.perf_counter()
+        results = [draw(seed) for seed in range(self.repeats)]
+        elapsed = time.perf_counter() - started
+        deterministic = not ours or "diffusion" not in method.options
+        return {
+            "method": method.name,
+            "kind": "ours" if ours else "peer",
+            "nfe": nfe,
+            **self._score(results),
+            "rmse_converged": mean(map(rmse, results, self.converged)) if deterministic else None,
+            "us_per_sample": elapsed / (self.samples * self.repeats) * 1e6,
+        }
+
+    def _score(self, results: Sequence[Tensor]) -> dict[str, Any]:
+        real = self.task.real
+        some = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))[:_ENERGY_ROWS]]
+        features = [self.task.features(x).double() for x in results]
+        fds = [frechet_distance(f, real) for f in features]
+        energies = [energy_distance(f, some) for f in features]
+        right = None
+        if self.task.classify is not None:
+            labels = self.task.model.in_turn(self.samples)["label"]
+            with torch.no_grad():
+                right = mean(accuracy(self.task.classify(x), labels) for x in results)
+        return {
+            "fd": mean(fds),
+            "fd_spread": stdev(fds),
+            "energy": mean(energies),
+            "energy_spread": stdev(energies),
+            "accuracy": right,
+        }
+
+    def _ours(self, options: Mapping[str, Any], seed: int, count: int | None = None) -> Tensor:
+        count = count or self.samples
+        found = sample(
+            self.task.model,
+            shape=count,
+            seed=seed,
+            batch=self.batch,
+            progress=False,
+            conditions=self.task.model.in_turn(count),
+            **options,
+        )
+        return found.x
+
+    def _peer(self, name: str, nfe: int, seed: int, count: int | None = None) -> Tensor:
+        count = count or self.samples
+        model = self.task.model
+        assert model.shape is not None
+        pieces = []
+        conditions = self.task.model.in_turn(count)
+        for rows in torch.split(torch.arange(count), self.batch):
+            z = standard_normal(seed, rows.tolist(), 0, model.shape)
+            with torch.no_grad():
+                pieces.append(sample_peer(name, model, z, nfe, **{k: v[rows] for k, v in conditions.items()}).x)
+        return torch.cat(pieces)
+
+    def _options(self, method: Method, nfe: int) -> dict[str, Any]:
+        calibration = {"seed": 1 << 32, "progress": False}
+        options = dict(method.options) | {"steps": nfe // method.per_step}
+        if method.reference:
+            if method.reference not in self._references:
+                count = 512
+                self._references[method.reference] = reference_of_model(
+                    self.task.model,
+                    shape=count,
+                    kind=method.reference,
+                    rank=None,
+                    batch=self.batch,
+                    conditions=self.task.model.in_turn(count),
+                    shrinkage=0.05,
+                    **calibration,
+                )
+            options["reference"] = self._references[method.reference]
+        if method.optimal and nfe > 1:
+            del options["steps"]
+            options["grid"] = optimal_grid(
+                self.task.model,
+                nfe,
+                shape=32,
+                schedule=options["schedule"],
+                solver=options["solver"],
+                conditions=self.task.model.in_turn(32),
+                **calibration,
+            )
+        return options

@@ -1,0 +1,1 @@
+"""What a few runs of a model tell: a Gaussian reference, a grid."""

@@ -1,0 +1,1 @@
+"""From formula to number: exact tables, differentiable kernels, their certificate."""

@@ -1,0 +1,63 @@
+"""T12 as numbers: the tables of modal lazy sampling, from the proved expressions, by mode and point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from sympy import Expr, Rational, Symbol
+from torch import Tensor
+
+from symsi.algebra.multiprecision import evaluate
+from symsi.algebra.printing import TorchPrinter
+from symsi.interpolants.rows import Pair
+from symsi.theory.gaussian import gaussian_field, hidden, revealed
+from symsi.theory.modal import coordinate_scale, coordinate_variance, natural_residual, natural_variable
+
+__all__ = ["modal_tables"]
+
+_ALPHA, _BETA, _LAMBDA, _W = (Symbol(name) for name in ("alpha", "beta", "lamda", "w"))
+
+
+def modal_tables(
+    kappa: Rational, alpha: Sequence[float], beta: Sequence[float], variances: Tensor
+) -> Mapping[str, Tensor]:
+    """Return the coefficients of T12 at the points (alpha_k, beta_k), each of shape (K, *variances.shape), in float64.
+
+    "gaussian": of eta_X^G = (beta lambda/S) x; "coordinate": C; "natural": s; "residual": the factor of Delta, infinite
+    where alpha = 0; "variance": of y.
+    """
+    pair = Pair(_ALPHA, _BETA, Rational(0), Rational(0))
+    w = revealed(pair, _LAMBDA)
+    formulas = {
+        "gaussian": gaussian_field(pair, "data", Rational(1), Rational(0), _LAMBDA),
+        "coordinate": coordinate_scale(pair, _LAMBDA, kappa),
+        "residual": natural_residual(hidden(pair, _LAMBDA), kappa),
+        "variance": coordinate_variance(w, _LAMBDA, kappa),
+        "revealed": w,
+    }
+    axes = (-1,) + (1,) * variances.ndim
+    point = {
+        "alpha": torch.tensor(alpha, dtype=torch.float64).reshape(axes),
+        "beta": torch.tensor(beta, dtype=torch.float64).reshape(axes),
+        "lamda": variances.to(torch.float64, copy=True).cpu(),
+    }
+    found = {name: _evaluate(expr, point) for name, expr in formulas.items()}
+    found["natural"] = _natural(found.pop("revealed"), kappa)
+    return found
+
+
+def _natural(w: Tensor, kappa: Rational) -> Tensor:
+    """s(w); by the incomplete beta function, value by value, where it is no elementary one."""
+    formula = natural_variable(_W, kappa)
+    if kappa in (0, 1):
+        return _evaluate(formula, {"w": w})
+    values, where = torch.unique(w, return_inverse=True)
+    return torch.tensor([float(evaluate(formula, {_W: v}, 20)) for v in values.tolist()], dtype=torch.float64)[where]
+
+
+def _evaluate(expr: Expr, point: Mapping[str, Tensor]) -> Tensor:
+    """Evaluate one expression on tensors that broadcast together."""
+    text = TorchPrinter().text(expr)
+    value = eval(text, {"torch": torch}, dict(point))  # noqa: S307 - our printer's text of our own expression
+    return torch.as_tensor(value, dtype=torch.float64) + sum(0 * v for v in point.values())

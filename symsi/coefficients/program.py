@@ -1,0 +1,254 @@
+"""A program: the coefficients of a conversion as straight-line formulas, with a power series at each end.
+
+Inside the domain the formulas are evaluated as they are; within `radius` of an end the series is used, which contains
+the limit and cancels nothing. The radius is where the two are equally accurate, found by comparing both with
+multiprecision values at distances 2^-2 to 2^-40 when the program is built. Where a coefficient crosses zero inside the
+domain its formula cancels as well, so there it has a Taylor series of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import lru_cache
+
+import mpmath
+from sympy import Expr, Rational, Symbol, cse, diff, log, numbered_symbols
+
+from symsi.algebra.multiprecision import evaluate
+from symsi.algebra.series import CancelledError, Series, UnsupportedError
+from symsi.algebra.symbols import t, tau
+from symsi.errors import SymsiError, unknown
+from symsi.theory.conversion import Conversion
+
+__all__ = ["End", "Program", "TimeMap", "Zero", "build", "formulas", "probes", "program"]
+
+_SIZES = (8, 12, 16)  # terms of a series; more only where fewer are not accurate enough
+_GOAL = 2.0**-32  # relative accuracy that is worth more terms
+_DEPTH = 40  # distances 2^-2 ... 2^-40 are probed
+_EVEN = 32  # times at which signs are compared
+_ZERO_GOAL = 2.0**-45
+_DIGITS = 40
+Terms = tuple[tuple[Fraction, float], ...]
+
+
+@dataclass(frozen=True)
+class End:
+    """The end at distance u = 0: for u <= radius a coefficient is the sum of c u^p over its terms.
+
+    A coefficient without a power series has its limit at u = 0 (nan if it has none), and its formula elsewhere.
+    """
+
+    radius: float
+    series: Mapping[str, Terms]
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    def only(self, names: Iterable[str]) -> End:
+        """Return the end for some coefficients alone."""
+        wanted = set(names)
+        series = {n: v for n, v in self.series.items() if n in wanted}
+        return End(self.radius, series, {n: v for n, v in self.limits.items() if n in wanted})
+
+
+@dataclass(frozen=True)
+class Zero:
+    """A time inside the domain at which a coefficient is 0: for |w| < radius it is sum c_k w^k, w = t - time - rest."""
+
+    time: float
+    rest: float  # what rounding the exact time to float64 leaves
+    radius: float
+    terms: Terms
+
+
+@dataclass(frozen=True)
+class TimeMap:
+    """An implicit time map: the tau with log_ratio(tau) = wanted(t), and d log_ratio / d tau for Newton's method."""
+
+    wanted: Expr
+    log_ratio: Expr
+    slope: Expr
+
+
+@dataclass(frozen=True)
+class Program:
+    """Coefficients `results` in t, tau and the shared subexpressions, to be evaluated in this order."""
+
+    start: float  # the domain is [start + start_rest, 1]
+    start_rest: float  # what rounding the exact start to float64 leaves
+    time: Expr | TimeMap
+    shared: tuple[tuple[Symbol, Expr], ...]
+    results: Mapping[str, Expr]
+    ends: tuple[End, End]
+    zeros: Mapping[str, tuple[Zero, ...]]
+    accuracy: float = 0.0  # worst relative error at the probes, in float64
+
+    def only(self, names: Iterable[str]) -> Program:
+        """Return the program of some coefficients alone."""
+        wanted = tuple(names)
+        for name in wanted:
+            if name not in self.results:
+                raise unknown("coefficient", name, self.results)
+        needed = {s for n in wanted for s in self.results[n].free_symbols}
+        for symbol, expr in reversed(self.shared):
+            if symbol in needed:
+                needed |= expr.free_symbols
+        return replace(
+            self,
+            shared=tuple((s, e) for s, e in self.shared if s in needed),
+            results={n: self.results[n] for n in wanted},
+            ends=(self.ends[0].only(wanted), self.ends[1].only(wanted)),
+            zeros={n: self.zeros[n] for n in wanted if n in self.zeros},
+        )
+
+
+_NEVER = End(-1.0, {})  # the formulas alone
+Runner = Callable[[Program], Callable[[Sequence[float]], Mapping[str, Sequence[float]]]]
+
+
+@lru_cache(maxsize=128)
+def program(conversion: Conversion, run: Runner) -> Program:
+    """Return the program of all coefficients of `conversion`; `run` evaluates one in float64, to place the radii.
+
+    Raises SymsiError where the conversion still has symbolic parameters.
+    """
+    return build(conversion, run)
+
+
+def build(conversion: Conversion, run: Runner) -> Program:
+    """Build without the cache."""
+    free = conversion.base.free_parameters | conversion.target.free_parameters
+    free |= set().union(*(e.free_symbols for e in conversion.coefficients.values())) - {t, tau}
+    if free:
+        names = ", ".join(sorted(map(str, free)))
+        raise SymsiError(f"a kernel needs numbers; {names} is symbolic. Give it a value, as in variance=2.")
+    plain = formulas(conversion)
+    points = [probes(plain.start, end) for end in (0, 1)]
+    truth = [_truth(conversion, p) for p in points]
+    error = run(plain)
+    middle = [_errors(error(p), exact) for p, exact in zip(points, truth, strict=True)]
+    ends, worst = [], 0.0
+    for end in (0, 1):
+        chosen, accuracy = _end(conversion, end, points[end], truth[end], middle[end], plain, run)
+        ends.append(chosen)
+        worst = max(worst, accuracy)
+    return replace(plain, ends=(ends[0], ends[1]), zeros=_zeros(conversion), accuracy=worst)
+
+
+def formulas(conversion: Conversion, coefficients: Mapping[str, Expr] | None = None) -> Program:
+    """Return the formulas (by default the conversion's) as they are, without series at the ends."""
+    wanted = conversion.coefficients if coefficients is None else coefficients
+    time: Expr | TimeMap
+    if conversion.time is None:
+        log_ratio = log(conversion.base.ratio).subs(t, tau)
+        time = TimeMap(log(conversion.target.ratio), log_ratio, diff(log_ratio, tau))
+    else:
+        time = conversion.time
+    shared, results = cse(list(wanted.values()), symbols=numbered_symbols("k"), order="none")
+    start = conversion.start_time
+    rest = float(evaluate(conversion.start - Rational(start), {}, _DIGITS))
+    return Program(start, rest, time, tuple(shared), dict(zip(wanted, results, strict=True)), (_NEVER, _NEVER), {})
+
+
+def probes(start: float, end: int) -> list[float]:
+    """Times at distances near 2^-2 ... 2^-40 of an end, each exact in float64."""
+    width = 1 - start
+    distances = [width * 0.9 * 2.0**-k for k in range(2, _DEPTH + 1)]
+    return [start + u for u in distances] if end == 0 else [1 - u for u in distances]
+
+
+def _truth(conversion: Conversion, times: Sequence[float]) -> Mapping[str, list[float]]:
+    names = tuple(conversion.coefficients)
+    rows = [conversion.evaluate_all(Rational(time), names, _DIGITS) for time in times]
+    return {name: [float(row[name]) for row in rows] for name in names}
+
+
+def _errors(found: Mapping[str, Sequence[float]], truth: Mapping[str, Sequence[float]]) -> list[float]:
+    """The largest relative error over the coefficients, per time; a value that is not finite counts as 1."""
+    per_name = [[_relative(a, b) for a, b in zip(found[n], truth[n], strict=True)] for n in truth]
+    return [max(column) for column in zip(*per_name, strict=True)]
+
+
+def _relative(value: float, truth: float) -> float:
+    if value == truth:
+        return 0.0
+    error = abs(value - truth) / abs(truth) if truth else 1.0
+    return min(error, 1.0) if error == error else 1.0
+
+
+def _end(
+    conversion: Conversion,
+    end: int,
+    times: Sequence[float],
+    truth: Mapping[str, list[float]],
+    middle: Sequence[float],
+    plain: Program,
+    run: Runner,
+) -> tuple[End, float]:
+    """Choose the number of terms and the radius that make the worst error over the probes smallest."""
+    best: tuple[End, float] | None = None
+    for size in _SIZES:
+        series = {name: _terms(s) for name, s in conversion.series(end, size).items()}
+        if not series:
+            break
+        limits = {n: _limit(conversion, n, end) for n in conversion.coefficients if n not in series}
+        whole = End(2.0, series)
+        ends = (whole, _NEVER) if end == 0 else (_NEVER, whole)
+        near = _errors(run(replace(plain, ends=ends).only(series))(times), {n: truth[n] for n in series})
+        for k in range(1, len(times)):  # the series from the k-th probe on
+            accuracy = max(*middle[:k], *near[k:])
+            if best is None or accuracy < best[1]:
+                distance = abs(times[k] - (plain.start if end == 0 else 1.0))
+                best = (End(1.25 * distance, series, limits), accuracy)
+        if best is not None and best[1] < _GOAL:
+            break
+    limits = {n: _limit(conversion, n, end) for n in conversion.coefficients}
+    return best or (End(-1.0, {}, limits), max(middle))
+
+
+def _zeros(conversion: Conversion) -> Mapping[str, tuple[Zero, ...]]:
+    """Find where each coefficient crosses or touches zero, from its values on an even grid, and expand there."""
+    start = conversion.start_time
+    times = [start + (1 - start) * (k + 0.5) / _EVEN for k in range(_EVEN)]
+    found: dict[str, tuple[Zero, ...]] = {}
+    for name, values in _truth(conversion, times).items():
+        brackets = []
+        for k in range(1, _EVEN - 1):
+            before, here, after = values[k - 1 : k + 2]
+            if here * after <= 0 < abs(after):
+                brackets.append((times[k], times[k + 1]))
+            elif abs(here) < min(abs(before), abs(after)) and abs(here) < max(abs(before), abs(after)) / 5:
+                brackets.append((times[k - 1], times[k + 1]))
+        zeros = [conversion.zero(name, *bracket) for bracket in brackets]
+        expanded = [_zero(conversion, name, z) for z in dict.fromkeys(zeros) if z is not None]
+        if any(expanded):
+            found[name] = tuple(z for z in expanded if z is not None)
+    return found
+
+
+def _zero(conversion: Conversion, name: str, exact: Expr) -> Zero | None:
+    """Expand about a zero; the radius is the largest 2^-k at which 8 terms are right to float64, nearly."""
+    try:
+        terms = _terms(conversion.series_at(name, exact))
+    except (UnsupportedError, CancelledError):
+        return None
+    time = float(exact)
+    room = min(time - conversion.start_time, 1 - time) / 4
+    for radius in (room * 2.0**-k for k in range(_DEPTH)):
+        errors = []
+        for w in (-radius, radius):
+            truth = float(conversion.evaluate(name, exact + Rational(w), _DIGITS))
+            errors.append(_relative(sum(c * w ** int(p) for p, c in terms), truth))
+        if max(errors) < _ZERO_GOAL:
+            return Zero(time, float(evaluate(exact - Rational(time), {}, _DIGITS)), radius, terms)
+    return None
+
+
+def _limit(conversion: Conversion, name: str, end: int) -> float:
+    value = conversion.end_value(name, end)
+    return float("nan") if value is None else float(value)
+
+
+def _terms(series: Series) -> Terms:
+    with mpmath.workdps(_DIGITS):
+        return tuple((p, float(mpmath.re(c.values[0]))) for p, c in series.terms)

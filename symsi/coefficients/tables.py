@@ -1,0 +1,172 @@
+"""Coefficient tables: every scalar that a sampler needs, evaluated once per grid, right to the last bit.
+
+A grid has tens of points, so each value is computed in multiprecision from the derived expression and rounded to
+float64 once; at the ends of the domain it is the limit that the derivation found. Nothing cancels, nothing is clamped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from sympy import Rational, Symbol
+from torch import Tensor
+
+from symsi.algebra.multiprecision import evaluate
+from symsi.errors import EndpointError, SymsiError, unknown
+from symsi.theory.conversion import FIELDS, Conversion
+
+__all__ = ["Table", "tabulate"]
+
+_DIGITS = 30  # of each value before it is rounded to float64, beside those that cancel
+Parameters = Mapping[str, float | Sequence[float] | Tensor]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Coefficients of a conversion on a grid of target times, in float64.
+
+    `values[name]` has the shape of `grid`, (K,), followed by that of each vector among the parameters.
+    """
+
+    grid: Tensor
+    values: Mapping[str, Tensor]
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.values:
+            raise unknown("coefficient", name, self.values)
+        return self.values[name]
+
+
+def tabulate(
+    conversion: Conversion,
+    grid: Sequence[float] | Tensor,
+    names: Iterable[str] | None = None,
+    parameters: Parameters | None = None,
+) -> Table:
+    """Tabulate coefficients of `conversion` on an increasing grid inside its domain.
+
+    `names` defaults to every coefficient that is finite on the grid. `parameters` gives the values of symbols, one or
+    many: `{"lamda": [0.3, 2.0]}` adds an axis of two modes. The numbers for the same arguments come from a cache.
+    Raises SymsiError for a grid that is not increasing or leaves the domain or for a missing or unfit parameter,
+    UnknownNameError for a name that is no coefficient, and EndpointError, with the fields that do have limits there,
+    where a coefficient asked for has no finite limit at an end that is in the grid.
+    """
+    times = tuple(_numbers("the grid", grid))
+    _check_grid(conversion, times)
+    if names is None:
+        ends = [end for end in (0, 1) if any(_end_of(conversion, time) == end for time in times)]
+        wanted = tuple(n for n in conversion.coefficients if all(_finite(conversion, n, end) for end in ends))
+    else:
+        wanted = tuple(names)
+    for name in wanted:
+        if name not in conversion.coefficients:
+            raise unknown("coefficient", name, conversion.coefficients)
+    given = _parameters(conversion, parameters or {})
+    shape = (len(times), *(len(v) for _, v in given if isinstance(v, tuple)))
+    columns = _tabulate(conversion, times, wanted, given)
+    values = {n: torch.tensor(c, dtype=torch.float64).reshape(shape) for n, c in zip(wanted, columns, strict=True)}
+    return Table(torch.tensor(times, dtype=torch.float64), MappingProxyType(values))
+
+
+@lru_cache(maxsize=256)
+def _tabulate(
+    conversion: Conversion, times: tuple[float, ...], names: tuple[str, ...], given: tuple[tuple[str, Any], ...]
+) -> tuple[tuple[float, ...], ...]:
+    columns: dict[str, list[float]] = {name: [] for name in names}
+    choices = [v if isinstance(v, tuple) else (v,) for _, v in given]
+    points = [{Symbol(k): Rational(v) for (k, _), v in zip(given, c, strict=True)} for c in product(*choices)]
+    for time in times:
+        for point in points:
+            end = _end_of(conversion, time)
+            row = (
+                conversion.evaluate_all(Rational(time), names, _digits(conversion, time), point)
+                if end is None
+                else None
+            )
+            for name in names:
+                columns[name].append(float(_limit(conversion, name, end or 0, point) if row is None else row[name]))
+    return tuple(tuple(columns[name]) for name in names)
+
+
+def _digits(conversion: Conversion, time: float) -> int:
+    """Digits enough for what cancels at this distance from an end, cubes of it included."""
+    distance = min(time - conversion.start_time, 1 - time)
+    return _DIGITS + 3 * math.ceil(-math.log10(distance))
+
+
+def _numbers(what: str, values: Any) -> list[float]:
+    """Read a sequence or a 1-d tensor of real numbers."""
+    try:
+        if isinstance(values, str):
+            raise TypeError
+        listed = values.tolist() if hasattr(values, "tolist") else list(values)
+        return [float(v) for v in listed]
+    except (TypeError, ValueError):
+        raise SymsiError(f"{what} must be a sequence of numbers or a 1-d tensor; got {values!r:.80}.") from None
+
+
+def _end_of(conversion: Conversion, time: float) -> int | None:
+    """0 or 1 where `time` is an end of the domain."""
+    return 0 if time == conversion.start_time else 1 if time == 1 else None
+
+
+def _finite(conversion: Conversion, name: str, end: int) -> bool:
+    return conversion.end_value(name, end) is not None
+
+
+def _limit(conversion: Conversion, name: str, end: int, point: Mapping[Symbol, Any]) -> Any:
+    value = conversion.end_value(name, end)
+    if value is not None and not point:
+        return value
+    found = conversion.limit(name, end)
+    if found.value is None:
+        regular = [f for f in FIELDS if all(_finite(conversion, f"{f}_{p}", end) for p in ("state", "prediction"))]
+        advice = f"These fields have limits there: {', '.join(regular)}; or end" if regular else "End"
+        raise EndpointError(
+            f"{name} has no finite limit at t = {found.end}: {found}. {advice} "
+            "the grid short of it, or choose another schedule."
+        )
+    return evaluate(found.value, point, _DIGITS)
+
+
+def _parameters(conversion: Conversion, given: Parameters) -> tuple[tuple[str, Any], ...]:
+    """Check the parameters against the conversion's symbols, and make them hashable."""
+    free = {s.name for s in conversion.base.free_parameters | conversion.target.free_parameters}
+    for name in given:
+        if name not in free:
+            raise unknown("parameter", name, free)
+    missing = sorted(free - set(given))
+    if missing:
+        raise SymsiError(f"{conversion.target} keeps {missing[0]} symbolic; give parameters={{{missing[0]!r}: 1.0}}.")
+    found = []
+    for name, value in given.items():
+        many = not isinstance(value, (int, float)) and not (isinstance(value, Tensor) and value.ndim == 0)
+        found_numbers = tuple(_numbers(f"parameter {name}", value if many else [value]))
+        if not found_numbers:
+            raise SymsiError(f"parameter {name} has no values.")
+        numbers = found_numbers if many else found_numbers[0]
+        for number in found_numbers:
+            if not 0 < number < float("inf"):
+                raise SymsiError(f"parameter {name} must be positive and finite; got {number}.")
+        found.append((name, numbers))
+    return tuple(found)
+
+
+def _check_grid(conversion: Conversion, times: tuple[float, ...]) -> None:
+    if not times:
+        raise SymsiError("the grid is empty; give at least one time.")
+    start = conversion.start_time
+    for k, time in enumerate(times):
+        if not start <= time <= 1:
+            raise SymsiError(
+                f"grid[{k}] = {time} leaves the domain [{start:.6g}, 1] of {conversion.base} to {conversion.target}."
+            )
+        if k and not time > times[k - 1]:
+            raise SymsiError(f"the grid must increase; grid[{k}] = {time} follows {times[k - 1]}.")

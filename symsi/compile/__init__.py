@@ -1,1 +1,0 @@
-"""From proved formulas to numbers: float64 tables with the limits built in."""

@@ -1,0 +1,168 @@
+"""Captured graphs: torch.export programs, AOTInductor packages and ONNX, with dynamic batch and shape."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from symsi.coefficients.kernels import Kernels, kernels
+from symsi.errors import SymsiError, unknown
+from symsi.files import write_atomic
+from symsi.theory.conversion import FIELDS, Conversion
+
+__all__ = ["DTYPES", "WHAT", "load_aot", "module", "write_aot", "write_onnx", "write_pt2"]
+
+WHAT = (*FIELDS, "step", "coefficients")
+DTYPES: Mapping[str, torch.dtype] = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+_BATCH, _EXTENT = 3, 2  # of the example; a batch of 1 would be taken for a constant
+
+
+class _Field(nn.Module):
+    """F(prediction, x, t)."""
+
+    def __init__(self, compiled: Kernels, name: str) -> None:
+        super().__init__()
+        self.field = getattr(compiled, name)
+
+    def forward(self, prediction: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        found: Tensor = self.field(prediction, x, t)
+        return found
+
+
+class _Step(nn.Module):
+    """x + b dt + sqrt(2 epsilon dt) n."""
+
+    def __init__(self, compiled: Kernels) -> None:
+        super().__init__()
+        self.compiled = compiled
+
+    def forward(self, prediction: Tensor, x: Tensor, noise: Tensor, t: Tensor, dt: Tensor) -> Tensor:
+        return self.compiled.step(prediction, x, noise, t, dt)
+
+
+class _Coefficients(nn.Module):
+    """Every coefficient, in the dtype of t."""
+
+    def __init__(self, compiled: Kernels) -> None:
+        super().__init__()
+        self.compiled = compiled
+
+    def forward(self, t: Tensor) -> dict[str, Tensor]:
+        return {name: value.to(t.dtype) for name, value in self.compiled.coefficients(t).items()}
+
+
+def module(compiled: Kernels, what: str) -> nn.Module:
+    """Return the function to export as a module without parameters."""
+    if what == "coefficients":
+        return _Coefficients(compiled)
+    return _Step(compiled) if what == "step" else _Field(compiled, what)
+
+
+def write_pt2(conversion: Conversion, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
+    """Save a torch.export program."""
+    captured, _ = _capture(conversion, what, dtype, rank, "torch")
+    write_atomic(path, lambda temporary: torch.export.save(captured, temporary), force=force)
+
+
+def write_aot(conversion: Conversion, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
+    """Compile for this machine's processor with AOTInductor; needs a C++ compiler. `load_aot` checks its inputs."""
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        raise SymsiError("an AOTInductor package needs a C++ compiler: install g++, or set CXX.")
+    captured, names = _capture(conversion, what, dtype, rank, "torch")
+    metadata = {"symsi": what, "inputs": ",".join(names), "dtype": dtype, "rank": str(rank)}
+
+    def write(temporary: Path) -> None:
+        temporary.unlink()
+        torch._inductor.aoti_compile_and_package(
+            captured, package_path=str(temporary), inductor_configs={"aot_inductor.metadata": metadata}
+        )
+
+    write_atomic(path, write, force=force)
+
+
+def write_onnx(conversion: Conversion, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
+    """Save an ONNX model that onnxruntime runs."""
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise SymsiError(f"ONNX export needs {' and '.join(missing)}: pip install symsi[export]")
+    captured, names = _capture(conversion, what, dtype, rank, "onnx")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(captured, dynamo=True, verbose=False, input_names=names)
+    if program is None:
+        raise SymsiError("torch.onnx returned no model.")
+    onnx = import_module("onnx")
+    write_atomic(path, lambda temporary: onnx.save(program.model_proto, str(temporary)), force=force)
+
+
+def load_aot(path: str | Path) -> Callable[..., Any]:
+    """Load an AOTInductor package; the function returned refuses inputs for which it would compute nonsense.
+
+    Raises SymsiError for a package that symsi did not write; the function raises it for a wrong dtype, rank or device.
+    """
+    package = torch._inductor.aoti_load_package(str(path))
+    about = package.loader.get_metadata()
+    if "symsi" not in about:
+        raise SymsiError(f"{path} is not an AOTInductor package written by symsi.")
+    names, kind, rank = about["inputs"].split(","), DTYPES[about["dtype"]], int(about["rank"])
+    device = about.get("AOTI_DEVICE_KEY", "cpu")
+
+    def call(*inputs: Tensor) -> Any:
+        if len(inputs) != len(names):
+            raise SymsiError(f"this package takes {len(names)} inputs, {', '.join(names)}; got {len(inputs)}.")
+        for name, value in zip(names, inputs, strict=True):
+            dims = 1 if name in ("t", "dt") else rank
+            dtype = torch.float32 if name in ("t", "dt") and kind != torch.float64 else kind
+            if value.dtype != dtype or value.ndim != dims or value.device.type != device:
+                raise SymsiError(
+                    f"{name} must be {dtype} with {dims} dimensions on {device}; "
+                    f"got {value.dtype} with {value.ndim} on {value.device.type}."
+                )
+            if value.shape[0] != inputs[0].shape[0] or (dims == rank > 1 and value.shape != inputs[0].shape):
+                raise SymsiError(f"{name} has shape {tuple(value.shape)}, {names[0]} {tuple(inputs[0].shape)}.")
+        return package(*inputs)
+
+    return call
+
+
+def _capture(
+    conversion: Conversion, what: str, dtype: str, rank: int, dialect: str
+) -> tuple[ExportedProgram, list[str]]:
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    if not 1 <= rank <= 8:
+        raise SymsiError(f"rank is the number of dimensions of x, batch included, 1 to 8; got {rank}.")
+    kind = DTYPES[dtype]
+    x = torch.zeros(_BATCH, *[_EXTENT] * (rank - 1), dtype=kind)
+    time = torch.linspace(0.3, 0.7, _BATCH, dtype=torch.float64 if kind == torch.float64 else torch.float32)
+    batch = Dim("batch", min=1)
+    whole = {0: batch, **{k: Dim(f"size{k}", min=1) for k in range(1, rank)}}
+    inputs: dict[str, tuple[Tensor, dict[int, Any]]] = {"prediction": (x, whole), "x": (x, whole)}
+    if what == "step":
+        inputs["noise"] = (x, whole)
+    inputs["t"] = (time, {0: batch})
+    if what == "step":
+        inputs["dt"] = (time, {0: batch})
+    if what == "coefficients":
+        inputs = {"t": inputs["t"]}
+    function = module(kernels(conversion, dialect), what)
+    example = tuple(v.clone() for v, _ in inputs.values())
+    captured = torch.export.export(function, example, dynamic_shapes={name: d for name, (_, d) in inputs.items()})
+    return captured, list(inputs)

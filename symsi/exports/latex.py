@@ -1,0 +1,105 @@
+"""LaTeX: pages that compile by themselves: a conversion with limits and proof, or proofs of theorems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sympy import latex
+
+from symsi.algebra.limits import Limit
+from symsi.algebra.proof import Proof, Remark
+from symsi.files import write_text
+from symsi.theory.conversion import Conversion
+
+__all__ = ["conversion_tex", "limit_tex", "proofs_tex", "title", "write_tex"]
+
+_PAGE = r"""\documentclass{article}
+\usepackage{amsmath,graphicx,longtable}
+\newsavebox{\formula}
+\newcommand{\fit}[1]{\sbox{\formula}{#1}\par\smallskip\noindent
+  \ifdim\wd\formula>\linewidth\resizebox{\linewidth}{!}{\usebox{\formula}}\else\usebox{\formula}\fi\par\smallskip}
+\setlength{\emergencystretch}{3em}
+\begin{document}
+\everymath{\displaystyle}
+%s
+\end{document}
+"""
+_CONVERSION = r"""\section*{%(title)s}
+\fit{$
+%(formulas)s
+$}
+\subsection*{Behaviour at the ends}
+\begin{longtable}{lp{0.33\linewidth}p{0.33\linewidth}}
+ & $t \to %(start)s$ & $t \to 1$ \\ \hline
+%(limits)s
+\end{longtable}
+\subsection*{Proof (%(verdict)s)}
+%(steps)s"""
+
+
+def conversion_tex(conversion: Conversion, proof: Proof) -> str:
+    """Return a document on a conversion: formulas, behaviour at both ends, and `proof`, which is the conversion's."""
+    limits = (
+        f"{_plain(n)} & \\fit{{{limit_tex(a)}}} & \\fit{{{limit_tex(b)}}} \\\\"
+        for n, (a, b) in conversion.limits.items()
+    )
+    return _PAGE % (
+        _CONVERSION
+        % {
+            "title": _plain(title(conversion)),
+            "formulas": conversion.latex(),
+            "start": latex(conversion.start),
+            "limits": "\n".join(limits),
+            "verdict": str(proof.verdict),
+            "steps": "\n".join(_steps(proof)),
+        }
+    )
+
+
+def proofs_tex(proofs: Iterable[Proof]) -> str:
+    """Return a document with a section for each proof."""
+    lines: list[str] = []
+    for proof in proofs:
+        lines.append(f"\\section*{{{_plain(f'{proof.id}. {proof.title}')}}}")
+        lines.append(f"\\textbf{{Claim.}} {_plain(proof.statement)}\\par")
+        lines += [f"Source: {_plain(proof.source)}.\\par"] if proof.source else []
+        lines += [*_steps(proof), f"\\textbf{{{_plain(proof.conclusion)}}}"]
+    return _PAGE % "\n".join(lines)
+
+
+def write_tex(conversion: Conversion, path: Path, force: bool) -> None:
+    """Write the document on a conversion."""
+    write_text(path, conversion_tex(conversion, conversion.proof()), force=force)
+
+
+def title(conversion: Conversion) -> str:
+    """Return what a document on a conversion is called."""
+    return f"{conversion.base} to {conversion.target}, diffusion {conversion.diffusion}"
+
+
+def limit_tex(found: Limit) -> str:
+    """Return the behaviour at an end as an inline formula."""
+    if found.exponent is None:
+        return "undecided"
+    return f"${latex(found.value)}$" if found.exponent == 0 else f"$\\sim {latex(found.leading)}$"
+
+
+def _steps(proof: Proof) -> Iterator[str]:
+    number = 0
+    for part in proof.parts:
+        formula = part.latex()
+        shown = f"\\fit{{${formula}$}}" if formula else "\\par"
+        if isinstance(part, Remark):
+            yield f"\\noindent {_plain(part.text)}{shown}"
+            continue
+        number += 1
+        yield f"\\noindent ({number}) {_plain(part.claim)}{shown}"
+        yield f"{{\\footnotesize\\noindent {_plain(f'{part.rule}: {part.checks}')}\\par}}\\medskip"
+
+
+def _plain(text: str) -> str:
+    """Escape text for LaTeX."""
+    words = {"^": "asciicircum", "~": "asciitilde", "\\": "backslash", "<": "less", ">": "greater", "|": "bar"}
+    escapes = {**{c: "\\" + c for c in "_&%#${}"}, **{c: f"\\text{word}{{}}" for c, word in words.items()}}
+    return "".join(escapes.get(c, c) for c in text)

@@ -1,0 +1,428 @@
+"""T4 to T7: from one schedule and diffusion to another, in closed form.
+
+With rho(tau) = rho_bar(t) and c = alpha_bar / alpha(tau) the target's interpolant is c times the base's at tau, in law
+and path by path. A bar marks the target at t; bare letters are the base at tau. Coefficients are expressions in t and
+tau; they are written without differences that cancel, and without 0/0 where another form has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property, lru_cache
+from math import inf
+from typing import Any
+
+import mpmath
+from sympy import Eq, Expr, Float, Integer, Rational, Symbol, Tuple, latex, log, sstr
+
+from symsi.algebra.inverse import R
+from symsi.algebra.limits import Limit, limit
+from symsi.algebra.multiprecision import DIGITS, evaluate, evaluate_many, solve_increasing
+from symsi.algebra.parse import parse
+from symsi.algebra.proof import Proof
+from symsi.algebra.series import CancelledError, Expansion, Series, UnsupportedError, near
+from symsi.algebra.simplify import count, simplify
+from symsi.algebra.symbols import PREDICTION_SYMBOLS, t, tau, x
+from symsi.errors import DiffusionError, ParseError, ScheduleError, SymsiError, unknown
+from symsi.interpolants.named import as_schedule
+from symsi.interpolants.rows import Combination, Pair
+from symsi.interpolants.schedule import Kind, Schedule
+from symsi.theory.conversion_proof import prove
+from symsi.theory.diffusion import Diffusion, as_diffusion, noise_increment, ode
+from symsi.theory.fields import PREDICTIONS
+from symsi.theory.rules import diffusion_factor, field_in, scale, time_rate
+
+__all__ = ["FIELDS", "Conversion", "as_conversion", "convert"]
+
+FIELDS = (*PREDICTIONS, "drift")
+_READABLE = 60  # a formula longer than this keeps tau as a letter
+_PROBES = (Rational(3, 5), Rational(7, 8))  # inside every domain
+_EXACT_DIGITS = 120  # digits of numbers that stand for algebraic ones without a closed form
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Everything about `base` -> `target` under `diffusion` (chosen for the target), as formulas.
+
+    `prediction` says what the base's network predicts: velocity, score, noise or data.
+    """
+
+    base: Schedule
+    target: Schedule
+    diffusion: Diffusion = field(default_factory=ode)
+    prediction: str = "velocity"
+
+    def __post_init__(self) -> None:
+        """Check the prediction and the diffusion."""
+        if self.prediction not in PREDICTIONS:
+            raise unknown("prediction", self.prediction, PREDICTIONS)
+        self.diffusion.check(self.target.pair)
+
+    @cached_property
+    def time(self) -> Expr | None:
+        """tau(t) in closed form; None where it is defined by `time_equation` alone."""
+        return t if self.base == self.target else None if self._time is None else _settled(simplify(self._time))
+
+    @cached_property
+    def _time(self) -> Expr | None:
+        """tau(t) as substitution leaves it, which is enough for numbers."""
+        if self.base == self.target:
+            return t
+        inverse = self.base.inverse_ratio
+        return None if inverse is None else inverse.subs(R, self.target.ratio)
+
+    @property
+    def implicit(self) -> bool:
+        """Whether tau is given by rho(tau) = rho_bar(t) only."""
+        return self._time is None
+
+    @cached_property
+    def time_equation(self) -> Eq:
+        """rho(tau) = rho_bar(t)."""
+        return Eq(
+            _settled(simplify(self.base.ratio).subs(t, tau)), _settled(simplify(self.target.ratio)), evaluate=False
+        )
+
+    @cached_property
+    def start(self) -> Expr:
+        """First target time whose tau lies in [0, 1]: later than 0 only for a base that is truncated more."""
+        if self.base.kind is not Kind.TRUNCATED or self.base == self.target:
+            return Integer(0)
+        wanted = self.base.start_ratio
+        symbolic = sorted(str(s) for s in wanted.free_symbols | self.target.start_ratio.free_symbols)
+        if symbolic:
+            raise ScheduleError(
+                f"{self.base} to {self.target} starts at a time that depends on {symbolic[0]}; give it a value."
+            )
+        if evaluate(self.target.start_ratio - wanted, {}, 60) >= 0:
+            return Integer(0)
+        inverse = self.target.inverse_ratio
+        if inverse is not None:
+            return simplify(inverse.subs(R, wanted))
+        return Float(_solve_ratio(self.target, evaluate(wanted, {}, _EXACT_DIGITS), _EXACT_DIGITS), _EXACT_DIGITS)
+
+    @cached_property
+    def start_time(self) -> float:
+        """`start` rounded to float64."""
+        return float(self.start)
+
+    @cached_property
+    def coefficients(self) -> Mapping[str, Expr]:
+        """Every coefficient by name, in t and tau.
+
+        alpha, beta (the target's); time, time_rate, scale; diffusion (the target's epsilon) and base_diffusion (the
+        base's, whose paths become the target's); and for each field F in `FIELDS` the coefficients of
+        F = F_state x + F_prediction P = F_input y + F_prediction P, where P is the base's prediction at (tau, y),
+        y = x/scale. F_input has a limit at a point mass, where F_state has none.
+        """
+        base, target = self._base_pair, self.target.pair
+        epsilon = self.diffusion.of(target)
+        found: dict[str, Expr] = {
+            "alpha": target.alpha,
+            "beta": target.beta,
+            "time": t if self.base == self.target else tau,
+            "time_rate": time_rate(base, target),
+            "scale": scale(base, target),
+            "diffusion": epsilon,
+            "base_diffusion": epsilon / diffusion_factor(base, target),
+        }
+        for name in FIELDS:
+            combination = field_in(base, target, self.prediction, name, epsilon)
+            found[f"{name}_state"] = self._zero_if_it_vanishes(combination.state)
+            found[f"{name}_input"] = self._zero_if_it_vanishes(combination.state * found["scale"])
+            found[f"{name}_prediction"] = self._zero_if_it_vanishes(combination.prediction)
+        return found
+
+    @cached_property
+    def formulas(self) -> Mapping[str, Expr]:
+        """The coefficients as a reader wants them: tau written out where that stays short, and tidied."""
+        return {name: _settled(self._readable(expr)) for name, expr in self.coefficients.items()}
+
+    def field(self, name: str) -> Expr:
+        """Return velocity, score, noise, data or drift of the target as an expression in t, x and the prediction."""
+        if name not in FIELDS:
+            raise unknown("field", name, FIELDS)
+        pair = Combination(self.formulas[f"{name}_state"], (self.formulas[f"{name}_prediction"],))
+        return _settled(pair(x, PREDICTION_SYMBOLS[self.prediction]))
+
+    @property
+    def drift(self) -> Expr:
+        """b = v_bar + epsilon_bar s_bar in t, x and the base's prediction at (tau, x/c)."""
+        return self.field("drift")
+
+    @property
+    def scale(self) -> Expr:
+        """c as a formula."""
+        return self.formulas["scale"]
+
+    @property
+    def noise(self) -> Expr:
+        """T7: the noise that drives a path, dW = (dx - b dt)/sqrt(2 epsilon); raises DiffusionError for the ODE."""
+        if self.diffusion.deterministic:
+            raise DiffusionError("a path of the ODE has no noise to recover; choose diffusion='optimal', for example.")
+        return noise_increment(Symbol("dx"), self.drift, self.formulas["diffusion"], Symbol("dt"))
+
+    def latex(self) -> str:
+        """Return the conversion as a LaTeX `aligned` block: time, scale, diffusion, fields and drift."""
+        pred = PREDICTION_SYMBOLS[self.prediction]
+        time = self.time_equation if self.implicit else Eq(tau, self.time, evaluate=False)
+        lines = [
+            rf"\alpha_t &= {latex(self.base.alpha)}, & \beta_t &= {latex(self.base.beta)}",
+            rf"\bar\alpha_t &= {latex(self.target.alpha)}, & \bar\beta_t &= {latex(self.target.beta)}",
+            f"{latex(time.lhs)} &= {latex(time.rhs)}",
+            f"c &= {latex(self.formulas['scale'])}",
+            rf"\bar\varepsilon_t &= {latex(self.formulas['diffusion'])}",
+            rf"\varepsilon_\tau &= {latex(self.formulas['base_diffusion'])}",
+            *(rf"\bar{{{latex(PREDICTION_SYMBOLS[f])}}} &= {latex(self.field(f))}" for f in PREDICTIONS),
+            f"b &= {latex(self.drift)}",
+        ]
+        note = rf"\text{{with }} {latex(pred)} = {latex(pred)}(\tau, x/c)"
+        return "\\begin{aligned}\n" + " \\\\\n".join([*lines, note]) + "\n\\end{aligned}"
+
+    def proof(self) -> Proof:
+        """Prove this conversion: its time map, and every coefficient against the definitions."""
+        return prove(self.base, self.target, self.prediction, str(self.diffusion), self.time_equation)
+
+    @cached_property
+    def limits(self) -> Mapping[str, tuple[Limit, Limit]]:
+        """The behaviour of each coefficient at the start and at t = 1."""
+        return {name: (self.limit(name, 0), self.limit(name, 1)) for name in self.coefficients}
+
+    def limit(self, name: str, end: int) -> Limit:
+        """Return the behaviour of one coefficient at the start (`end` 0) or at t = 1 (`end` 1).
+
+        Raises UnknownNameError for a name that is none of `coefficients`, and SymsiError for another `end`.
+        """
+        if name not in self.coefficients:
+            raise unknown("coefficient", name, self.coefficients)
+        if end not in (0, 1):
+            raise SymsiError(f"limits are those at the ends, 0 and 1; got {end}.")
+        point, side = (self.start, 1) if end == 0 else (Integer(1), -1)
+        return limit(self.coefficients[name], lambda size: self._environment(end, size), point, side)
+
+    def series(self, end: int, size: int = 8) -> Mapping[str, Series]:
+        """Power series in the distance from an end, as in `limit`; coefficients that have none are left out."""
+        return _series(self, end, size)
+
+    def series_at(self, name: str, point: Expr, size: int = 8) -> Series:
+        """Taylor series of a coefficient about a time inside the domain."""
+
+        def origin() -> Expr:
+            return Float(self.evaluate_time(point, _EXACT_DIGITS), _EXACT_DIGITS)
+
+        return Expansion(self._around(point, 1, origin, size), size)(self.coefficients[name])
+
+    def zero(self, name: str, low: Any, high: Any) -> Float | None:
+        """Return the time between `low` and `high` at which a coefficient crosses or touches 0, if there is one."""
+        step = mpmath.mpf(10) ** -(_EXACT_DIGITS // 3)
+
+        def value(time: Any) -> Any:
+            return mpmath.re(self.evaluate(name, time, _EXACT_DIGITS))
+
+        def slope(time: Any) -> Any:
+            return value(time + step) - value(time - step)
+
+        with mpmath.workdps(_EXACT_DIGITS):
+            a, b = mpmath.mpf(low), mpmath.mpf(high)
+            crosses = value(a) * value(b) <= 0
+            if not crosses and slope(a) * slope(b) > 0:
+                return None
+            root = mpmath.findroot(
+                value if crosses else slope,
+                (a, b),
+                solver="anderson",
+                tol=mpmath.mpf("1e-110"),
+                maxsteps=100,
+                verify=False,
+            )
+            return Float(root, _EXACT_DIGITS) if abs(value(root)) < mpmath.mpf("1e-60") * abs(value(a)) else None
+
+    def end_value(self, name: str, end: int) -> Any | None:
+        """Return the finite limit of a coefficient as a number, or None; without building the exact expression."""
+        for size in (4, 8):
+            found = self.series(end, size).get(name)
+            if found is not None:
+                power, value = found.leading if found.terms else (0, None)
+                return None if power < 0 else mpmath.re(value.values[0]) if power == 0 and value else mpmath.mpf(0)
+        limit_value = self.limit(name, end).value
+        return None if limit_value is None else evaluate(limit_value, {})
+
+    def inverse(self) -> Conversion:
+        """Return the conversion back, with the diffusion that turns the target's paths into the base's.
+
+        Raises DiffusionError where that diffusion has no closed form in the base's time.
+        """
+        back = Conversion(self.target, self.base)
+        epsilon = self.diffusion.of(self.target.pair)
+        if back.time is None:
+            raise DiffusionError(
+                f"epsilon on the way back has no closed form: {self.target} has no closed inverse of beta/alpha. "
+                "Use convert(target, base) with a diffusion of its own, and base_diffusion of this conversion."
+            )
+        factor = diffusion_factor(self.base.pair, self.target.pair.at(back.time))
+        return Conversion(self.target, self.base, Diffusion(expression=simplify(epsilon.subs(t, back.time) / factor)))
+
+    def evaluate(self, name: str, time: Any, digits: int = DIGITS) -> Any:
+        """Evaluate one coefficient at one time inside the domain, with `digits` digits."""
+        working = digits + 15
+        with mpmath.workdps(working):
+            expr = self.coefficients[name]
+            return evaluate(expr, {**_draw(expr), t: time, tau: self.evaluate_time(time, working)}, working)
+
+    def evaluate_all(
+        self, time: Any, names: Iterable[str], digits: int = DIGITS, parameters: Mapping[Symbol, Any] | None = None
+    ) -> dict[str, Any]:
+        """Evaluate several coefficients at one time inside the domain; faster than one by one."""
+        working = digits + 15
+        wanted = tuple(names)
+        formulas = Tuple(*(self.coefficients[name] for name in wanted))
+        drawn = {**_draw(formulas), **(parameters or {})}
+        point = {**drawn, t: time, tau: self.evaluate_time(time, working, parameters)}
+        return dict(zip(wanted, evaluate_many(formulas, point, working), strict=True))
+
+    def evaluate_time(self, time: Any, digits: int = DIGITS, parameters: Mapping[Symbol, Any] | None = None) -> Any:
+        """Evaluate tau(t) with `digits` digits, by the closed form or by solving rho(tau) = rho_bar(t)."""
+        given = parameters or {}
+        if self._time is not None:
+            return evaluate(self._time, {**_draw(self._time), **given, t: time}, digits)
+        ratio = self.target.ratio
+        wanted = evaluate(ratio, {**_draw(ratio), **given, t: time}, 2 * digits)
+        return _solve_ratio(self.base, wanted, digits, given)
+
+    def _zero_if_it_vanishes(self, expr: Expr) -> Expr:
+        """Replace a coefficient that is 0 for every t, as 100-digit values show, by an exact 0."""
+        for time in _PROBES:
+            point = {**_draw(expr), t: time, tau: self._probe_times[time]}
+            if abs(evaluate(expr, point, 100)) > mpmath.mpf("1e-60"):
+                return expr
+        return Integer(0)
+
+    @cached_property
+    def _probe_times(self) -> Mapping[Expr, Any]:
+        return {time: self.evaluate_time(time, 110) for time in _PROBES}
+
+    @cached_property
+    def _base_pair(self) -> Pair:
+        return self.target.pair if self.base == self.target else self.base.pair.at(tau)
+
+    def _readable(self, expr: Expr) -> Expr:
+        """Write tau out where that stays short."""
+        if self.time is not None:
+            written_out = expr.subs(tau, self.time)
+            if count(written_out) <= 2 * _READABLE or not expr.has(tau):
+                written_out = simplify(written_out)
+            if count(written_out) <= _READABLE:
+                return written_out
+        return simplify(expr)
+
+    def _environment(self, end: int, size: int) -> Mapping[Symbol, Series]:
+        if end == 0:
+            return self._around(self.start, 1, self._time_at_start, size)
+        return self._around(Integer(1), -1, lambda: Integer(1), size)
+
+    def _around(self, point: Expr, side: int, origin: Callable[[], Expr], size: int) -> Mapping[Symbol, Series]:
+        """t and tau as series in the distance from a time; `origin` gives tau there, for an implicit time map."""
+        times = {t: near(point, side)}
+        if self._time is not None:
+            return {**times, tau: Expansion(times, size)(self._time)}
+        wanted = Expansion(times, size)(self.target.ratio)
+        start = origin()
+        distance = _revert(Expansion({t: near(start, side)}, size)(self.base.ratio), wanted, size)
+        shifted = Expansion({tau: distance}, size)(start + side * tau)
+        return {**times, tau: shifted}
+
+    def _time_at_start(self) -> Expr:
+        """tau at the start of the domain, for an implicit time map."""
+        if self.start != 0 or self.target.kind is not Kind.TRUNCATED:
+            return Integer(0)
+        wanted = evaluate(self.target.start_ratio, {}, 2 * _EXACT_DIGITS)
+        return Float(_solve_ratio(self.base, wanted, _EXACT_DIGITS), _EXACT_DIGITS)
+
+
+def convert(
+    base: Schedule | str,
+    target: Schedule | str,
+    diffusion: Diffusion | str | Expr = "ode",
+    prediction: str = "velocity",
+) -> Conversion:
+    """Return the conversion from `base` to `target` under a diffusion chosen for the target (T4 to T7).
+
+    Schedules may be given by name, the diffusion as 'ode', 'optimal', 'kappa=0.5' or an expression in t, alpha, beta
+    and optimal. Raises UnknownNameError, ScheduleError, DiffusionError or ParseError.
+    """
+    start, goal = (as_schedule(s) for s in (base, target))
+    return _conversion(start, goal, as_diffusion(diffusion), prediction, (str(start), str(goal)))
+
+
+def as_conversion(what: Conversion | Schedule | str) -> Conversion:
+    """Return a conversion as it is; a schedule or its name stands for itself, with velocity predictions."""
+    return what if isinstance(what, Conversion) else convert(what, what)
+
+
+@lru_cache(maxsize=256)
+def _conversion(
+    base: Schedule, target: Schedule, diffusion: Diffusion, prediction: str, names: tuple[str, str]
+) -> Conversion:
+    """The same object for the same question, so that nothing is derived twice; equal schedules may differ in name."""
+    return Conversion(base, target, diffusion, prediction)
+
+
+@lru_cache(maxsize=256)
+def _series(conversion: Conversion, end: int, size: int) -> Mapping[str, Series]:
+    found: dict[str, Series] = {}
+    with suppress(UnsupportedError, CancelledError):
+        expansion = Expansion(conversion._environment(end, size), size)
+        for name, expr in conversion.coefficients.items():
+            with suppress(UnsupportedError, CancelledError):
+                series = expansion(expr)
+                if series.terms or series.order == inf:
+                    found[name] = series
+    return found
+
+
+def _settled(expr: Expr) -> Expr:
+    """Return the form that printing and parsing leave as it is, so that a formula survives a file."""
+    for _ in range(3):
+        try:
+            again = parse(sstr(expr), symbols=[s.name for s in expr.free_symbols])
+        except ParseError:  # longer than a user's formula may be
+            break
+        if again == expr:
+            break
+        expr = again
+    return expr
+
+
+def _draw(expr: Expr | Tuple) -> Mapping[Symbol, Expr]:
+    """Values for the parameters that are still symbols."""
+    return {s: Rational(13, 10) for s in expr.free_symbols - {t, tau}}
+
+
+def _solve_ratio(schedule: Schedule, wanted: Any, digits: int, parameters: Mapping[Symbol, Any] | None = None) -> Any:
+    """Solve rho(tau) = wanted numerically, in log rho."""
+    log_ratio = log(schedule.ratio)
+    point = {**_draw(log_ratio), **(parameters or {})}
+    with mpmath.workdps(2 * digits):
+        goal = mpmath.log(wanted)
+
+    def value(time: Any) -> Any:
+        return mpmath.re(evaluate(log_ratio, {**point, t: time}, mpmath.mp.dps))
+
+    return solve_increasing(value, goal, digits)
+
+
+def _revert(f: Series, wanted: Series, size: int) -> Series:
+    """Solve f(w) = wanted(u) for the series w(u), by fixed-point iteration on the leading power."""
+    expansion = Expansion({}, size)
+    start = dict(f.terms).get(Fraction(0)) if f.start >= 0 else None
+    f, g = (expansion.subtract(s, start) if start else s for s in (f, wanted))
+    p, a = f.leading
+    root = Rational(p.denominator, p.numerator)
+    w = expansion.power(expansion.divide(g, a), root)
+    relative = Series(tuple((q - p, c / a) for q, c in f.terms), f.order - p)
+    for _ in range(size):
+        w = expansion.power(expansion.divide(g, a, expansion.substitute(relative, w)), root)
+    return w

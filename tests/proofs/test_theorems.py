@@ -1,0 +1,230 @@
+"""The theorems are proved, and the same machinery refutes them when a formula is wrong."""
+
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sympy as sp
+
+from symsi.algebra.proof import Derivation, Proof, Verdict
+from symsi.errors import UnknownNameError
+from symsi.interpolants import lazy
+from symsi.interpolants.rows import Pair, Row
+from symsi.proofs import THEOREMS, load
+from symsi.proofs.index import index
+from symsi.theory import diffusion, fields, gaussian, modal, rules
+from symsi.theory.gaussian import Transition
+
+SCRIPTS = Path(__file__).parents[2] / "derivations"
+
+
+@pytest.fixture(scope="module")
+def proofs() -> dict[str, Proof]:
+    return {name: load(name)() for name in THEOREMS}
+
+
+def test_the_index_is_what_the_proofs_give(proofs: dict[str, Proof]) -> None:
+    assert (SCRIPTS / "README.md").read_text() == index(proofs.values())
+
+
+def test_no_step_is_justified_by_a_later_theorem(proofs: dict[str, Proof]) -> None:
+    for name, proof in proofs.items():
+        cited = {int(n) for s in proof.steps for n in re.findall(r"\bT(\d+)\b", s.rule)}
+        assert all(n < int(name[1:]) for n in cited), name
+
+
+def test_there_are_twelve_theorems_in_order() -> None:
+    assert list(THEOREMS) == [f"T{k}" for k in range(1, 13)]
+
+
+@pytest.mark.parametrize("name", [f"T{k}" for k in range(1, 13)])
+def test_each_theorem_is_proved_exactly_and_to_thirty_digits(proofs: dict[str, Proof], name: str) -> None:
+    proof = proofs[name]
+    assert proof.verdict is Verdict.PROVED, [s.claim for s in proof.steps if s.verdict is not Verdict.PROVED]
+    assert proof.max_residual < 1e-30
+    assert all(s.method and s.points >= 2 for s in proof.steps)
+
+
+@pytest.mark.parametrize("name", ["T1", "T2", "T3", "T4", "T5", "T6", "T8", "T9", "T10", "T12"])
+def test_the_schedule_of_a_theorem_is_undetermined(proofs: dict[str, Proof], name: str) -> None:
+    unknown = {f.func.__name__ for s in proofs[name].steps for f in s.left.atoms(sp.core.function.AppliedUndef)}
+    assert unknown & {"alpha", "beta", "alpha_bar", "A", "beta_t"}
+
+
+def scaled(function: Callable[..., Any], factor: Any) -> Callable[..., Any]:
+    return lambda *args: factor * function(*args)
+
+
+# Where a formula is used, how it is falsified, and the theorem that must notice.
+WRONG: list[tuple[str, str, Any, Callable[[Callable[..., Any]], Callable[..., Any]]]] = [
+    ("T1", "sign of the determinant", (fields, "determinant"), lambda f: scaled(f, -1)),
+    (
+        "T1",
+        "noise and data rows swapped",
+        (fields, "combine"),
+        lambda f: lambda s, g, w: f(s, g, Row(noise=w["data"], data=w["noise"])),
+    ),
+    ("T1", "missing factor in epsilon*", (diffusion, "optimal_diffusion"), lambda f: scaled(f, 2)),
+    ("T2", "score term with the wrong sign", (fields, "drift_row"), lambda f: lambda p, e: f(p, -e)),
+    ("T3", "epsilon* without alpha", (diffusion, "optimal_diffusion"), lambda f: lambda p: f(p) / p.alpha),
+    ("T3", "cost without its square", (diffusion, "excess_cost"), lambda f: lambda k: f(k) / (1 + k)),
+    ("T4", "scale upside down", (rules, "scale"), lambda f: lambda b, t: 1 / f(b, t)),
+    ("T4", "speed of tau without c^2", (rules, "time_rate"), lambda f: lambda b, t: rules.diffusion_factor(b, t)),
+    (
+        "T5",
+        "factor without the scale",
+        (rules, "diffusion_factor"),
+        lambda f: lambda b, t: f(b, t) / rules.scale(b, t) ** 2,
+    ),
+    ("T6", "epsilon* of the wrong power", (diffusion, "optimal_diffusion"), lambda f: lambda p: f(p) * p.alpha),
+    (
+        "T6",
+        "fields of the base taken for the target's",
+        (rules, "field_in"),
+        lambda f: lambda b, t, p, w, e: f(b, b, p, w, e),
+    ),
+    ("T7", "noise without the 2", (diffusion, "noise_increment"), lambda f: scaled(f, sp.sqrt(2))),
+    (
+        "T8",
+        "flow map without the root",
+        (gaussian, "flow_map"),
+        lambda f: (
+            lambda s, t, x, m, v: (
+                t.beta * m + (x - s.beta * m) * gaussian.marginal_variance(t, v) / gaussian.marginal_variance(s, v)
+            )
+        ),
+    ),
+    (
+        "T8",
+        "transition of epsilon for epsilon*",
+        (gaussian, "transition"),
+        lambda f: lambda s, t, v, k: f(s, t, v, 2 * k),
+    ),
+    (
+        "T8",
+        "transition variance too small",
+        (gaussian, "transition"),
+        lambda f: lambda *a: Transition(f(*a).factor, f(*a).variance / 2),
+    ),
+    ("T9", "lazy diffusion without the half", (lazy, "lazy_diffusion"), lambda f: scaled(f, 2)),
+    ("T10", "wrong exponent", (lazy, "lazy_alpha_squared"), lambda f: lambda k, v, b: f(k / 2, v, b)),
+    (
+        "T10",
+        "wrong sign of kappa",
+        (lazy, "lazy_alpha_squared"),
+        lambda f: lambda k, v, b: v * (b ** (2 * k / (1 + k)) + b**2),
+    ),
+    ("T11", "drift row of the ODE", (fields, "drift_row"), lambda f: lambda p, e: f(p, 0 * e)),
+    ("T12", "coordinate of another kappa", (modal, "coordinate_scale"), lambda f: lambda p, v, k: f(p, v, 2 * k)),
+    ("T12", "residual rate without its factor", (modal, "residual_rate"), lambda f: lambda w, k: f(w, k) / (1 + k)),
+    ("T12", "variance of another power", (modal, "coordinate_variance"), lambda f: lambda w, v, k: v * w ** (k + 1)),
+]
+
+
+@pytest.mark.parametrize(("theorem", "what", "place", "falsify"), WRONG, ids=[f"{w[0]}: {w[1]}" for w in WRONG])
+def test_a_wrong_formula_is_refuted(
+    monkeypatch: pytest.MonkeyPatch, theorem: str, what: str, place: Any, falsify: Callable[..., Any]
+) -> None:
+    home, name = place
+    original = getattr(home, name)
+    wrong = falsify(original)
+    module = importlib.import_module(f"symsi.proofs.{THEOREMS[theorem]}")
+    for user in (home, module, fields, diffusion, rules, gaussian, lazy, modal):
+        if getattr(user, name, None) is original:
+            monkeypatch.setattr(user, name, wrong)
+    proof = module.prove()
+    assert proof.verdict is Verdict.REFUTED, what
+    refuted = [s for s in proof.steps if s.verdict is Verdict.REFUTED]
+    assert refuted
+    assert all(s.where and s.max_residual > 1e-10 and not s.method for s in refuted)
+
+
+def test_a_false_statement_about_undetermined_functions_is_refuted_with_a_point() -> None:
+    d = Derivation("X", "false", "alpha' = -alpha")
+    t = d.symbol("t", 0.1, 0.9)
+    alpha = d.function("alpha", "decreasing")(t)
+    d.equal("wrong", sp.diff(alpha, t), -alpha, by="nothing")
+    (step,) = d.proof().steps
+    assert step.verdict is Verdict.REFUTED
+    assert step.where.startswith("t=")
+
+
+def test_what_numbers_confirm_but_algebra_does_not_reduce_is_undecided_and_not_proved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("symsi.algebra.proof.reduce_to_zero", lambda *args: "")
+    d = Derivation("X", "true but not reduced", "t = t")
+    t = d.symbol("t")
+    d.equal("trivial", t, t, by="nothing")
+    assert d.proof().verdict is Verdict.UNDECIDED
+    assert not d.proof().proved
+
+
+def test_a_proof_without_steps_is_not_proved() -> None:
+    d = Derivation("X", "empty", "nothing")
+    d.say("only words")
+    assert not d.proof().proved
+
+
+def test_an_undeclared_symbol_in_a_step_is_an_error() -> None:
+    d = Derivation("X", "undeclared", "y = y")
+    y = sp.Symbol("y")
+    with pytest.raises(ValueError, match="declare"):
+        d.equal("undeclared", y, 2 * y, by="nothing")
+
+
+def test_a_wrong_limit_is_refuted() -> None:
+    d = Derivation("X", "limit", "sin(w)/w -> 2")
+    w = d.symbol("w", 0.1, 0.9)
+    d.tends("wrong", sp.sin(w) / w, w, sp.Integer(2))
+    assert d.proof().verdict is Verdict.REFUTED
+
+
+def test_the_drift_of_another_multiple_diverges_at_a_point_mass() -> None:
+    """b under epsilon* does not stay finite on every point-mass schedule; only under the own multiple it does."""
+    from symsi.interpolants.schedule import at_end
+
+    t = sp.Symbol("t")
+    p = Pair.of(sp.sqrt(lazy.lazy_alpha_squared(sp.Rational(1, 2), sp.Integer(1), t)), t)
+    own = fields.drift_row(p, sp.Rational(1, 2) * diffusion.optimal_diffusion(p))["noise"]
+    other = fields.drift_row(p, diffusion.optimal_diffusion(p))["noise"]
+    assert at_end(own, 0).value == 0
+    assert at_end(other, 0).exponent == sp.Rational(-2, 3)
+
+
+def test_an_unknown_theorem_is_refused_with_the_closest_name() -> None:
+    with pytest.raises(UnknownNameError, match="T1"):
+        load("T99")
+
+
+@pytest.mark.parametrize("script", sorted(p.name for p in SCRIPTS.glob("t[0-9]*.py")))
+def test_each_script_prints_claim_steps_and_verdict(script: str) -> None:
+    done = subprocess.run([sys.executable, SCRIPTS / script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Claim." in done.stdout
+    assert "is proved" in done.stdout
+    assert "\\" in done.stdout
+
+
+def test_a_script_prints_markdown_where_no_file_is_named() -> None:
+    command = [sys.executable, SCRIPTS / "t07_same_noise.py", "--markdown"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("# T7")
+    assert done.stdout.count("\n$$\n") % 2 == 0
+
+
+def test_a_script_writes_markdown_whole_and_does_not_overwrite(tmp_path: Path) -> None:
+    target = tmp_path / "t09.md"
+    command = [sys.executable, SCRIPTS / "t09_lazy_condition.py", "--markdown", target]
+    assert subprocess.run(command, check=False).returncode == 0
+    assert target.read_text().startswith("# T9")
+    assert "$$" in target.read_text()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode != 0
+    assert "exists" in again.stderr
+    assert "Traceback" not in again.stderr

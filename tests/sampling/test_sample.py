@@ -1,0 +1,383 @@
+"""The loop and its face: seeds, batches, dtypes, guidance, callbacks, what a wrong model meets."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import symsi
+from symsi.calibration.reference import estimate
+from symsi.models.analytic import Mixture
+from symsi.sampling.noise import standard_normal
+from symsi.sampling.sample import State
+
+QUIET = {"progress": False}
+
+
+def test_noise_depends_on_seed_sample_and_step_alone() -> None:
+    whole = standard_normal(3, range(6), 2, (4, 5))
+    torch.testing.assert_close(whole[[4, 1]], standard_normal(3, [4, 1], 2, (4, 5)), rtol=0, atol=0)
+    for other in (standard_normal(4, range(6), 2, (4, 5)), standard_normal(3, range(6), 1, (4, 5))):
+        assert abs(float((whole * other).mean())) < 5 / math.sqrt(120)
+    assert not torch.equal(whole[0], whole[1])
+
+
+def test_noise_is_standard_normal() -> None:
+    n = standard_normal(0, range(200), 0, (500,)).double()
+    assert abs(float(n.mean())) < 5 / math.sqrt(n.numel())
+    assert abs(float(n.var()) - 1) < 5 * math.sqrt(2 / n.numel())
+    assert abs(float((n**4).mean()) - 3) < 5 * math.sqrt(96 / n.numel())
+    assert float((n[1:] * n[:-1]).mean().abs()) < 5 / math.sqrt(n.numel())
+
+
+@pytest.mark.parametrize("options", [{}, {"diffusion": "optimal", "schedule": "lazy(kappa=1)"}])
+def test_a_sample_is_the_same_whatever_the_batch(three_modes: Mixture, options: dict[str, str]) -> None:
+    model = three_modes.model()
+
+    def draw(**more: object) -> Tensor:
+        return symsi.sample(model, steps=3, dtype=torch.float64, **QUIET, **options, **more).x
+
+    whole = draw(shape=7)
+    for found in (draw(shape=7, batch=1), draw(shape=7, batch=3), draw(shape=7, batch=100)):
+        torch.testing.assert_close(found, whole, rtol=0, atol=1e-14)
+    torch.testing.assert_close(draw(shape=2, first=5), whole[5:], rtol=0, atol=1e-14)
+    assert not torch.allclose(draw(shape=7, seed=1), whole)
+
+
+def test_conditions_are_split_with_the_batch() -> None:
+    seen = []
+
+    def model(x: Tensor, t: Tensor, label: Tensor, style: Tensor, name: str) -> Tensor:
+        seen.append((label.tolist(), style.shape, name))
+        return label[:, None].to(x) * torch.ones_like(x)
+
+    found = symsi.sample(
+        model,
+        shape=(5, 2),
+        steps=1,
+        batch=2,
+        **QUIET,
+        conditions={"label": torch.arange(5), "style": torch.zeros(3), "name": "a"},
+    )
+    assert seen == [([0, 1], (3,), "a"), ([2, 3], (3,), "a"), ([4], (3,), "a")]
+    expected = standard_normal(0, range(5), 0, (2,)) + torch.arange(5)[:, None]
+    torch.testing.assert_close(found.x, expected)
+
+
+def test_guidance_is_the_affine_combination_and_doubles_the_evaluations() -> None:
+    def model(x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        return torch.zeros_like(x) if label is None else label[:, None].to(x).expand_as(x)
+
+    known = symsi.Model(model, shape=(2,), unconditional={"label": None})
+    labels = {"label": torch.tensor([1.0, 2.0])}
+    found = symsi.sample(known, shape=2, steps=4, solver="euler", guidance=2.5, conditions=labels, **QUIET)
+    assert found.nfe == 8
+    expected = standard_normal(0, range(2), 0, (2,)) + 2.5 * labels["label"][:, None]
+    torch.testing.assert_close(found.x, expected)
+    with pytest.raises(symsi.SymsiError, match="unconditional"):
+        symsi.sample(model, shape=(2, 2), steps=1, guidance=2.0, conditions=labels, **QUIET)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_dtypes_reach_the_model_and_the_samples(three_modes: Mixture, dtype: torch.dtype) -> None:
+    seen = set()
+    exact = three_modes.model()
+
+    def model(x: Tensor, t: Tensor) -> Tensor:
+        seen.add((x.dtype, t.dtype))
+        return exact(x, t)
+
+    found = symsi.sample(
+        symsi.Model(model, shape=(3,)), shape=64, steps=6, schedule="trigonometric", dtype=dtype, **QUIET
+    )
+    assert seen == {(dtype, torch.float64 if dtype == torch.float64 else torch.float32)}
+    assert found.x.dtype == dtype
+    reference = symsi.sample(exact, shape=64, steps=6, schedule="trigonometric", dtype=torch.float64, **QUIET)
+    assert float((found.x.double() - reference.x).abs().max()) < 40 * torch.finfo(dtype).eps
+
+
+def test_the_model_is_called_at_the_ends_exactly_and_in_its_own_coordinates(three_modes: Mixture) -> None:
+    calls = []
+    exact = three_modes.model()
+
+    def model(x: Tensor, t: Tensor) -> Tensor:
+        calls.append((float(t[0]), x.double().std().item()))
+        return exact(x, t)
+
+    symsi.sample(symsi.Model(model, shape=(3,)), shape=500, schedule="trigonometric", steps=4, solver="heun", **QUIET)
+    times = [t for t, _ in calls]
+    angles = [math.tan(math.pi / 8 * k) for k in range(4)]
+    expected = [r / (1 + r) for r in angles]
+    assert times[::2] == pytest.approx(expected, abs=1e-7)
+    assert times[0] == 0
+    assert times[-1] == 1
+    assert calls[0][1] == pytest.approx(1, abs=0.1)  # noise of unit variance, whatever the schedule
+
+
+def test_a_point_mass_starts_the_model_from_unit_noise(three_modes: Mixture) -> None:
+    result = symsi.sample(
+        three_modes.model(),
+        shape=2000,
+        schedule="lazy(kappa=1)",
+        diffusion="optimal",
+        steps=8,
+        trajectory=True,
+        last="step",
+        dtype=torch.float64,
+        **QUIET,
+    )
+    assert result.path is not None
+    assert float(result.path[0].abs().max()) == 0
+    assert torch.isfinite(result.path).all()
+
+
+def test_the_trajectory_and_the_callback_see_every_step(three_modes: Mixture) -> None:
+    seen: list[State] = []
+    result = symsi.sample(
+        three_modes.model(),
+        shape=5,
+        batch=2,
+        schedule="trigonometric",
+        solver="heun",
+        steps=3,
+        trajectory=True,
+        callback=seen.append,
+        **QUIET,
+    )
+    assert result.path is not None
+    assert result.path.shape == (4, 5, 3)
+    torch.testing.assert_close(result.path[-1], result.x)
+    assert [(s.step, s.t, len(s.x)) for s in seen] == [
+        (k, result.plan.grid[k], n) for n in (2, 2, 1) for k in (1, 2, 3)
+    ]
+    assert result.nfe == 6
+
+
+def test_a_reference_with_modes_records_whole_states(three_modes: Mixture) -> None:
+    reference = estimate(three_modes.sample(500), "pca", rank=2)
+    result = symsi.sample(
+        three_modes.model(),
+        shape=4,
+        schedule="trigonometric",
+        steps=3,
+        reference=reference,
+        trajectory=True,
+        dtype=torch.float64,
+        **QUIET,
+    )
+    assert result.path is not None
+    torch.testing.assert_close(result.path[-1], result.x)
+    torch.testing.assert_close(
+        result.path[0], standard_normal(0, range(4), 0, (3,), dtype=torch.float64), rtol=0, atol=1e-14
+    )
+
+
+def broken(kind: str, at: int) -> symsi.Model:
+    """A model that goes wrong at its `at`-th call."""
+    calls = []
+
+    def model(x: Tensor, t: Tensor) -> object:
+        calls.append(t)
+        if len(calls) < at:
+            return torch.zeros_like(x)
+        wrong = {
+            "nan": lambda: torch.full_like(x, math.nan),
+            "inf": lambda: torch.cat([torch.full_like(x[:1], math.inf), x[1:]]),
+            "shape": lambda: x[:, :1],
+            "dtype": lambda: torch.zeros_like(x, dtype=torch.int64),
+            "complex": lambda: torch.zeros_like(x, dtype=torch.complex64),
+            "device": lambda: torch.zeros_like(x, device="meta"),
+            "tuple": lambda: (x,),
+        }
+        return wrong[kind]()
+
+    return symsi.Model(model, shape=(3,), name="broken")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("nan", "nan or inf"),
+        ("inf", "nan or inf"),
+        ("shape", r"shape \(4, 1\)"),
+        ("dtype", "torch.int64"),
+        ("complex", "torch.complex64"),
+        ("device", "on meta"),
+        ("tuple", "returned a tuple"),
+    ],
+)
+def test_a_wrong_prediction_is_reported_with_step_and_model_time(kind: str, message: str) -> None:
+    with pytest.raises(symsi.SymsiError, match=message) as caught:
+        symsi.sample(broken(kind, 3), shape=4, steps=4, schedule="linear", **QUIET)
+    assert "at step 3, model time 0.5" in str(caught.value)
+
+
+def test_large_finite_predictions_are_not_taken_for_infinite_ones() -> None:
+    def model(x: Tensor, t: Tensor) -> Tensor:
+        return torch.full_like(x, 3e38)
+
+    found = symsi.sample(model, shape=(4, 8), steps=1, solver="euler", **QUIET)
+    assert torch.isfinite(found.x).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shape": 4}, "does not know the shape"),
+        ({"shape": (0, 2)}, "at least 1; got 0"),
+        ({"shape": None}, "positive integers"),
+        ({"shape": 2.5}, "positive integers"),
+        ({"batch": 2.5}, "batch must be"),
+        ({"first": -1}, "first must be"),
+        ({"device": "gpu"}, "device must be"),
+        ({"dtype": "float32"}, "dtype must be"),
+        ({"conditions": [1]}, "conditions must be"),
+        ({"schedule": 3}, "a schedule is a name"),
+        ({"solver": 3}, "unknown solver"),
+        ({"reference": "file"}, "a reference is a symsi.Reference"),
+        ({"diffusion": "kappa=sqrt(2)", "solver": "exact"}, "rational K"),
+        ({"noise": [1.0]}, "noise must be"),
+        ({"start": torch.zeros(3, 2)}, r"start must have the shape \(N, \*shape\) = \(4, 2\); got \(3, 2\)"),
+        ({"start": torch.full((4, 2), torch.nan)}, "start has nan"),
+        ({"conditions": {"labl": 1}}, "unexpected keyword argument 'labl'"),
+        ({"noise": torch.full((2, 4, 2), math.nan)}, "noise has nan"),
+        ({"shape": (4,)}, r"\(N, ...\)"),
+        ({"seed": -1}, "seed must be"),
+        ({"seed": 1.5}, "seed must be"),
+        ({"batch": 0}, "batch must be"),
+        ({"dtype": torch.int32}, "floating-point type"),
+        ({"noise": torch.zeros(2, 4, 2, dtype=torch.int64)}, "noise must be"),
+        ({"noise": torch.zeros(2, 3, 2)}, "noise must have the shape"),
+    ],
+)
+def test_bad_input_is_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(symsi.SymsiError, match=message):
+        symsi.sample(lambda x, t: x, **({"shape": (4, 2), "steps": 2, "progress": False} | options))  # type: ignore[arg-type]
+
+
+def test_a_shape_that_the_model_does_not_make_and_no_model_at_all_are_refused(three_modes: Mixture) -> None:
+    with pytest.raises(symsi.SymsiError, match=r"makes samples of shape \(3,\)"):
+        symsi.sample(three_modes.model(), shape=(4, 5), steps=2, **QUIET)
+    with pytest.raises(symsi.SymsiError, match="a model is a callable"):
+        symsi.sample(7, shape=(4, 5), steps=2, **QUIET)  # type: ignore[arg-type]
+    reference = estimate(torch.randn(9, 5), "pca")
+    with pytest.raises(symsi.SymsiError, match="another shape"):
+        symsi.sample(three_modes.model(), shape=4, steps=2, reference=reference, **QUIET)
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+def test_a_given_start_takes_the_place_of_the_seeds_and_is_left_alone(three_modes: Mixture, batch: int | None) -> None:
+    common = {"shape": 4, "steps": 3, "dtype": torch.float64, **QUIET}
+    z = standard_normal(7, range(4), 0, (3,), dtype=torch.float64)
+    kept = z.clone()
+    found = symsi.sample(three_modes.model(), start=z, batch=batch, **common).x
+    assert torch.equal(found, symsi.sample(three_modes.model(), seed=7, **common).x)
+    assert torch.equal(z, kept)
+    assert not symsi.sample(three_modes.model(), start=z.requires_grad_(), batch=batch, **common).x.requires_grad
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+def test_given_noise_drives_the_path_in_place_of_the_seeds(three_modes: Mixture, batch: int | None) -> None:
+    """Against the plan's recursion written out; the seed's own noise goes elsewhere."""
+    n = torch.randn(5, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    kept, model = n.clone(), three_modes.model()
+    options = {"schedule": "trigonometric", "diffusion": "alpha", "steps": 5, "last": "step"}
+    common = {"shape": 4, "dtype": torch.float64, **QUIET, **options}
+    found = symsi.sample(model, noise=n, batch=batch, **common).x
+    plan = symsi.plan(model, **options)
+    z = standard_normal(0, range(4), 0, (3,), dtype=torch.float64)
+    for k, row in enumerate(plan.rows):
+        field = row.state * z + row.prediction * model(z, torch.full((4,), row.time, dtype=torch.float64))
+        z = row.keep * z + row.weights[0] * field + row.noise * n[k]
+    torch.testing.assert_close(found, z, rtol=0, atol=1e-13)
+    assert torch.equal(n, kept)
+    assert float((symsi.sample(model, **common).x - found).abs().max()) > 0.1
+
+
+def test_the_same_noise_couples_two_diffusions(three_modes: Mixture) -> None:
+    """T7: nearly the same diffusion, nearly the same path; without the coupling, another one."""
+    common = {"schedule": "trigonometric", "shape": 4, "steps": 5, "dtype": torch.float64, "last": "step", **QUIET}
+    near, far = (
+        float((symsi.sample(three_modes.model(), diffusion="alpha", **common).x - other).abs().max())
+        for other in (
+            symsi.sample(three_modes.model(), diffusion="alpha*101/100", **common).x,
+            symsi.sample(three_modes.model(), diffusion="alpha*101/100", noise=torch.zeros(5, 4, 3), **common).x,
+        )
+    )
+    assert 0 < near < 0.1 < far
+
+
+@pytest.mark.parametrize("solver", ["euler", "ab2", "dpm++2m"])
+def test_a_model_may_return_its_input_but_not_write_into_it(solver: str) -> None:
+    options = {"shape": (4, 2), "steps": 3, "schedule": "trigonometric", "solver": solver, **QUIET}
+    same = symsi.sample(lambda x, t: x, **options).x
+    torch.testing.assert_close(same, symsi.sample(lambda x, t: x.clone(), **options).x, rtol=0, atol=0)
+    torch.testing.assert_close(
+        symsi.sample(lambda x, t: x[:], **options).x, symsi.sample(lambda x, t: x.clone(), **options).x, rtol=0, atol=0
+    )
+    with pytest.raises(symsi.SymsiError, match="wrote into its input"):
+        symsi.sample(lambda x, t: x.mul_(2), **options)
+
+
+@pytest.mark.parametrize("solver", ["ab2", "ab3", "heun"])
+def test_a_model_that_writes_into_an_earlier_input_is_told(three_modes: Mixture, solver: str) -> None:
+    """That memory holds a sum for states to come by then."""
+    model, kept = three_modes.model(), []
+
+    def buffered(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        answer = model(x, t)
+        kept.append(x)
+        if len(kept) > 1:
+            kept[0].copy_(x)
+        return answer
+
+    with pytest.raises(symsi.SymsiError, match="wrote into its input"):
+        symsi.sample(buffered, shape=(2, 3), solver=solver, schedule="trigonometric", steps=3, **QUIET)
+
+
+@pytest.mark.parametrize("solver", ["euler", "ab2", "ab3", "heun"])
+def test_a_model_may_return_the_memory_of_an_earlier_input(solver: str) -> None:
+    def run(copies: bool) -> torch.Tensor:
+        kept: list[torch.Tensor] = []
+
+        def stale(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            kept.append(x)
+            return kept[-2].clone() if copies and len(kept) > 1 else kept[-2] if len(kept) > 1 else x
+
+        return symsi.sample(stale, shape=(2, 3), solver=solver, schedule="trigonometric", steps=4, **QUIET).x
+
+    assert torch.equal(run(True), run(False))
+
+
+def test_sampling_inside_inference_mode_gives_what_it_gives_outside(three_modes: Mixture) -> None:
+    start = torch.ones(2, 3)
+    with torch.inference_mode():
+        inside = symsi.sample(three_modes.model(), shape=2, steps=3, start=start.clone(), **QUIET).x
+    assert torch.equal(inside, symsi.sample(three_modes.model(), shape=2, steps=3, start=start, **QUIET).x)
+
+
+def test_a_callback_cannot_change_the_path(three_modes: Mixture) -> None:
+    result = symsi.sample(
+        three_modes.model(), shape=2, steps=2, trajectory=True, callback=lambda s: s.x.zero_(), **QUIET
+    )
+    assert result.path is not None
+    assert float(result.path[1:].abs().min()) > 0
+
+
+def test_labels_and_weights_that_do_not_fit_the_network_are_refused() -> None:
+    model = symsi.models.load("digits28")
+    for label in (torch.tensor([10]), torch.tensor([-2]), torch.tensor([1.0]), torch.tensor(3), 3):
+        with pytest.raises(symsi.SymsiError, match="label must be"):
+            symsi.sample(model, shape=1, steps=1, conditions={"label": label}, **QUIET)
+    with pytest.raises(symsi.SymsiError, match="has weights in"):
+        symsi.sample(model, shape=1, steps=1, dtype=torch.float64, **QUIET)
+
+
+def test_interruption_leaves_the_model_and_the_state_of_torch_alone(three_modes: Mixture) -> None:
+    def stop(state: State) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        symsi.sample(three_modes.model(), shape=4, steps=3, callback=stop, **QUIET)
+    assert torch.is_grad_enabled()

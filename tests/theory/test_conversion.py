@@ -1,0 +1,249 @@
+"""Conversions against their definitions: roots and finite differences at 50 digits, for every ordered pair."""
+
+from functools import lru_cache
+
+import mpmath
+import pytest
+import sympy as sp
+from mpmath import mp, mpf
+
+import symsi
+from symsi.algebra.limits import check_limit
+from symsi.algebra.multiprecision import evaluate
+from symsi.algebra.proof import Verdict
+from symsi.errors import DiffusionError, SymsiError, UnknownNameError
+from symsi.interpolants.named import NAMED
+from symsi.theory.conversion import FIELDS, Conversion, convert
+from symsi.theory.fields import PREDICTIONS
+
+t, tau, x = sp.symbols("t tau x")
+NAMES = [*NAMED, "lazy(kappa=0)", "lazy(kappa=1/2)", "lazy(kappa=1)"]
+USER = symsi.Schedule("(1-t)*(1+t/3)", "t*exp(t-1)")
+ETA_Z, ETA_X = mpf("0.75"), mpf("-1.25")
+
+
+@lru_cache
+def functions(s: symsi.Schedule) -> tuple[object, object]:
+    return sp.lambdify(t, s.alpha, "mpmath"), sp.lambdify(t, s.beta, "mpmath")
+
+
+def definitions(base: symsi.Schedule, target: symsi.Schedule, kappa: float, time: mpf) -> dict[str, mpf]:
+    """Every quantity from alpha and beta alone: tau by a root, derivatives by central differences."""
+    (alpha, beta), (alpha_bar, beta_bar) = functions(base), functions(target)
+
+    def log_ratio(a: object, b: object, u: mpf) -> mpf:
+        return mpmath.log(b(u)) - mpmath.log(a(u))
+
+    def time_map(u: mpf) -> mpf:
+        wanted = log_ratio(alpha_bar, beta_bar, u)
+
+        def gap(z: mpf) -> mpf:
+            return log_ratio(alpha, beta, 1 / (1 + mpmath.exp(-z))) - wanted
+
+        z = mpmath.findroot(gap, (-90, 60), solver="anderson", tol=mpf("1e-100"), maxsteps=400)
+        return 1 / (1 + mpmath.exp(-z))
+
+    def scale(u: mpf) -> mpf:
+        return beta_bar(u) / beta(time_map(u))
+
+    def slope(f: object, u: mpf) -> mpf:
+        h = min(u, 1 - u) * mpf("1e-12")
+        return (8 * (f(u + h) - f(u - h)) - (f(u + 2 * h) - f(u - 2 * h))) / (12 * h)
+
+    there, c = time_map(time), scale(time)
+    optimal = alpha_bar(time) ** 2 * slope(lambda u: log_ratio(alpha_bar, beta_bar, u), time)
+    epsilon = kappa * optimal
+    rate, growth = slope(time_map, time), slope(scale, time)
+    velocity = slope(alpha, there) * ETA_Z + slope(beta, there) * ETA_X
+    state = alpha_bar(time) * ETA_Z + beta_bar(time) * ETA_X
+    v_bar = growth / c * state + c * rate * velocity
+    s_bar = -ETA_Z / alpha_bar(time)
+    return {
+        "time": there,
+        "time_rate": rate,
+        "scale": c,
+        "diffusion": epsilon,
+        "base_diffusion": epsilon / (c**2 * rate),
+        "velocity": v_bar,
+        "score": s_bar,
+        "noise": ETA_Z,
+        "data": ETA_X,
+        "drift": v_bar + epsilon * s_bar,
+        "given": velocity,
+        "state": state,
+    }
+
+
+def agrees(a: mpf, b: mpf, tolerance: str = "1e-25") -> bool:
+    return bool(abs(a - b) <= mpf(tolerance) * (1 + abs(b)))
+
+
+def check(conversion: Conversion, kappa: float) -> None:
+    with mp.workdps(70):
+        for time in (mpf(3) / 5, mpf(9) / 10):
+            truth = definitions(conversion.base, conversion.target, kappa, time)
+            at = {t: time, tau: truth["time"]}
+            if conversion.time is not None:
+                assert agrees(evaluate(conversion.time, at, 60), truth["time"])
+            assert agrees(conversion.evaluate_time(time, 50), truth["time"])
+            for name in ("time_rate", "scale", "diffusion", "base_diffusion"):
+                assert agrees(evaluate(conversion.formulas[name], at, 60), truth[name]), name
+                assert agrees(conversion.evaluate(name, time), truth[name]), name
+            for name in FIELDS:
+                values = {**at, x: truth["state"], sp.Symbol("v"): truth["given"]}
+                assert agrees(evaluate(conversion.field(name), values, 60), truth[name]), name
+
+
+@pytest.mark.parametrize("target", NAMES)
+@pytest.mark.parametrize("base", NAMES)
+def test_every_formula_of_every_ordered_pair_is_what_the_definitions_give(base: str, target: str) -> None:
+    check(convert(base, target, "optimal"), 1)
+
+
+@pytest.mark.parametrize("target", ["linear", "lazy(kappa=1)", "ddpm"])
+def test_a_users_schedule_with_an_implicit_time_map(target: str) -> None:
+    conversion = convert(USER, target, "kappa=1/2")
+    assert conversion.implicit
+    check(conversion, mpf(1) / 2)
+
+
+@pytest.mark.parametrize("base", ["linear", "ve", "lazy(kappa=1)"])
+def test_to_a_users_schedule(base: str) -> None:
+    check(convert(base, USER, "optimal"), 1)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_every_kind_of_network_gives_every_field(prediction: str) -> None:
+    conversion = convert("ddpm", "lazy(kappa=1)", "optimal", prediction)
+    time = mpf(7) / 10
+    with mp.workdps(70):
+        truth = definitions(conversion.base, conversion.target, 1, time)
+        alpha = functions(conversion.base)[0](truth["time"])
+        given = {"velocity": truth["given"], "score": -ETA_Z / alpha, "noise": ETA_Z, "data": ETA_X}[prediction]
+        symbol = {"velocity": "v", "score": "s", "noise": "eta_Z", "data": "eta_X"}[prediction]
+        for name in FIELDS:
+            values = {t: time, tau: truth["time"], x: truth["state"], sp.Symbol(symbol): given}
+            assert agrees(evaluate(conversion.field(name), values, 60), truth[name]), name
+
+
+def value_near(conversion: Conversion, name: str, end: int, u: sp.Rational) -> mpf:
+    side, point = (1, conversion.start) if end == 0 else (-1, sp.Integer(1))
+    return conversion.evaluate(name, point + side * u, 250)
+
+
+@pytest.mark.parametrize("target", ["linear", "cosine", "edm", "lazy(kappa=1/2)", "lazy(kappa=1)"])
+@pytest.mark.parametrize("base", ["linear", "trigonometric", "ddpm", "lazy(kappa=1)"])
+def test_every_limit_agrees_with_250_digit_values_near_the_end(base: str, target: str) -> None:
+    conversion = convert(base, target, "optimal")
+    for name, ends in conversion.limits.items():
+        for end, found in enumerate(ends):
+            assert found.exponent is not None, (name, end, str(found))
+            if end == 0 and conversion.start != 0:
+                continue  # an interior point of the target: nothing is singular there
+            assert check_limit(found, lambda u, n=name, e=end: value_near(conversion, n, e, u)), (name, end, str(found))
+
+
+def test_limits_of_an_implicit_time_map_agree_with_values_near_the_ends() -> None:
+    conversion = convert(USER, "lazy(kappa=1)", "optimal")
+    for name in ("time", "scale", "velocity_state", "drift_prediction"):
+        for end in (0, 1):
+            found = conversion.limit(name, end)
+            assert check_limit(found, lambda u, n=name, e=end: value_near(conversion, n, e, u)), (name, end, str(found))
+
+
+def test_a_truncated_base_starts_where_its_time_starts() -> None:
+    conversion = convert("edm", "linear")
+    assert conversion.start == sp.Rational(1, 81)
+    assert abs(conversion.evaluate_time(conversion.start + sp.Rational(1, 10**40), 60)) < mpf("1e-35")
+
+
+def test_a_conversion_to_itself_is_the_identity() -> None:
+    conversion = convert("cosine", "cosine")
+    assert (conversion.time, conversion.scale) == (t, 1)
+    assert conversion.field("velocity") == sp.Symbol("v")
+
+
+def test_the_inverse_conversion_undoes_time_scale_and_diffusion() -> None:
+    there = convert("linear", "lazy(kappa=1)", "optimal")
+    back = there.inverse()
+    for time in (sp.Rational(1, 5), sp.Rational(4, 5)):
+        with mp.workdps(50):
+            middle = there.evaluate_time(time, 60)
+            assert agrees(back.evaluate_time(middle, 60), mpf(time.p) / time.q)
+            assert agrees(back.evaluate("scale", middle) * there.evaluate("scale", time), mpf(1))
+            assert agrees(back.evaluate("diffusion", middle), there.evaluate("base_diffusion", time))
+            assert agrees(back.evaluate("base_diffusion", middle), there.evaluate("diffusion", time))
+
+
+def test_a_way_back_without_closed_form_is_refused_with_the_alternative() -> None:
+    with pytest.raises(DiffusionError, match="convert"):
+        convert("linear", USER, "optimal").inverse()
+
+
+@pytest.mark.parametrize("base", ["linear", "ddpm", "cosine", "ve", "edm", "lazy(kappa=2, beta=sin(pi*t/2))"])
+def test_every_closed_time_map_is_proved_within_seconds(base: str) -> None:
+    assert convert(base, USER, "optimal").proof().verdict is Verdict.PROVED
+
+
+@pytest.mark.parametrize("epsilon", ["alpha", "t*(1-t)", "optimal*sin(pi*t)", "1/2"])
+def test_any_wanted_diffusion_has_exactly_one_base_diffusion(epsilon: str) -> None:
+    conversion = convert("linear", "vp", epsilon)
+    time = sp.Rational(2, 5)
+    with mp.workdps(50):
+        factor = conversion.evaluate("scale", time) ** 2 * conversion.evaluate("time_rate", time)
+        assert agrees(conversion.evaluate("base_diffusion", time) * factor, conversion.evaluate("diffusion", time))
+
+
+def test_the_recovered_noise_is_that_of_the_step() -> None:
+    conversion = convert("linear", "lazy(kappa=1)", "optimal")
+    step = conversion.drift * sp.Symbol("dt") + sp.sqrt(2 * conversion.formulas["diffusion"]) * sp.Symbol("dW")
+    assert sp.simplify(conversion.noise.subs(sp.Symbol("dx"), step) - sp.Symbol("dW")) == 0
+
+
+def test_the_ode_has_no_noise_to_recover() -> None:
+    with pytest.raises(DiffusionError, match="no noise"):
+        _ = convert("linear", "vp").noise
+
+
+@pytest.mark.parametrize("pair", [("linear", "lazy(kappa=1)"), ("ddpm", "cosine"), (USER, "vp"), ("cosine", "ve")])
+def test_a_conversion_carries_its_proof(pair: tuple[str, str]) -> None:
+    proof = convert(*pair, "optimal").proof()
+    assert proof.verdict is Verdict.PROVED
+    assert len(proof.steps) >= 8
+
+
+def test_latex_shows_time_scale_fields_and_drift() -> None:
+    text = convert("linear", "vp", "optimal").latex()
+    assert text.startswith("\\begin{aligned}")
+    assert all(part in text for part in ("\\tau &=", "c &=", "\\bar\\varepsilon", "b &="))
+    assert text.count("{") == text.count("}")
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "message"),
+    [
+        ("-1", "must not be negative"),
+        ("t-1/2", "negative"),
+        ("kappa=-1", "kappa must be >= 0"),
+        ("1/(t-1/2)**2", "finite"),
+        ("log(t)", "negative"),
+    ],
+)
+def test_an_unfit_diffusion_is_refused(epsilon: str, message: str) -> None:
+    with pytest.raises(DiffusionError, match=message):
+        convert("linear", "vp", epsilon)
+
+
+def test_unknown_predictions_and_fields_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="velocity"):
+        convert("linear", "vp", prediction="velocty")
+    with pytest.raises(UnknownNameError, match="drift"):
+        convert("linear", "vp").field("drft")
+
+
+def test_limits_are_refused_where_there_is_no_end_or_no_such_coefficient() -> None:
+    conversion = convert("linear", "trigonometric")
+    with pytest.raises(SymsiError, match=r"at the ends, 0 and 1; got 0\.5"):
+        conversion.limit("time", 0.5)
+    with pytest.raises(UnknownNameError, match="Did you mean 'time'"):
+        conversion.limit("tme", 0)
