@@ -12,6 +12,7 @@ __all__ = [
     "MissingPackageError",
     "ModelError",
     "ParseError",
+    "PlanError",
     "ScheduleError",
     "SchedulerError",
     "SymsiError",
@@ -50,6 +51,10 @@ class MissingPackageError(SymsiError, ImportError):
 
 class ModelError(SymsiError, ValueError):
     """A model returned what is no prediction."""
+
+
+class PlanError(SymsiError, ValueError):
+    """A plan's numbers are not those of a sampler, or its file is not one that symsi wrote."""
 
 
 class SchedulerError(SymsiError, ValueError):

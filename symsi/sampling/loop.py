@@ -1,4 +1,4 @@
-"""The one loop: evaluate the model, advance the state by the plan's next row, in place."""
+"""The one loop: evaluate the model, take the plan's next step in place."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from symsi.errors import ModelError
-from symsi.models.reference import Reference
-from symsi.sampling.moves import add, advance, moves
+from symsi.errors import ModelError, PlanError
+from symsi.sampling.moves import Memory, advance, moves
 from symsi.sampling.noise import standard_normal
-from symsi.solvers.plan import Plan, Row
+from symsi.solvers.plan import Plan, Stage
 
 __all__ = ["run"]
 
@@ -28,7 +27,6 @@ def run(
     seed: int,
     samples: Sequence[int],
     dtype: torch.dtype,
-    reference: Reference | None = None,
     noise: Tensor | None = None,
     record: Callable[[int, Tensor], None] | None = None,
     tick: Callable[[], None] | None = None,
@@ -41,19 +39,27 @@ def run(
     which is float32 or float64. The noise of step k is `noise[k - 1]`, (B, *shape), where given, else the stream of
     (seed, sample, k). `record(k, x)` is called at the start and after each step with x in model coordinates, `tick()`
     after each evaluation. Raises ModelError for a prediction of another shape or device, that is not floating point or
-    not finite, and for a model that writes into its input; on a GPU nan and inf are found after the loop, which never
-    waits for the device.
+    not finite, for finite predictions that a state cannot hold, and for a model that writes into its input; on a GPU
+    nan and inf are found after the loop, which never waits for the device. Raises PlanError for a plan that asks for
+    more than one prediction at one time.
     """
+    for k, stage in enumerate(plan.stages):
+        if stage.until is not None or len(stage.asks) > 1:
+            raise PlanError(
+                f"row {k} asks for {', '.join(stage.asks)}{' at two times' if stage.until is not None else ''}; "
+                "`sample` runs plans of one prediction at one time. Take the others by symsi.step."
+            )
     shape = tuple(z.shape[1:])
     todo = moves(plan, z)
-    times = torch.tensor([row.time for row in plan.rows], dtype=torch.float64).to(z)
-    finite: list[Tensor] = []
-    reference = None if reference is None else reference.beside(z)
+    times = torch.tensor([float(stage.time) for stage in plan.stages], dtype=torch.float64).to(z)
+    watch = _Watch(z.device)
+    reference = todo[0].reference
     stream = torch.cuda.current_stream(z.device) if z.device.type == "cuda" else None
-    ahead: list[Tensor | None] = []
+    ahead: tuple[Tensor | None, ...] = ()
+    beta = plan.beta
 
-    def whole(beta: float) -> Tensor:
-        return z if reference is None else reference.inverse(z, shape) + beta * reference.mean
+    def whole(mean: float | Tensor) -> Tensor:
+        return z if reference is None else reference.inverse(z, shape) + mean * reference.mean
 
     def draw(step: int) -> Tensor:
         if noise is not None:
@@ -65,68 +71,100 @@ def run(
         z = reference.forward(z)
     z.mul_(plan.start.to(z) if isinstance(plan.start, Tensor) else plan.start)
     if record:
-        record(0, whole(plan.beta[0]))
+        record(0, whole(beta[0]))
     with ThreadPoolExecutor(1) as drawer:  # noise is drawn while the model is busy
-        for k, move in enumerate(todo):
-            row = move.row
-            ends = k + 1 == len(todo) or todo[k + 1].row.step > row.step
-            drawn = drawer.submit(draw, row.step) if row.noisy else None
+        for k, (stage, move) in enumerate(zip(plan.stages, todo, strict=True)):
+            ends = k + 1 == len(todo) or plan.stages[k + 1].step > stage.step
+            drawn = drawer.submit(draw, stage.step) if stage.noisy else None
             ours = [z, *(held for held in ahead if held is not None)]  # an earlier x may be one of them by now
-            versions = [held._version for held in ours]
-            prediction = predict(whole(row.mean).to(dtype), times[k].repeat(len(z)))
-            if [held._version for held in ours] != versions:
-                raise ModelError(f"the model wrote into its input x {_where(row)}; it must leave it as it is.")
-            _check_form(prediction, (len(z), *shape), z.device, row)
-            if z.device.type == "cpu":
-                _check_finite(prediction, row)
-            else:
-                finite.append(torch.isfinite(prediction).all())
+            x = whole(stage.mean).to(dtype)
+            seen = _Seen(ours, bits=k == 0 and x is z)
+            prediction = predict(x, times[k].repeat(len(z)))
+            if seen.changed():
+                raise ModelError(f"the model wrote into its input x {_where(stage)}; it must leave it as it is.")
+            _check_form(prediction, (len(z), *shape), z.device, stage)
+            said = prediction
             if any(prediction.untyped_storage().data_ptr() == held.untyped_storage().data_ptr() for held in ours):
-                prediction = prediction.clone()
+                said = prediction = prediction.clone()
             if reference is not None:
                 prediction = reference.forward(prediction.to(z.dtype))
-            z = advance(move.terms, z, prediction, ahead)
-            if drawn is not None:
-                n = drawn.result()
-                add(z, n if reference is None else reference.forward(n), move.noise)
+            z, ahead = advance(move, z, [prediction], ahead, None if drawn is None else drawn.result(), Memory.ALL)
+            watch.look(stage, z, said)
             if ends and record:
-                record(row.step, whole(plan.beta[row.step]))
+                record(stage.step, whole(beta[stage.step]))
             if tick:
                 tick()
-    for flag, row in zip(finite, plan.rows, strict=False):
-        if not flag:
-            raise _not_finite(row)
-    return whole(plan.beta[-1])
+    watch.report()
+    return whole(beta[-1])
 
 
-def _where(row: Row) -> str:
-    return f"at step {row.step}, model time {row.time:.6g}"
+class _Seen:
+    """What the model must not change: versions of tensors; with `bits` all bits of the first, whoever writes them."""
+
+    def __init__(self, tensors: Sequence[Tensor], *, bits: bool) -> None:
+        self.tensors, self.bits = tensors, bits
+        self.before = self._now()
+
+    def changed(self) -> bool:
+        """Whether anything was written; writes through `.data` or numpy leave versions alone and change bits."""
+        return self._now() != self.before
+
+    def _now(self) -> tuple[list[int], int]:
+        whole = self.tensors[0]
+        readable = self.bits and whole.device.type == "cpu"
+        words = torch.int64 if whole.dtype == torch.float64 else torch.int32
+        return [v._version for v in self.tensors], int(whole.view(words).sum(dtype=torch.int64)) if readable else 0
 
 
-def _check_form(prediction: object, shape: tuple[int, ...], device: torch.device, row: Row) -> None:
+class _Watch:
+    """Finds states that are not finite: on a CPU at each step, elsewhere at the end, without waiting before."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.waits = device.type != "cpu"
+        self.flags: list[tuple[Stage, Tensor, Tensor]] = []
+
+    def look(self, stage: Stage, z: Tensor, prediction: Tensor) -> None:
+        """Look at the state after a stage, which a prediction that is not finite has reached. Raises ModelError."""
+        if self.waits:
+            self.flags.append((stage, torch.isfinite(prediction).all(), torch.isfinite(z).all()))
+        elif not torch.isfinite(z.sum(dtype=torch.float32)) and not torch.isfinite(z).all():
+            # one reduction where all is well; a sum that overflows is looked at number by number
+            raise _not_finite(stage, bool(torch.isfinite(prediction).all()))
+
+    def report(self) -> None:
+        """Raise ModelError for the first stage whose state was not finite."""
+        for stage, prediction, state in self.flags:
+            if not prediction or not state:
+                raise _not_finite(stage, bool(prediction))
+
+
+def _where(stage: Stage) -> str:
+    return f"at step {stage.step}, model time {float(stage.time):.6g}"
+
+
+def _check_form(prediction: object, shape: tuple[int, ...], device: torch.device, stage: Stage) -> None:
     if not isinstance(prediction, Tensor):
         raise ModelError(
-            f"the model returned a {type(prediction).__name__} {_where(row)}; it must return a tensor. "
+            f"the model returned a {type(prediction).__name__} {_where(stage)}; it must return a tensor. "
             "Wrap it: lambda x, t, **c: model(x, t, **c).sample, for example."
         )
     if tuple(prediction.shape) != shape:
         raise ModelError(
-            f"the model returned shape {tuple(prediction.shape)} {_where(row)}; it got x of shape {shape}."
+            f"the model returned shape {tuple(prediction.shape)} {_where(stage)}; it got x of shape {shape}."
         )
     if prediction.device != device:
-        raise ModelError(f"the model returned a tensor on {prediction.device} {_where(row)}; x is on {device}.")
+        raise ModelError(f"the model returned a tensor on {prediction.device} {_where(stage)}; x is on {device}.")
     if not prediction.is_floating_point():
-        raise ModelError(f"the model returned {prediction.dtype} {_where(row)}; it must return floating point.")
+        raise ModelError(f"the model returned {prediction.dtype} {_where(stage)}; it must return floating point.")
 
 
-def _check_finite(prediction: Tensor, row: Row) -> None:
-    """One reduction where all is well; a sum that overflows is looked at number by number."""
-    if not torch.isfinite(prediction.sum(dtype=torch.float32)) and not torch.isfinite(prediction).all():
-        raise _not_finite(row)
-
-
-def _not_finite(row: Row) -> ModelError:
+def _not_finite(stage: Stage, finite: bool) -> ModelError:
+    if finite:
+        return ModelError(
+            f"the model's predictions are finite {_where(stage)}, but so large that the state is not. Check what it "
+            "predicts (velocity, score, noise or data) and the scale of its data."
+        )
     return ModelError(
-        f"the model returned nan or inf {_where(row)}. "
+        f"the model returned nan or inf {_where(stage)}. "
         "Check its weights and dtype (float16 overflows at 65504; bfloat16 does not)."
     )

@@ -1,81 +1,178 @@
-"""A plan, applied: an evaluation's terms a z + b P + c are added to the next state and to the sums of those to come."""
+"""A stage of a plan, ready to be taken, and the one step: an evaluation is added to the next states.
+
+Read from the side of a field g_k, the state after stage k + j needs weights_{k+j}[j] g_k: a stage's *terms*
+a z + sum_i b_i P_i + c are what its evaluation adds to the state after it, the one after that, and so on.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from symsi.solvers.plan import Coefficient, Plan, Row, Term
+from symsi.models.reference import Reference
+from symsi.solvers.plan import Coefficient, Plan, Stage
 
-__all__ = ["Move", "add", "advance", "moves"]
+__all__ = ["Memory", "Move", "Term", "advance", "log_density", "moves"]
 
 
-@dataclass(frozen=True)
+class Memory(IntEnum):
+    """Whose memory a step may write into: nobody's, that of the sums of states to come, or that of the state too."""
+
+    KEPT = 0
+    SUMS = 1
+    ALL = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """a z + sum_i b_i P_i + c."""
+
+    a: Coefficient
+    b: tuple[Coefficient, ...]
+    c: Coefficient = 0.0
+
+
+@dataclass(frozen=True, eq=False)
 class Move:
-    """A row with its terms and its noise, whose tensors lie on the device and in the dtype of the states."""
+    """A stage's terms and noise, whose tensors lie on the device and in the dtype of the states, as the reference does.
 
-    row: Row
+    `means` are the coefficients of the reference's mean in the state before and after.
+    """
+
     terms: tuple[Term | None, ...]
     noise: Coefficient
+    means: tuple[Coefficient, Coefficient]
+    reference: Reference | None
 
 
-def moves(plan: Plan, like: Tensor) -> list[Move]:
-    """Return the moves of a plan's rows, for states like `like`."""
+# By plan, so that what was placed goes when the plan does.
+_PLACED: WeakKeyDictionary[Plan, dict[tuple[torch.dtype, torch.device], tuple[Move, ...]]] = WeakKeyDictionary()
 
-    def place(value: Coefficient) -> Coefficient:
-        return value.to(like) if isinstance(value, Tensor) else value
 
-    def placed(term: Term | None) -> Term | None:
-        return None if term is None else Term(place(term.a), place(term.b), place(term.c))
+@torch.inference_mode(False)
+def moves(plan: Plan, like: Tensor) -> tuple[Move, ...]:
+    """Return the moves of a plan's stages, for states like `like`; kept with the plan unless they carry gradients."""
+    key = (like.dtype, like.device)
+    kept = _PLACED.setdefault(plan, {})
+    if key in kept:
+        return kept[key]
+    reference = None if plan.reference is None else plan.reference.beside(like)
+    beta = plan.beta
+    most = max(len(stage.weights) for stage in plan.stages)
+    made = tuple(
+        Move(_terms(plan.stages, k, most, like), _place(stage.noise, like), (stage.mean, beta[stage.step]), reference)
+        for k, stage in enumerate(plan.stages)
+    )
+    if not any(_differentiable(stage) for stage in plan.stages):
+        kept[key] = made
+    return made
 
-    return [
-        Move(row, tuple(map(placed, terms)) if plan.modal else terms, place(row.noise))
-        for row, terms in zip(plan.rows, plan.terms, strict=True)
-    ]
+
+def _terms(stages: Sequence[Stage], k: int, most: int, like: Tensor) -> tuple[Term | None, ...]:
+    """The terms of evaluation k in the states after stages k, k + 1, ...; the first has `keep` too."""
+    found = [_term(stages[k], stages[k + j], j, like) for j in range(min(most, len(stages) - k))]
+    while found[-1] is None:
+        found.pop()
+    return tuple(found)
+
+
+def _term(stage: Stage, later: Stage, j: int, like: Tensor) -> Term | None:
+    if j >= len(later.weights):
+        return None
+    weight = later.weights[j]
+    a, c = weight * stage.state, weight * stage.offset
+    gains = tuple(_place(weight * gain, like) for gain in stage.gains)
+    return Term(_place(stage.keep + a if j == 0 else a, like), gains, _place(c, like))
+
+
+def _place(value: Coefficient, like: Tensor) -> Coefficient:
+    return value.to(like) if isinstance(value, Tensor) else value
+
+
+def _differentiable(stage: Stage) -> bool:
+    values = (stage.keep, stage.state, stage.offset, stage.noise, *stage.gains, *stage.weights)
+    return any(isinstance(value, Tensor) and value.requires_grad for value in values)
 
 
 def advance(
-    terms: Sequence[Term | None], z: Tensor, prediction: Tensor, ahead: list[Tensor | None], *, in_place: bool = True
-) -> Tensor:
-    """Return the state after a row, before its noise; `ahead` holds the sums of states to come, at first none.
+    move: Move,
+    z: Tensor,
+    predictions: Sequence[Tensor],
+    ahead: Sequence[Tensor | None] = (),
+    noise: Tensor | None = None,
+    memory: Memory = Memory.KEPT,
+) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+    """Return the state after a stage, and the sums of states to come; `ahead` are those of before, at first none.
 
-    `in_place`, the memory of z may be used and its numbers are lost. Otherwise z and what autograd recorded stay as
-    they are, and a row with a = 1 alone rounds as z + b P does in torch.
+    Predictions are in modes, noise is not. With `memory` KEPT everything that is given stays as it is, and gradients
+    flow through all of it; else the memory of the sums, or of z too, is used again. Whatever it is, the numbers are the
+    same, and a stage with a = 1 alone rounds as z + b P does in torch.
     """
-    if prediction.dtype != z.dtype:
-        prediction = prediction.to(z.dtype)
+    predictions = [p if p.dtype == z.dtype else p.to(z.dtype) for p in predictions]
     sums: list[Tensor | None] = []
-    for j, term in enumerate(terms):
+    for j, term in enumerate(move.terms):
         held = ahead[j] if j < len(ahead) else None
         if term is not None:
-            held = _onto(held, z, prediction, term, spare=in_place and j + 1 == len(terms))
+            last = memory is Memory.ALL and j + 1 == len(move.terms)
+            held = _onto(held, z, predictions, term, spare=last, own=memory is not Memory.KEPT)
         sums.append(held)
-    after, *ahead[:] = sums
-    assert after is not None  # a row's first term is none of the None
-    return after
+    after, *rest = sums
+    assert after is not None  # a stage's first term is never left out
+    if noise is not None:
+        after = _add(after, noise if move.reference is None else move.reference.forward(noise), move.noise)
+    return after, tuple(rest)
 
 
-def add(z: Tensor, other: Tensor, weight: Coefficient) -> Tensor:
+def log_density(move: Move, mean: Tensor, after: Tensor, size: int) -> Tensor:
+    """Return log N(after; mean, noise^2), summed over the `size` components of each sample: (B,).
+
+    It is -sum_i (r_i^2/2 + log noise_i) - size log(2 pi)/2, r_i = (after_i - mean_i) / noise_i, over the modes of the
+    reference if there is one; nan or infinite where a stage adds no noise.
+    """
+    noise = torch.as_tensor(move.noise, dtype=mean.dtype, device=mean.device)
+    r = ((after - mean) / noise).flatten(1)
+    scale = noise.expand_as(mean).flatten(1).log()
+    volume = scale.sum(1)
+    if r.shape[1] > size:  # a low-rank basis: what is left of x has as many numbers as x, but r dimensions fewer
+        rank = r.shape[1] - size
+        volume = scale[:, :rank].sum(1) + (size - rank) * scale[:, -1]
+    return -r.square().sum(1) / 2 - volume - size * math.log(2 * math.pi) / 2
+
+
+def _add(z: Tensor, other: Tensor, weight: Coefficient) -> Tensor:
     """z <- z + weight other, in place."""
     if isinstance(weight, Tensor):
         return z.addcmul_(other, weight)
     return z if weight == 0 else z.add_(other, alpha=weight)
 
 
-def _onto(held: Tensor | None, z: Tensor, prediction: Tensor, term: Term, *, spare: bool) -> Tensor:
-    """held + a z + b P + c in the memory of `held` or, if there is none, of a `spare` z or its own, laid out as z."""
+def _sum(z: Tensor, other: Tensor, weight: Coefficient) -> Tensor:
+    """z + weight other, in memory of its own."""
+    return torch.addcmul(z, other, weight) if isinstance(weight, Tensor) else torch.add(z, other, alpha=weight)
+
+
+def _onto(
+    held: Tensor | None, z: Tensor, predictions: Sequence[Tensor], term: Term, *, spare: bool, own: bool
+) -> Tensor:
+    """held + a z + sum_i b_i P_i + c in the memory of `held` if it is our `own`, of a `spare` z, or in new memory."""
+    first, *others = zip(predictions, term.b, strict=True)
     if held is not None:
         if held.is_inference() and not torch.is_inference_mode_enabled():
-            held = held.clone()
-        total = add(add(held, z, term.a), prediction, term.b)
+            held, own = held.clone(), True
+        total = _add((_add if own else _sum)(held, z, term.a), *first)
     elif spare:
-        total = add(z.mul_(term.a), prediction, term.b)
+        total = _add(z.mul_(term.a), *first)
     elif isinstance(term.a, Tensor) or term.a != 1:
-        total = add(z * term.a, prediction, term.b)
+        total = _add(z * term.a, *first)
     else:
-        scaled = prediction * term.b
+        scaled = first[0] * first[1]
         total = scaled.add_(z) if scaled.stride() == z.stride() else z + scaled
+    for prediction, gain in others:
+        total = _add(total, prediction, gain)
     return total if not isinstance(term.c, Tensor) and term.c == 0 else total.add_(term.c)

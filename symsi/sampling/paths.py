@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from symsi.errors import SymsiError
 from symsi.interpolants.named import as_schedule
 from symsi.interpolants.schedule import Kind, Schedule
 from symsi.models.protocol import Model, as_model
-from symsi.sampling.moves import advance
+from symsi.sampling.state import init, model_input, step
 from symsi.solvers.plan import Plan
 from symsi.theory.conversion import convert
 
@@ -72,15 +72,14 @@ def recover_noise(
         raise SymsiError("the plan's grid is not the path's; make the plan with grid=path.times.")
     if plan.modal:
         raise SymsiError("the noise of a path in modes of a reference is not recovered; use a plan without one.")
-    ahead: list[Tensor | None] = []
-    found: dict[int, Tensor] = {}
-    z = path.start * plan.start
-    for k, (row, terms) in enumerate(zip(plan.rows, plan.terms, strict=True)):
-        prediction = known(z, torch.full((len(z),), row.time, dtype=z.dtype, device=z.device), **(conditions or {}))
-        moved = advance(terms, z, prediction, ahead, in_place=False)
-        if k + 1 < len(plan.rows) and plan.rows[k + 1].step == row.step:
-            z = moved
-            continue
-        z = path.states[row.step] / plan.scales[row.step]
-        found[row.step] = (z - moved) / row.noise if row.noise else torch.zeros_like(z)
-    return torch.stack(list(found.values()))
+    found: list[Tensor] = []
+    silent = torch.zeros_like(path.start)
+    state = init(plan, path.start)
+    for k, stage in enumerate(plan.stages):
+        prediction = known(*model_input(plan, state), **(conditions or {}))
+        state = step(plan, state, prediction, silent)
+        if k + 1 == len(plan.stages) or plan.stages[k + 1].step > stage.step:
+            moved, reached = state.z, path.states[stage.step] / plan.scales[stage.step]
+            found.append((reached - moved) / stage.noise if stage.noisy else silent)
+            state = replace(state, z=reached)
+    return torch.stack(found)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,24 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from symsi.errors import SymsiError
+from symsi.errors import ModelError
 from symsi.interpolants.schedule import Schedule
 from symsi.models.protocol import Model, as_device, as_model
 from symsi.models.reference import Reference
 from symsi.plotting.pictures import plot_images
+from symsi.sampling.inputs import check_inputs, check_memory, check_noise, check_plan, read_shape, whole_number
 from symsi.sampling.loop import run
 from symsi.sampling.noise import check_seed, standard_normal
 from symsi.solvers.grids import Grid
 from symsi.solvers.plan import Plan
-from symsi.solvers.planning import plain, plan
+from symsi.solvers.planning import plan as make_plan
 from symsi.theory.diffusion import Diffusion
 
-__all__ = ["SampleResult", "State", "sample"]
+__all__ = ["SampleResult", "Snapshot", "sample"]
 
 
 @dataclass(frozen=True)
-class State:
+class Snapshot:
     """What a callback sees after step `step` of `steps`: the grid's time t and x in the schedule's coordinates."""
 
     step: int
@@ -62,6 +62,7 @@ def sample(
     model: Model | Callable[..., Tensor],
     *,
     shape: tuple[int, ...] | int,
+    plan: Plan | None = None,
     schedule: Schedule | str | None = None,
     diffusion: Diffusion | str = "ode",
     solver: str | None = None,
@@ -79,17 +80,19 @@ def sample(
     start: Tensor | None = None,
     noise: Tensor | None = None,
     trajectory: bool = False,
-    callback: Callable[[State], None] | None = None,
+    callback: Callable[[Snapshot], None] | None = None,
     progress: bool | None = None,
 ) -> SampleResult:
     """Draw samples from a pretrained model under any schedule and diffusion, without retraining.
 
     model       a Model, or a callable v(x, t, **conditions) taken for the velocity of the linear schedule
     shape       (N, *shape of a sample), or N if the model knows its shape
+    plan        how to sample, as `symsi.plan` or `symsi.load_plan` gives it, instead of the next seven arguments
     schedule    of the sampled process, by default the model's own; `symsi.lazy_schedule()` needs the fewest steps
     diffusion   epsilon of that schedule: "ode", "optimal", "kappa=0.5" or an expression in t, alpha, beta, optimal
-    solver      euler, heun, ab2 (default), ab3, dpm++2m; with noise euler-maruyama (default), ab2-maruyama, exact,
-                exact-ab2. With a reference, steps are taken in the natural variable of each mode (T12)
+    solver      euler, heun, ab2 (default), ab3, dpm++2m; with noise exact (default), exact-ab2, euler-maruyama
+                (default for an expression), ab2-maruyama. With a reference, steps are taken in the natural variable of
+                each mode (T12)
     steps, grid N steps on a grid by name ("uniform", "angle", ...; see `time_grid`), or the grid's K + 1 times; one
                 that starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there
     last        "step", or "land" on eta_X without noise (default with noise)
@@ -100,7 +103,7 @@ def sample(
     batch       rows a call at most (guidance calls twice)
     start       the unit noise Z to start from, (N, *shape), instead of the seed's
     noise       of each step, (K, N, *shape), instead of the seed's: couples two samplers (T7)
-    trajectory  keep the path; callback is called after each step of each batch with a `State`
+    trajectory  keep the path; callback is called after each step of each batch with a `Snapshot`
     progress    show a bar; by default where standard error is a terminal
 
     Samples are in model units (`model.gain`, `model.offset` map them to the data's) and carry no gradient. A model may
@@ -108,29 +111,29 @@ def sample(
     what does not fit, with what would.
     """
     known = as_model(model)
-    count, form = _shape(shape, known)
+    count, form = read_shape(shape, known)
     where = as_device(device or known.device or "cpu")
     kind = dtype or known.dtype or torch.float32
     given = dict(conditions or {}) if isinstance(conditions, Mapping | None) else {"conditions": conditions}
-    batch = count if batch is None else _whole("batch", batch, 1)
-    first, seed = _whole("first", first, 0), check_seed(seed)
-    _check_inputs(known, where, kind, guidance, given, conditions)
-    made = plan(
-        known,
-        schedule=schedule,
-        diffusion=diffusion,
-        solver=solver,
-        steps=steps,
-        grid=grid,
-        last=last,
-        reference=reference,
-        shape=form,
-    )
-    _check_noise("start", start, {"N": count}, form)
-    _check_noise("noise", noise, {"K": len(made.grid) - 1, "N": count}, form)
-    modal = reference if reference is not None and not plain(reference) else None
+    batch = count if batch is None else whole_number("batch", batch, 1)
+    first, seed = whole_number("first", first, 0), check_seed(seed)
+    check_inputs(known, where, kind, guidance, given, conditions)
+    options: dict[str, Any] = {
+        "schedule": schedule,
+        "diffusion": diffusion,
+        "solver": solver,
+        "steps": steps,
+        "grid": grid,
+        "last": last,
+        "reference": reference,
+    }
+    own = plan is None
+    made = make_plan(known, shape=form, **options) if own else check_plan(plan, known, options, form)
+    check_memory(count, form, kind, where, len(made.grid) if trajectory else 0)
+    check_noise("start", start, {"N": count}, form)
+    check_noise("noise", noise, {"K": len(made.grid) - 1, "N": count}, form)
     working = torch.float64 if kind == torch.float64 else torch.float32
-    calls = 1 if guidance == 1 else 2
+    calls, scale = 1 if guidance == 1 else 2, made.scales[-1]
     size = min(batch, count)
     whole = torch.empty((count, *form) if size < count else (0,), dtype=kind, device=where)
     paths: list[Tensor] = []
@@ -157,14 +160,13 @@ def sample(
                 seed=seed,
                 samples=indices,
                 dtype=kind,
-                reference=modal,
                 noise=None if noise is None else noise[:, rows],
                 record=partial(_record, made, path if trajectory else None, callback)
                 if trajectory or callback
                 else None,
                 tick=lambda: bar.update() and None,
             )
-            x = (x if made.scales[-1] == 1 else x.mul_(made.scales[-1])).to(kind)
+            x = _cast(x if scale == 1 else x.mul_(scale), kind)
             if size == count:
                 whole = x
             else:
@@ -172,6 +174,17 @@ def sample(
             if trajectory:
                 paths.append(torch.stack(path))
     return SampleResult(whole, made.evaluations * calls, made, known, torch.cat(paths, 1) if trajectory else None)
+
+
+def _cast(x: Tensor, kind: torch.dtype) -> Tensor:
+    """x in the dtype of the samples. Raises ModelError where a 16-bit one cannot hold it."""
+    found = x.to(kind)
+    if kind == torch.float16 and x.device.type == "cpu" and not torch.isfinite(found).all():
+        raise ModelError(
+            f"samples as large as {float(x.abs().max()):.3g} do not fit into float16, which ends at 65504; use "
+            "dtype=torch.bfloat16 or float32, and check what the model predicts."
+        )
+    return found
 
 
 def _predictor(
@@ -190,13 +203,13 @@ def _predictor(
 
 
 def _record(
-    made: Plan, path: list[Tensor] | None, callback: Callable[[State], None] | None, step: int, x: Tensor
+    made: Plan, path: list[Tensor] | None, callback: Callable[[Snapshot], None] | None, step: int, x: Tensor
 ) -> None:
     state = x * made.scales[step]
     if path is not None:
         path.append(state)
     if callback and step:
-        callback(State(step, len(made.grid) - 1, made.grid[step], state if path is None else state.clone()))
+        callback(Snapshot(step, len(made.grid) - 1, made.grid[step], state if path is None else state.clone()))
 
 
 def _rows_of(conditions: Mapping[str, Any], rows: slice, count: int, device: torch.device) -> dict[str, Any]:
@@ -207,67 +220,3 @@ def _rows_of(conditions: Mapping[str, Any], rows: slice, count: int, device: tor
         else value
         for name, value in conditions.items()
     }
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    """Return an integer of at least `least`, below 2^63."""
-    try:
-        found = index(value)
-    except TypeError:
-        found = -1
-    if not least <= found < 1 << 63:
-        raise SymsiError(f"{name} must be an integer of at least {least}; got {value!r}.")
-    return found
-
-
-def _shape(shape: Any, model: Model) -> tuple[int, tuple[int, ...]]:
-    alone = hasattr(shape, "__index__")
-    if alone and model.shape is None:
-        raise SymsiError(f"{model.name} does not know the shape of a sample; give shape=(N, ...), not {shape}.")
-    if not alone and not isinstance(shape, Sequence):
-        raise SymsiError(f"shape must be (N, ...) in positive integers, or N; got {shape!r}.")
-    given = (shape, *(model.shape or ())) if alone else shape
-    whole = tuple(_whole("each entry of shape, (N, ...),", n, 1) for n in given)
-    if len(whole) < 2:
-        raise SymsiError(f"shape must be (N, ...) in positive integers; got {whole}.")
-    if model.shape is not None and whole[1:] != tuple(model.shape):
-        raise SymsiError(f"{model.name} makes samples of shape {tuple(model.shape)}; got shape={whole}.")
-    return whole[0], whole[1:]
-
-
-def _check_inputs(
-    model: Model, device: torch.device, dtype: Any, guidance: float, given: Mapping[str, Any], conditions: Any
-) -> None:
-    if model.device is not None and model.device.type != device.type:
-        raise SymsiError(f"{model.name} is on {model.device}, device={device} was asked for; move the model there.")
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise SymsiError(f"dtype must be a floating-point type such as torch.float32; got {dtype!r}.")
-    if model.dtype is not None and dtype != model.dtype:
-        raise SymsiError(f"{model.name} has weights in {model.dtype}; load it in {dtype}, or leave dtype out.")
-    if not isinstance(conditions, Mapping | None):
-        raise SymsiError(f"conditions must be a mapping of names to values; got {type(conditions).__name__}.")
-    for told in (given, *([{**given, **model.unconditional}] if guidance != 1 else [])):
-        model.check_conditions(told)
-    label = given.get("label")
-    if model.classes and label is not None:
-        whole = isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point()
-        if not whole or not -1 <= int(label.min()) <= int(label.max()) < model.classes:
-            raise SymsiError(f"label must be (N,) integers from 0 to {model.classes - 1}, or -1 for no class.")
-    if guidance != 1 and not model.unconditional:
-        raise SymsiError(
-            f"{model.name} does not say what its unconditional prediction is; "
-            "give Model(..., unconditional={'label': ...}) or leave guidance=1."
-        )
-
-
-def _check_noise(name: str, noise: Tensor | None, wanted: Mapping[str, int], form: tuple[int, ...]) -> None:
-    """Check noise that the user gives, of shape (*wanted, *form)."""
-    if noise is None:
-        return
-    shape, letters = (*wanted.values(), *form), ", ".join(wanted)
-    if not (isinstance(noise, Tensor) and noise.is_floating_point()):
-        raise SymsiError(f"{name} must be a floating-point tensor, ({letters}, *shape); got {type(noise).__name__}.")
-    if tuple(noise.shape) != shape:
-        raise SymsiError(f"{name} must have the shape ({letters}, *shape) = {shape}; got {tuple(noise.shape)}.")
-    if not bool(torch.isfinite(noise).all()):
-        raise SymsiError(f"{name} has nan or inf.")

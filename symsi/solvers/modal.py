@@ -5,70 +5,52 @@ With y = C z, dy = residual Delta ds + noise of variance d(variance), where Delt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
 from torch import Tensor
 
-from symsi.solvers.plan import Coefficient, Plan, Row
-from symsi.solvers.table import adams_bashforth, check_last
+from symsi.solvers.multistep import adams_bashforth
+from symsi.solvers.nodes import ModalNodes
+from symsi.solvers.plan import Claim, Coefficient, Stage
 
-__all__ = ["ModalNodes", "make_modal_plan"]
-
-
-@dataclass(frozen=True)
-class ModalNodes:
-    """At the K + 1 points of a grid: floats as in `solvers.Nodes`, and by mode (K + 1, *modes) what T12 names.
-
-    `gaussian` is the coefficient of the Gaussian's eta_X, `coordinate` C, `natural` s, `residual` the factor of Delta,
-    `variance` that of y. `mean` is the reference's, in modes; `start` the standard deviation of z at the first point.
-    """
-
-    grid: tuple[float, ...]
-    times: tuple[float, ...]
-    scales: tuple[float, ...]
-    data: tuple[tuple[float, ...], tuple[float, ...]]
-    alpha: tuple[float, ...]
-    beta: tuple[float, ...]
-    gaussian: Tensor
-    coordinate: Tensor
-    natural: Tensor
-    residual: Tensor
-    variance: Tensor
-    mean: Tensor
-    start: Tensor
+__all__ = ["as_coefficient", "land", "modal"]
 
 
-def make_modal_plan(nodes: ModalNodes, order: int, last: str) -> Plan:
-    """Return the plan: Adams-Bashforth of `order` in s; `last` = "land" replaces the last step by x = eta_X."""
-    land = check_last(last, nodes.alpha[-1])
-    rows = []
+def modal(nodes: ModalNodes, order: int) -> tuple[list[Stage], list[Claim]]:
+    """Adams-Bashforth of `order` in s, mode by mode."""
+    stages, claims = [], []
     for k in range(len(nodes.grid) - 1):
         (state, prediction), of_mean = (nodes.data[0][k], nodes.data[1][k]), nodes.data[0][k] * nodes.beta[k] - 1
-        if land and k == len(nodes.grid) - 2:
-            offset = _coefficient(of_mean * nodes.mean)
-            rows.append(Row(k + 1, nodes.times[k], state, prediction, 0.0, (1.0,), 0.0, offset, nodes.beta[k]))
-            break
         factor, end = nodes.residual[k], nodes.coordinate[k + 1]
         weights = adams_bashforth(nodes.natural[max(0, k + 1 - order) : k + 2].unbind(0), order)
-        rows.append(
-            Row(
+        keep = as_coefficient(nodes.coordinate[k] / end)
+        stages.append(
+            Stage(
                 step=k + 1,
                 time=nodes.times[k],
-                state=_coefficient(factor * (state - nodes.gaussian[k])),
-                prediction=_coefficient(factor * prediction),
-                keep=_coefficient(nodes.coordinate[k] / end),
-                weights=tuple(_coefficient(w / end) for w in weights),
-                noise=_coefficient((nodes.variance[k + 1] - nodes.variance[k]).sqrt() / end),
-                offset=_coefficient(factor * of_mean * nodes.mean),
+                state=as_coefficient(factor * (state - nodes.gaussian[k])),
+                gains=(as_coefficient(factor * prediction),),
+                keep=keep,
+                weights=tuple(as_coefficient(w / end) for w in weights),
+                noise=as_coefficient((nodes.variance[k + 1] - nodes.variance[k]).sqrt() / end),
+                offset=as_coefficient(factor * of_mean * nodes.mean),
                 mean=nodes.beta[k],
             )
         )
-    return Plan(tuple(rows), nodes.grid, nodes.times, nodes.scales, nodes.beta, _coefficient(nodes.start))
+        claims.append(Claim(keep, as_coefficient((nodes.natural[k + 1] - nodes.natural[k]) / end), len(weights)))
+    return stages, claims
 
 
-def _coefficient(value: Coefficient) -> Coefficient:
+def land(nodes: ModalNodes) -> Stage:
+    """The last step as x = eta_X, the data prediction."""
+    k = len(nodes.grid) - 2
+    (state, prediction), of_mean = (nodes.data[0][k], nodes.data[1][k]), nodes.data[0][k] * nodes.beta[k] - 1
+    offset = as_coefficient(of_mean * nodes.mean)
+    return Stage(
+        k + 1, nodes.times[k], (1.0,), keep=0.0, state=state, gains=(prediction,), offset=offset, mean=nodes.beta[k]
+    )
+
+
+def as_coefficient(value: Coefficient) -> Coefficient:
     """A number where one number says it."""
     if isinstance(value, Tensor) and (value.numel() == 1 or bool((value == value.flatten()[0]).all())):
-        return float(torch.as_tensor(value).flatten()[0])
+        return float(value.flatten()[0])
     return value

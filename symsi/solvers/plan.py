@@ -1,96 +1,192 @@
-"""A plan is what a sampler does, as numbers: one row an evaluation of the model.
+"""A plan is what a sampler does, as numbers: one stage an evaluation of the model.
 
-z is the state in model coordinates; with a reference N(m, U diag U^T) it is U^T (x - mean m), and P likewise. A row
-evaluates the prediction P, forms the field g = state z + prediction P + offset, and moves z <- keep z + sum_j
-weights[j] g_j + noise n, with g_0 this row's field, g_1 the one before, and n ~ N(0, I). Every solver is such a table.
+z is the state in model coordinates; with a reference N(m, U diag U^T) it is U^T (x - mean m), and P likewise. A stage
+evaluates the predictions P_i, forms the field g = state z + sum_i gains[i] P_i + offset, and moves
+z <- keep z + sum_j weights[j] g_j + noise n, with g_0 this stage's field, g_1 the one before, and n ~ N(0, I). Every
+solver is such a table.
 
-Read from the side of g_k, the state after row k + j needs weights_{k+j}[j] g_k: a row's *terms* a z + b P + c are what
-its evaluation adds to the state after it, the one after that, and so on.
+    >>> heun = Plan([Stage(1, time=0.0, weights=[1.0]), Stage(1, time=1.0, weights=[0.5, -0.5])], grid=[0.0, 1.0])
+
+is Heun's method in one step, for the velocity of the linear schedule.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
-__all__ = ["Coefficient", "Plan", "Row", "Term"]
+from symsi.errors import PlanError
+from symsi.files import write_text
+from symsi.models.reference import Reference
+from symsi.solvers import consistency, plan_file
 
-Coefficient: TypeAlias = "float | Tensor"
+__all__ = ["Claim", "Coefficient", "Plan", "Stage", "load_plan"]
+
+Coefficient: TypeAlias = "float | Tensor"  # a tensor is one number, or one a mode; it may carry a gradient
 
 
-@dataclass(frozen=True)
-class Row:
-    """One evaluation at the model's `time` and what follows from it; `step` counts the grid's steps from 1."""
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One evaluation at the model's `time`, and what follows from it; `step` counts the grid's steps from 1.
+
+    `asks` names the predictions that the model is asked for, by default the one that it makes; two heads, or a
+    conditional and an unconditional prediction, are two names, with a gain each. `until` is the second time of a flow
+    map. With a reference the model is called at x = U z + mean m. `node` is where on the plan's clock the evaluation
+    lies: by default where its step starts, or ends if `time` is the model's time there.
+    """
 
     step: int
-    time: float
-    state: Coefficient
-    prediction: Coefficient
-    keep: Coefficient
-    weights: tuple[Coefficient, ...]
-    noise: Coefficient = 0.0
+    time: Coefficient
+    weights: Sequence[Coefficient]
+    keep: Coefficient = 1.0
+    state: Coefficient = 0.0
+    gains: Sequence[Coefficient] = (1.0,)
     offset: Coefficient = 0.0
-    mean: float = 0.0
+    noise: Coefficient = 0.0
+    mean: Coefficient = 0.0
+    until: Coefficient | None = None
+    node: Coefficient | None = None
+    asks: Sequence[str] = ("prediction",)
+
+    def __post_init__(self) -> None:
+        """Freeze what was given as a list."""
+        for name in ("weights", "gains", "asks"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def noisy(self) -> bool:
         """Whether noise is added."""
         return isinstance(self.noise, Tensor) or self.noise != 0
 
-
-@dataclass(frozen=True)
-class Term:
-    """a z + b P + c."""
-
-    a: Coefficient
-    b: Coefficient
-    c: Coefficient = 0.0
+    @property
+    def gain(self) -> Coefficient:
+        """The factor of the only prediction."""
+        (only,) = self.gains
+        return only
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The rows, and at the K + 1 points of the grid (in the schedule's time t) the model's time tau, scale c and beta.
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """What a step says of itself: z becomes keep z + length G where every field is G.
 
-    The state in the schedule's coordinates is x = scale (U z + beta m), or scale z without a reference. z starts as
-    `start` n; `modal` says that z are modes.
+    With `order` p, fields that are polynomials of degree below p in the plan's clock are integrated as exactly.
     """
 
-    rows: tuple[Row, ...]
-    grid: tuple[float, ...]
-    times: tuple[float, ...]
-    scales: tuple[float, ...]
-    beta: tuple[float, ...]
-    start: Coefficient
-    modal: bool = False
+    keep: Coefficient
+    length: Coefficient
+    order: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The stages, and at the K + 1 points of the grid (in the schedule's time t) the model's time, scale c and beta.
+
+    The state in the schedule's coordinates is x = scale (U z + beta m), or scale z without a reference; z starts as
+    `start` n. By default the schedule is the model's own: times are the grid, scales are 1.
+
+    A plan checks itself when it is made: numbers are finite, times lie in [0, 1], weights look back at evaluations
+    that were made, and each step keeps its `claims`, by default that a constant field is integrated exactly over the
+    step of the grid; claims=() makes none, as fitted plans do. `clock` is the variable in which claims of a higher
+    order are meant, by default the grid. `origin` says in words where the plan comes from. Raises PlanError with the
+    row (stage) and the condition.
+    """
+
+    stages: Sequence[Stage]
+    grid: Sequence[float]
+    times: Sequence[float] = ()
+    scales: Sequence[float] = ()
+    beta: Sequence[float] = ()
+    start: Coefficient = 1.0
+    reference: Reference | None = None
+    claims: Sequence[Claim] | None = None
+    clock: Sequence[Coefficient] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Fill what is left to its default, and check."""
+        grid = tuple(self.grid)
+        defaults = {"times": grid, "scales": (1.0,) * len(grid), "beta": (0.0,) * len(grid), "clock": grid}
+        for name in ("stages", "grid", "times", "scales", "beta", "clock"):
+            object.__setattr__(self, name, tuple(getattr(self, name)) or defaults.get(name, ()))
+        object.__setattr__(self, "origin", MappingProxyType(dict(self.origin)))
+        consistency.check_form(self)
+        if self.claims is None:
+            object.__setattr__(self, "claims", self._own_claims())
+        object.__setattr__(self, "claims", tuple(self.claims or ()))
+        consistency.check_claims(self)
+
+    def _own_claims(self) -> tuple[Claim, ...]:
+        """A constant drift in the schedule's coordinates, over each step of the grid."""
+        t, c = self.grid, self.scales
+        return tuple(Claim(c[k] / c[k + 1], (t[k + 1] - t[k]) / c[k + 1]) for k in range(len(t) - 1))
 
     @property
     def evaluations(self) -> int:
         """Evaluations of the model a trajectory."""
-        return len(self.rows)
+        return len(self.stages)
 
-    @cached_property
-    def terms(self) -> tuple[tuple[Term | None, ...], ...]:
-        """By row k: the terms of its evaluation in the states after rows k, k + 1, ...; the first has `keep` too."""
-        most = max(len(row.weights) for row in self.rows)
-        found = []
-        for k in range(len(self.rows)):
-            terms = [self._term(k, j) for j in range(min(most, len(self.rows) - k))]
-            while terms[-1] is None:
-                terms.pop()
-            found.append(tuple(terms))
-        return tuple(found)
-
-    def _term(self, k: int, j: int) -> Term | None:
-        row, weights = self.rows[k], self.rows[k + j].weights
-        if j >= len(weights):
-            return None
-        a, b, c = (weights[j] * value for value in (row.state, row.prediction, row.offset))
-        return Term(row.keep + a if j == 0 else a, b, c)
+    @property
+    def modal(self) -> bool:
+        """Whether z are modes of a reference."""
+        return self.reference is not None
 
     @property
     def stochastic(self) -> bool:
-        """Whether any row adds noise."""
-        return any(row.noisy for row in self.rows)
+        """Whether any stage adds noise."""
+        return any(stage.noisy for stage in self.stages)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of all numbers and words, the same for equal plans."""
+        return plan_file.digest(self._record())
+
+    def save(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the plan as JSON, float64 numbers exactly, atomically. Raises SymsiError if `path` exists."""
+        return write_text(Path(path), plan_file.document(self._record()), force=force)
+
+    def _record(self) -> dict[str, Any]:
+        return plan_file.record(self, ("stages", "claims"))
+
+    def __repr__(self) -> str:
+        what = ", ".join(self.origin[k] for k in ("schedule", "solver") if k in self.origin)
+        steps = len(self.grid) - 1
+        return f"<Plan: {self.evaluations} evaluations in {steps} steps{f', {what}' if what else ''}>"
+
+    def __str__(self) -> str:
+        """A table: a line a stage, mode by mode ranges as low..high."""
+        words = ", ".join(f"{name} {value}" for name, value in self.origin.items())
+        head = [repr(self), *([words] if words else [])]
+        columns = ("step", "t", "model time", "keep", "state", "gains", "noise", "weights")
+        lines: list[tuple[str, ...]] = [columns]
+        for stage in self.stages:
+            t = self.grid[stage.step - 1] if stage.node is None else stage.node
+            numbers = map(plan_file.shown, (t, stage.time, stage.keep, stage.state))
+            last = (_several(stage.gains), plan_file.shown(stage.noise), _several(stage.weights))
+            lines.append((str(stage.step), *numbers, *last))
+        widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
+        rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+        return "\n".join([*head, *(row.rstrip() for row in rows)])
+
+
+def load_plan(path: str | Path) -> Plan:
+    """Read a plan that `Plan.save` wrote, exactly.
+
+    Raises PlanError where the file is missing, too large, no plan, of another version, or was changed.
+    """
+    data = plan_file.read(Path(path))
+    try:
+        stages = [Stage(**stage) for stage in data.pop("stages")]
+        claims = [Claim(**claim) for claim in data.pop("claims")]
+        return Plan(stages=stages, claims=claims, **data)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        reason = str(error) if isinstance(error, PlanError) else "it has not the fields of one"
+        raise PlanError(f"{path} is no plan: {reason}") from None
+
+
+def _several(values: Sequence[Coefficient]) -> str:
+    return ", ".join(map(plan_file.shown, values))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -19,13 +18,16 @@ from symsi.interpolants.schedule import Kind, Schedule
 from symsi.models.protocol import Model, as_model
 from symsi.models.reference import Reference, isotropic
 from symsi.solvers.grids import Grid, time_grid
-from symsi.solvers.modal import ModalNodes, make_modal_plan
-from symsi.solvers.plan import Plan
-from symsi.solvers.table import Nodes, Solver, choose, make_plan
+from symsi.solvers.modal import as_coefficient, land, modal
+from symsi.solvers.nodes import ModalNodes, Nodes
+from symsi.solvers.plan import Claim, Plan, Stage
+from symsi.solvers.table import Solver, check_last, choose
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.diffusion import Diffusion, as_diffusion
 
-__all__ = ["plain", "plan"]
+__all__ = ["origin_of", "plan"]
+
+_LANDING = Claim(keep=0.0, length=1.0)  # x = eta_X
 
 
 def plan(
@@ -40,19 +42,29 @@ def plan(
     reference: Reference | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> Plan:
-    """Return the numbers that `sample` would follow; see there. `model` may be given as its schedule alone."""
+    """Return the numbers that `sample` would follow, for `sample(model, plan=...)`; see there for the arguments.
+
+    `model` may be given as its schedule alone. Raises SymsiError for what does not fit, with what would.
+    """
     known = Model(_never, schedule=model) if isinstance(model, (Schedule, str)) else as_model(model)
     base = as_schedule(known.schedule)
     target = base if schedule is None else as_schedule(schedule)
     scale = as_diffusion(diffusion)
-    stochastic = not scale.deterministic
-    chosen = choose(solver or ("euler-maruyama" if stochastic else "ab2"), stochastic=stochastic)
-    ending = last or ("land" if stochastic else "step")
+    name, chosen = choose(solver, scale)
+    ending = last or ("step" if scale.deterministic else "land")
     times = time_grid(target, grid, steps, start=convert(base, target).start_time)
     conversion = convert(base, target, diffusion=scale, prediction=known.prediction)
+    origin = {
+        **origin_of(known),
+        "schedule": str(target),
+        "diffusion": str(scale),
+        "solver": name,
+        "grid": grid if isinstance(grid, str) else "times",
+        "last": ending,
+    }
     if reference is None and not chosen.modal:
         try:
-            return make_plan(_nodes(conversion, times, chosen), chosen, ending)
+            return _own_plan(_nodes(conversion, times, chosen), chosen, ending, origin)
         except EndpointError as error:
             raise EndpointError(f"{error}{_advice(scale, target)}") from None
     reference = isotropic() if reference is None else reference
@@ -64,8 +76,56 @@ def plan(
         raise SymsiError(f"a reference needs diffusion 'ode', 'optimal' or 'kappa=K' with rational K; got {scale}.")
     if chosen.both_ends or not chosen.drift:
         raise SymsiError(f"solver {solver!r} has no form in modes; use euler, ab2, ab3, exact or exact-ab2.")
-    modal = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
-    return replace(make_modal_plan(modal, chosen.order, ending), modal=not plain(reference))
+    nodes = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
+    return _modal_plan(nodes, chosen, ending, reference, origin)
+
+
+def origin_of(model: Model) -> dict[str, str]:
+    """Return what a plan says of the model that it is made for: its schedule, as expressions, and its prediction."""
+    base = as_schedule(model.schedule)
+    return {"base": f"alpha={base.alpha}, beta={base.beta}", "prediction": model.prediction}
+
+
+def _own_plan(nodes: Nodes, solver: Solver, last: str, origin: Mapping[str, str]) -> Plan:
+    """The plan of a solver in the schedule's coordinates."""
+    stages, claims = solver.rows(nodes, solver.order)
+    if check_last(last, nodes):
+        final = len(nodes.grid) - 2
+        field = (nodes.data[0][final], nodes.data[1][final])
+        landing = Stage(final + 1, nodes.times[final], (1.0,), keep=0.0, state=field[0], gains=(field[1],))
+        stages = [*(stage for stage in stages if stage.step <= final), landing]
+        claims[-1] = _LANDING
+    return Plan(
+        stages,
+        nodes.grid,
+        nodes.times,
+        nodes.scales,
+        nodes.beta,
+        nodes.start,
+        claims=claims,
+        clock=solver.clock(nodes),
+        origin=origin,
+    )
+
+
+def _modal_plan(nodes: ModalNodes, solver: Solver, last: str, reference: Reference, origin: Mapping[str, str]) -> Plan:
+    """The plan of a solver in the modes of a reference; where those are the components around 0 it needs none."""
+    stages, claims = modal(nodes, solver.order)
+    if check_last(last, nodes):
+        stages[-1], claims[-1] = land(nodes), _LANDING
+    plain = reference.kind == "isotropic" and not bool(reference.mean.any())
+    return Plan(
+        stages,
+        nodes.grid,
+        nodes.times,
+        nodes.scales,
+        nodes.beta,
+        as_coefficient(nodes.start),
+        reference=None if plain else reference,
+        claims=claims,
+        clock=[as_coefficient(s) for s in nodes.natural],
+        origin={**origin, "reference": reference.kind},
+    )
 
 
 def _advice(diffusion: Diffusion, target: Schedule) -> str:
@@ -96,7 +156,6 @@ def _nodes(conversion: Conversion, times: tuple[float, ...], solver: Solver) -> 
     return Nodes(**whole, field=(field[0], field[1]), spread=tuple(spread.tolist()))
 
 
-@lru_cache(maxsize=64)
 def _modal_nodes(
     conversion: Conversion,
     times: tuple[float, ...],
@@ -109,7 +168,9 @@ def _modal_nodes(
     variances = reference.modal_variances.cpu()
     tables = modal_tables(kappa, whole["alpha"], whole["beta"], variances)
     mean = reference.mean.cpu()
-    if bool(mean.any()):
+    if not bool(mean.any()):
+        mean = torch.zeros((), dtype=torch.float64)
+    else:
         if mean.ndim == 0 and shape is None:
             raise SymsiError("the reference has a number for its mean; give the plan the shape of a sample.")
         mean = reference.forward(mean.expand(shape or mean.shape)[None])[0]
@@ -133,8 +194,3 @@ def _common(conversion: Conversion, times: tuple[float, ...]) -> dict[str, Any]:
         "beta": tuple(beta),
         "start": (alpha[0] ** 2 + beta[0] ** 2) ** 0.5,
     }
-
-
-def plain(reference: Reference) -> bool:
-    """Whether the reference's modes are the components themselves, around 0: then the plan says it all."""
-    return reference.kind == "isotropic" and not bool(reference.mean.any())

@@ -71,7 +71,7 @@ def test_a_run_is_what_symsi_samples_from_the_same_model() -> None:
     taus = [*(scheduler.alphas_cumprod[scheduler.timesteps].double().sqrt().asin() * 2 / math.pi).tolist(), 1.0]
     plan = symsi.plan(NOISE, schedule="trigonometric", solver="ab2", grid=taus)
     x, fields = z(), []
-    for row in plan.rows:
+    for row in plan.stages:
         fields.insert(
             0, row.state * x + row.prediction * NOISE(x, torch.full((len(x),), row.time, dtype=torch.float64))
         )

@@ -1,5 +1,6 @@
 """Sums of states to come against the definition of a row: z <- keep z + sum_j weights[j] g_j, g = state z + P + c."""
 
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 import symsi
 from symsi.calibration.reference import estimate
 from symsi.models.analytic import Mixture
-from symsi.sampling.moves import advance, moves
+from symsi.sampling.moves import _PLACED, Memory, advance, moves
 from symsi.solvers.plan import Plan
 from symsi.solvers.table import SOLVERS
 
@@ -16,21 +17,21 @@ Predict = Callable[[torch.Tensor], torch.Tensor]
 
 
 def defined(plan: Plan, predict: Predict, z: torch.Tensor) -> list[torch.Tensor]:
-    """The state after each row, by the definition and without noise."""
+    """The state after each stage, by the definition and without noise."""
     fields: list[torch.Tensor] = []
     found = []
-    for row in plan.rows:
-        fields.insert(0, row.state * z + row.prediction * predict(z) + row.offset)
-        z = row.keep * z + sum(weight * g for weight, g in zip(row.weights, fields, strict=False))
+    for stage in plan.stages:
+        fields.insert(0, stage.state * z + stage.gain * predict(z) + stage.offset)
+        z = stage.keep * z + sum(weight * g for weight, g in zip(stage.weights, fields, strict=False))
         found.append(z)
     return found
 
 
-@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("memory", Memory)
 @pytest.mark.parametrize(
     ("solver", "modal"), [*((s, False) for s in SOLVERS), *((s, True) for s in ("euler", "ab2", "ab3", "exact-ab2"))]
 )
-def test_moves_do_what_rows_say(three_modes: Mixture, solver: str, modal: bool, in_place: bool) -> None:
+def test_moves_do_what_rows_say(three_modes: Mixture, solver: str, modal: bool, memory: Memory) -> None:
     data = torch.randn(50, 3, generator=torch.Generator().manual_seed(5)).double() * torch.tensor([1.0, 2.0, 3.0]) + 1
     noisy = SOLVERS[solver].stochastic
     plan = symsi.plan(
@@ -42,20 +43,45 @@ def test_moves_do_what_rows_say(three_modes: Mixture, solver: str, modal: bool, 
         steps=6,
     )
     start = torch.randn(4, 3, generator=torch.Generator().manual_seed(6)).double()
-    z, ahead = start.clone(), []
+    z, ahead = start.clone(), ()
     for move, expected in zip(moves(plan, z), defined(plan, torch.sin, start), strict=True):
-        kept, version = z, z._version
-        z = advance(move.terms, z, torch.sin(z), ahead, in_place=in_place)
+        kept = [(v, v._version) for v in (z, *ahead) if v is not None]
+        z, ahead = advance(move, z, [torch.sin(z)], ahead, memory=memory)
         torch.testing.assert_close(z, expected, rtol=1e-12, atol=1e-12)
-        assert in_place or (kept._version == version and kept.data_ptr() != z.data_ptr())
+        untouched = {Memory.KEPT: len(kept), Memory.SUMS: 1, Memory.ALL: 0}[memory]
+        assert all(v._version == version and v.data_ptr() != z.data_ptr() for v, version in kept[:untouched])
     assert not any(held is not None for held in ahead)
+
+
+def test_whose_memory_is_used_changes_no_bit(three_modes: Mixture) -> None:
+    plan = symsi.plan(three_modes.model(), schedule="trigonometric", solver="ab3", steps=5)
+
+    def run(memory: Memory) -> torch.Tensor:
+        z, ahead = torch.randn(4, 3, generator=torch.Generator().manual_seed(1)), ()
+        for move in moves(plan, z):
+            z, ahead = advance(move, z, [torch.sin(z)], ahead, memory=memory)
+        return z
+
+    assert torch.equal(run(Memory.KEPT), run(Memory.SUMS))
+    assert torch.equal(run(Memory.KEPT), run(Memory.ALL))
 
 
 def test_what_was_remembered_in_inference_mode_is_stepped_on_outside(three_modes: Mixture) -> None:
     plan = symsi.plan(three_modes.model(), schedule="trigonometric", solver="ab2", steps=2)
-    (first, second), ahead = plan.terms, []
     z = torch.ones(2, 3)
+    first, second = moves(plan, z)
     with torch.inference_mode():
-        inside = advance(first, z, z, ahead, in_place=False)
-    outside = advance(second, inside.clone().requires_grad_(), z, ahead, in_place=False)
+        inside, ahead = advance(first, z, [z])
+    outside, _ = advance(second, inside.clone().requires_grad_(), [z], ahead)
     assert outside.requires_grad
+
+
+def test_placed_numbers_are_kept_with_their_plan_and_go_with_it(three_modes: Mixture) -> None:
+    plan = symsi.plan(three_modes.model(), steps=3)
+    z = torch.ones(2, 3)
+    assert moves(plan, z) is moves(plan, z)
+    assert moves(plan, z) is not moves(plan, z.double())
+    held = len(_PLACED)
+    del plan
+    gc.collect()
+    assert len(_PLACED) == held - 1

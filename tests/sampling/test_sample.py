@@ -10,7 +10,7 @@ import symsi
 from symsi.calibration.reference import estimate
 from symsi.models.analytic import Mixture
 from symsi.sampling.noise import standard_normal
-from symsi.sampling.sample import State
+from symsi.sampling.sample import Snapshot
 
 QUIET = {"progress": False}
 
@@ -133,7 +133,7 @@ def test_a_point_mass_starts_the_model_from_unit_noise(three_modes: Mixture) -> 
 
 
 def test_the_trajectory_and_the_callback_see_every_step(three_modes: Mixture) -> None:
-    seen: list[State] = []
+    seen: list[Snapshot] = []
     result = symsi.sample(
         three_modes.model(),
         shape=5,
@@ -287,8 +287,8 @@ def test_given_noise_drives_the_path_in_place_of_the_seeds(three_modes: Mixture,
     found = symsi.sample(model, noise=n, batch=batch, **common).x
     plan = symsi.plan(model, **options)
     z = standard_normal(0, range(4), 0, (3,), dtype=torch.float64)
-    for k, row in enumerate(plan.rows):
-        field = row.state * z + row.prediction * model(z, torch.full((4,), row.time, dtype=torch.float64))
+    for k, row in enumerate(plan.stages):
+        field = row.state * z + row.gain * model(z, torch.full((4,), row.time, dtype=torch.float64))
         z = row.keep * z + row.weights[0] * field + row.noise * n[k]
     torch.testing.assert_close(found, z, rtol=0, atol=1e-13)
     assert torch.equal(n, kept)
@@ -375,7 +375,7 @@ def test_labels_and_weights_that_do_not_fit_the_network_are_refused() -> None:
 
 
 def test_interruption_leaves_the_model_and_the_state_of_torch_alone(three_modes: Mixture) -> None:
-    def stop(state: State) -> None:
+    def stop(state: Snapshot) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

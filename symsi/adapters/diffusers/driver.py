@@ -14,7 +14,7 @@ from torch import Tensor
 from symsi.adapters.diffusers.levels import index_of
 from symsi.adapters.diffusers.method import Method
 from symsi.adapters.diffusers.run import Run
-from symsi.adapters.diffusers.table import StepTable, log_density, make_table
+from symsi.adapters.diffusers.table import StepTable, make_table, step_density
 from symsi.coefficients.runtime import working
 from symsi.errors import SchedulerError
 from symsi.sampling.noise import check_seed, standard_normal
@@ -93,7 +93,7 @@ class Driver:
         k = self.start(timestep)
         if self._run is None:
             plan = self._plan_from(self._first, sample.shape[1:])
-            self._run = Run(plan, self._first, sample, self.method.reference)
+            self._run = Run(plan, self._first, sample)
         if sample.shape != self._run.shape:
             raise SchedulerError(
                 f"sample changed its shape from {tuple(self._run.shape)} to {tuple(sample.shape)} after "
@@ -127,7 +127,7 @@ class Driver:
         else:
             same = timesteps.to(wanted.device).to(wanted.dtype) == wanted[:, None]
             at, found = same.to(torch.uint8).argmax(-1), same.sum(-1) == 1
-        value = log_density(table, at.expand(len(sample)), model_output, sample, prev_sample)
+        value = step_density(table, at.expand(len(sample)), model_output, sample, prev_sample)
         return torch.where(found, value, torch.nan)
 
     def table(self, sample: Tensor) -> StepTable:
@@ -135,7 +135,7 @@ class Driver:
         key = (sample.shape[1:], working(sample), sample.device)
         if self._table is None or self._table[0] != key:
             plan = self.method.plan(self.taus, sample.shape[1:])
-            self._table = key, make_table(plan, self.method.reference, sample)
+            self._table = key, make_table(plan, sample)
         return self._table[1]
 
     def check_like(self, sample: Tensor, **others: Tensor) -> None:

@@ -80,7 +80,7 @@ class Method:
             reference=self.reference,
             shape=shape,
         )
-        return replace(made, rows=tuple(replace(row, prediction=self.factor * row.prediction) for row in made.rows))
+        return replace(made, stages=[replace(s, gains=[self.factor * gain for gain in s.gains]) for s in made.stages])
 
     @property
     def _solver(self) -> Solver:
@@ -122,10 +122,8 @@ def make_method(
     if last is not None and last not in LAST:
         raise unknown("last step", last, LAST)
     scale = as_diffusion(str(diffusion))
-    stochastic = not scale.deterministic
-    exact = scale.kappa is not None and scale.kappa.is_Rational
-    chosen = solver or ("ab2" if not stochastic else "exact" if exact else "euler-maruyama")
-    if choose(chosen, stochastic=stochastic).both_ends and last == "land":
+    chosen, found = choose(solver, scale)
+    if found.both_ends and last == "land":
         raise SchedulerError(f"solver {chosen!r} evaluates at the end of its last step; leave last='land' out.")
     return Method(
         base=schedule(base),

@@ -5,7 +5,6 @@ Samples, or tokens, at different steps gather their numbers from it; nothing wai
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +12,10 @@ from torch import Tensor
 
 from symsi.coefficients.runtime import working
 from symsi.models.reference import Reference
+from symsi.sampling.moves import Move, Term, advance, log_density, moves
 from symsi.solvers.plan import Coefficient, Plan
 
-__all__ = ["StepTable", "log_density", "make_table", "step_tokens"]
+__all__ = ["StepTable", "make_table", "step_density", "step_tokens"]
 
 
 @dataclass(frozen=True)
@@ -23,66 +23,56 @@ class StepTable:
     """By step (K, *modes or *ones): the numbers of x <- a x + b P + c + noise n, and the means at both ends.
 
     `silent` says on the host which steps add no noise.
-    With a reference, x and P stand for U^T (x - mean m) and U^T P, and the result for U^T (x' - mean_after m).
     """
 
     a: Tensor
     b: Tensor
     c: Tensor
     noise: Tensor
-    mean: Tensor
-    mean_after: Tensor
+    means: tuple[Tensor, Tensor]
     silent: tuple[bool, ...]
     reference: Reference | None
 
+    def move(self, at: Tensor) -> Move:
+        """Return each sample's own step, `at` (B,), as one move."""
+        term = Term(self.a[at], (self.b[at],), self.c[at])
+        return Move((term,), self.noise[at], (self.means[0][at], self.means[1][at]), self.reference)
 
-def make_table(plan: Plan, reference: Reference | None, sample: Tensor) -> StepTable:
-    """Return the table of a plan whose rows use one field, for states like `sample`, in float32 or its float64."""
+
+def make_table(plan: Plan, sample: Tensor) -> StepTable:
+    """Return the table of a plan whose stages use one field, for states like `sample`, in float32 or its float64."""
     like = torch.empty(0, dtype=working(sample), device=sample.device)
-    modes = reference.beside(like) if reference is not None and plan.modal else None
+    exact, reference = moves(plan, torch.empty(0, dtype=torch.float64)), moves(plan, like)[0].reference
     depth = sample.ndim - 1
-    modal = depth if modes is None else modes.forward(sample[:1].to(like)).ndim - 1
+    modal = depth if reference is None else reference.forward(sample[:1].to(like)).ndim - 1
 
     def stack(values: list[Coefficient], ndim: int) -> Tensor:
-        tensors = [torch.as_tensor(v, dtype=torch.float64, device="cpu") for v in values]
+        tensors = [torch.as_tensor(v, dtype=torch.float64) for v in values]
         shape = max((t.shape for t in tensors), key=len)
         ones = (1,) * (ndim - len(shape))
         return torch.stack([t.expand(shape) for t in tensors]).reshape(len(values), *ones, *shape).to(like)
 
-    rows, terms = plan.rows, [first for first, *_ in plan.terms if first is not None]
+    terms = [move.terms[0] for move in exact]
     return StepTable(
-        a=stack([term.a for term in terms], modal),
-        b=stack([term.b for term in terms], modal),
-        c=stack([term.c for term in terms], modal),
-        noise=stack([row.noise for row in rows], modal),
-        mean=stack([row.mean for row in rows], depth),
-        mean_after=stack([plan.beta[row.step] for row in rows], depth),
-        silent=tuple(not row.noisy for row in rows),
-        reference=modes,
+        a=stack([term.a for term in terms if term], modal),
+        b=stack([term.b[0] for term in terms if term], modal),
+        c=stack([term.c for term in terms if term], modal),
+        noise=stack([move.noise for move in exact], modal),
+        means=(stack([move.means[0] for move in exact], depth), stack([move.means[1] for move in exact], depth)),
+        silent=tuple(not stage.noisy for stage in plan.stages),
+        reference=reference,
     )
 
 
-def log_density(table: StepTable, at: Tensor, prediction: Tensor, sample: Tensor, after: Tensor) -> Tensor:
-    """Return log N(after; mean, noise^2) of steps `at` (B,), summed over the components of each sample: (B,).
-
-    With D components it is -sum_i (r_i^2/2 + log noise_i) - D log(2 pi)/2, r_i = (after_i - mean_i) / noise_i, over the
-    modes of the reference if there is one; nan or infinite where a step adds no noise.
-    """
-    a, b, c, noise, mean, mean_after = (
-        v[at] for v in (table.a, table.b, table.c, table.noise, table.mean, table.mean_after)
-    )
-    modes = table.reference
+def step_density(table: StepTable, at: Tensor, prediction: Tensor, sample: Tensor, after: Tensor) -> Tensor:
+    """Return log p(after | sample) of steps `at` (B,), summed over the components of each sample: (B,)."""
+    move, modes = table.move(at), table.reference
     x, p, y = (v.to(table.a.dtype) for v in (sample, prediction, after))
     if modes is not None:
-        x, p, y = modes.forward(x - mean * modes.mean), modes.forward(p), modes.forward(y - mean_after * modes.mean)
-    r = ((y - (a * x + b * p + c)) / noise).flatten(1)
-    size = sample[0].numel()
-    scale = noise.expand(len(noise), *y.shape[1:]).flatten(1).log()
-    volume = scale.sum(1)
-    if r.shape[1] > size:  # a low-rank basis: what is left of x has as many numbers as x, but r dimensions fewer
-        rank = r.shape[1] - size
-        volume = scale[:, :rank].sum(1) + (size - rank) * scale[:, -1]
-    return -r.square().sum(1) / 2 - volume - size * math.log(2 * math.pi) / 2
+        before, behind = move.means
+        x, p, y = modes.forward(x - before * modes.mean), modes.forward(p), modes.forward(y - behind * modes.mean)
+    mean, _ = advance(move, x, [p])
+    return log_density(move, mean, y, sample[0].numel())
 
 
 def step_tokens(

@@ -1,0 +1,131 @@
+"""What a call of `sample` may ask for, checked before anything is drawn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from math import prod
+from operator import index
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symsi.errors import PlanError, SymsiError
+from symsi.models.protocol import Model
+from symsi.solvers.plan import Plan
+from symsi.solvers.planning import origin_of
+
+__all__ = ["check_inputs", "check_memory", "check_noise", "check_plan", "read_shape", "whole_number"]
+
+_UNSAID = {
+    "schedule": None,
+    "diffusion": "ode",
+    "solver": None,
+    "steps": None,
+    "grid": "uniform",
+    "last": None,
+    "reference": None,
+}
+
+
+def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[int, ...]) -> Plan:
+    """Return a plan that was given. Raises SymsiError for options beside it, and PlanError for one of another model."""
+    if not isinstance(plan, Plan):
+        raise SymsiError(
+            f"plan must be a symsi.Plan, as symsi.plan or symsi.load_plan gives; got {type(plan).__name__}."
+        )
+    for name, value in options.items():
+        if value is not _UNSAID[name] and not (isinstance(value, str) and value == _UNSAID[name]):
+            raise SymsiError(f"plan= says how to sample; leave {name} out, or make the plan with it.")
+    for name, value in origin_of(model).items():
+        if plan.origin.get(name, value) != value:
+            raise PlanError(
+                f"the plan was made for a model of another {name}: {plan.origin[name]}; {model.name} has {value}. "
+                "Make one for it by symsi.plan(model, ...)."
+            )
+    if plan.reference is not None:
+        plan.reference.check(form)
+    return plan
+
+
+def check_memory(count: int, form: tuple[int, ...], dtype: torch.dtype, device: torch.device, frames: int) -> None:
+    """Raise SymsiError where the samples (and a path of `frames` states) cannot be held, before they are drawn."""
+    needed = count * prod(form) * torch.empty((), dtype=dtype).element_size() * (1 + frames)
+    if device.type == "cuda":
+        held = torch.cuda.get_device_properties(device).total_memory
+    elif device.type == "cpu" and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        held = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    else:
+        return
+    if needed > held:
+        raise SymsiError(
+            f"{count} samples of shape {form} take {needed / 1e9:,.0f} GB; {device} has {held / 1e9:,.0f} GB. Draw "
+            "them in parts: shape=N, first=K continues where K samples ended."
+        )
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """Return an integer of at least `least`, below 2^63."""
+    try:
+        found = index(value)
+    except TypeError:
+        found = -1
+    if not least <= found < 1 << 63:
+        raise SymsiError(f"{name} must be an integer of at least {least}; got {value!r}.")
+    return found
+
+
+def read_shape(shape: Any, model: Model) -> tuple[int, tuple[int, ...]]:
+    """Return N and the shape of a sample. Raises SymsiError where they are not told, or not the model's."""
+    alone = hasattr(shape, "__index__")
+    if alone and model.shape is None:
+        raise SymsiError(f"{model.name} does not know the shape of a sample; give shape=(N, ...), not {shape}.")
+    if not alone and not isinstance(shape, Sequence):
+        raise SymsiError(f"shape must be (N, ...) in positive integers, or N; got {shape!r}.")
+    given = (shape, *(model.shape or ())) if alone else shape
+    whole = tuple(whole_number("each entry of shape, (N, ...),", n, 1) for n in given)
+    if len(whole) < 2:
+        raise SymsiError(f"shape must be (N, ...) in positive integers; got {whole}.")
+    if model.shape is not None and whole[1:] != tuple(model.shape):
+        raise SymsiError(f"{model.name} makes samples of shape {tuple(model.shape)}; got shape={whole}.")
+    return whole[0], whole[1:]
+
+
+def check_inputs(
+    model: Model, device: torch.device, dtype: Any, guidance: float, given: Mapping[str, Any], conditions: Any
+) -> None:
+    """Raise SymsiError for a device, dtype, guidance or conditions that the model cannot take."""
+    if model.device is not None and model.device.type != device.type:
+        raise SymsiError(f"{model.name} is on {model.device}, device={device} was asked for; move the model there.")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise SymsiError(f"dtype must be a floating-point type such as torch.float32; got {dtype!r}.")
+    if model.dtype is not None and dtype != model.dtype:
+        raise SymsiError(f"{model.name} has weights in {model.dtype}; load it in {dtype}, or leave dtype out.")
+    if not isinstance(conditions, Mapping | None):
+        raise SymsiError(f"conditions must be a mapping of names to values; got {type(conditions).__name__}.")
+    for told in (given, *([{**given, **model.unconditional}] if guidance != 1 else [])):
+        model.check_conditions(told)
+    label = given.get("label")
+    if model.classes and label is not None:
+        whole = isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point()
+        if not whole or not -1 <= int(label.min()) <= int(label.max()) < model.classes:
+            raise SymsiError(f"label must be (N,) integers from 0 to {model.classes - 1}, or -1 for no class.")
+    if guidance != 1 and not model.unconditional:
+        raise SymsiError(
+            f"{model.name} does not say what its unconditional prediction is; "
+            "give Model(..., unconditional={'label': ...}) or leave guidance=1."
+        )
+
+
+def check_noise(name: str, noise: Tensor | None, wanted: Mapping[str, int], form: tuple[int, ...]) -> None:
+    """Check noise that the user gives, of shape (*wanted, *form)."""
+    if noise is None:
+        return
+    shape, letters = (*wanted.values(), *form), ", ".join(wanted)
+    if not (isinstance(noise, Tensor) and noise.is_floating_point()):
+        raise SymsiError(f"{name} must be a floating-point tensor, ({letters}, *shape); got {type(noise).__name__}.")
+    if tuple(noise.shape) != shape:
+        raise SymsiError(f"{name} must have the shape ({letters}, *shape) = {shape}; got {tuple(noise.shape)}.")
+    if not bool(torch.isfinite(noise).all()):
+        raise SymsiError(f"{name} has nan or inf.")

@@ -1,0 +1,171 @@
+"""What a plan must satisfy: finite numbers, times in order, causality, and the conditions that its steps claim.
+
+A step over the stages e has the total keep and the total weights W_e of their fields. It is consistent if
+keep = claim.keep and sum_e W_e = claim.length, so that a constant field is integrated exactly, and of order p if
+sum_e W_e r_e^q = claim.length/(q + 1) for q < p, where r is the clock at the evaluation, 0 at the step's start and 1 at
+its end (Butcher's quadrature conditions; Adams' for fields of earlier steps).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from symsi.errors import PlanError
+
+if TYPE_CHECKING:
+    from symsi.solvers.plan import Plan, Stage
+
+__all__ = ["check_claims", "check_form"]
+
+_TOLERANCE = 2.0**-36  # of the sum of absolute values: room for cancellation in float64
+
+
+def check_form(plan: Plan) -> None:
+    """Raise PlanError for numbers that are not finite, times out of order, and weights of what is not there."""
+    points = len(plan.grid)
+    if points < 2 or not plan.stages:
+        raise PlanError("a plan needs a grid of at least two points, and a stage for each step between them.")
+    for name in ("times", "scales", "beta", "clock"):
+        given = len(getattr(plan, name))
+        if given != points:
+            raise PlanError(f"{name} must have {points} entries, one a point of the grid; it has {given}.")
+    _check_increasing("grid", plan.grid, strictly=True)
+    _check_increasing("times", plan.times, strictly=False)
+    for name, value in [("start", plan.start), *_named("scales", plan.scales), *_named("beta", plan.beta)]:
+        if not _finite(value):
+            raise PlanError(f"{name} is not finite.")
+    steps = [stage.step for stage in plan.stages]
+    if sorted(set(steps)) != list(range(1, points)) or steps != sorted(steps):
+        raise PlanError(
+            f"the stages must belong to steps 1 to {points - 1}, in order and one or more each; got {steps}."
+        )
+    for k, stage in enumerate(plan.stages):
+        _check_stage(k, stage)
+
+
+def _check_increasing(name: str, values: Sequence[float], *, strictly: bool) -> None:
+    for k, value in enumerate(values):
+        before = values[k - 1] if k else -math.inf
+        if not 0 <= value <= 1 or value < before or (strictly and value == before):
+            raise PlanError(f"{name} must increase inside [0, 1]; {name}[{k}] is {_number(value)}.")
+
+
+def _check_stage(k: int, stage: Stage) -> None:
+    row = f"row {k} (step {stage.step})"
+    for name, time in (("time", stage.time), ("until", stage.until)):
+        if time is not None and not 0 <= _single(time) <= 1:
+            raise PlanError(f"{row}: {name} must lie in [0, 1]; it is {_number(time)}.")
+    if not stage.asks or len(stage.asks) != len(stage.gains):
+        raise PlanError(f"{row}: {len(stage.asks)} predictions are asked for and {len(stage.gains)} gains are given.")
+    if not stage.weights or len(stage.weights) > k + 1:
+        raise PlanError(
+            f"{row}: {len(stage.weights)} weights, but {k + 1} fields are known by then; give one for this row's own, "
+            "and one for each earlier row that counts."
+        )
+    names = ("keep", "state", "offset", "noise", "mean")
+    values = [*((name, getattr(stage, name)) for name in names), *_named("gains", stage.gains)]
+    for name, value in (*values, *_named("weights", stage.weights)):
+        if not _finite(value):
+            raise PlanError(f"{row}: {name} is not finite.")
+
+
+def check_claims(plan: Plan) -> None:
+    """Raise PlanError, with the row and the condition, where a step does not do what it claims."""
+    claims = plan.claims or ()
+    if not claims:
+        return
+    if len(claims) != len(plan.grid) - 1:
+        raise PlanError(f"{len(claims)} claims for {len(plan.grid) - 1} steps; give one a step, or none at all.")
+    for step, claim in enumerate(claims, 1):
+        rows = [k for k, stage in enumerate(plan.stages) if stage.step == step]
+        keep: Any = 1.0
+        weights: dict[int, Any] = {}
+        for k in rows:
+            stage = plan.stages[k]
+            if k != rows[0] and _at_end(plan, stage):  # this stage is evaluated where the step will have ended
+                _hold(k, step, "the state that it is evaluated at", keep, weights, claim.keep, claim.length)
+            keep = keep * _plain(stage.keep)
+            weights = {e: w * _plain(stage.keep) for e, w in weights.items()}
+            for j, weight in enumerate(stage.weights):
+                weights[k - j] = weights.get(k - j, 0.0) + _plain(weight)
+        _hold(rows[-1], step, "the state after it", keep, weights, claim.keep, claim.length)
+        if claim.order > 1:
+            _hold_order(plan, rows[-1], step, weights, claim.length, claim.order)
+
+
+def _hold(k: int, step: int, what: str, keep: Any, weights: dict[int, Any], wanted: Any, length: Any) -> None:
+    if not _close(keep, wanted, [wanted]):
+        raise PlanError(
+            f"row {k} (step {step}): {what} keeps {_number(keep)} z, where {_number(wanted)} is right for a field of 0."
+        )
+    total = sum(weights.values())
+    if not _close(total, length, [*weights.values(), length]):
+        raise PlanError(
+            f"row {k} (step {step}): the weights in {what} sum to {_number(total)}; a constant field needs "
+            f"{_number(length)}, the length of the step (consistency)."
+        )
+
+
+def _hold_order(plan: Plan, k: int, step: int, weights: dict[int, Any], length: Any, order: int) -> None:
+    clock = plan.clock
+    start, end = _plain(clock[step - 1]), _plain(clock[step])
+    places = {e: (_node(plan, plan.stages[e]) - start) / (end - start) for e in weights}
+    for power in range(1, order):
+        parts = [w * places[e] ** power for e, w in weights.items()]
+        wanted = _plain(length) / (power + 1)
+        sizes = [abs(w) * (1 + abs(places[e]) ** power) for e, w in weights.items()]
+        if not _close(sum(parts), wanted, sizes):
+            raise PlanError(
+                f"row {k} (step {step}): order {order} is claimed, but a field r^{power} of the clock, r from 0 to 1 "
+                f"over the step, gets {_number(sum(parts))}; {_number(wanted)} is right."
+            )
+
+
+def _node(plan: Plan, stage: Stage) -> Any:
+    """The clock at an evaluation."""
+    if stage.node is not None:
+        return _plain(stage.node)
+    return _plain(plan.clock[stage.step if _at_end(plan, stage) else stage.step - 1])
+
+
+def _at_end(plan: Plan, stage: Stage) -> bool:
+    """Whether a stage is evaluated where its step ends."""
+    if stage.node is not None:
+        node, end = (torch.as_tensor(_plain(v), dtype=torch.float64) for v in (stage.node, plan.clock[stage.step]))
+        return torch.equal(node, end)
+    return plan.times[stage.step - 1] < _single(stage.time) == plan.times[stage.step]
+
+
+def _close(a: Any, b: Any, sizes: Iterable[Any]) -> bool:
+    a, b = torch.as_tensor(_plain(a), dtype=torch.float64), torch.as_tensor(_plain(b), dtype=torch.float64)
+    size: Any = sum(abs(torch.as_tensor(_plain(v), dtype=torch.float64)) for v in sizes)
+    return bool(((a - b).abs() <= _TOLERANCE * size).all())
+
+
+def _finite(value: Any) -> bool:
+    return bool(torch.isfinite(value).all()) if isinstance(value, Tensor) else math.isfinite(value)
+
+
+def _single(value: Any) -> float:
+    """One number as a float."""
+    return float(value.detach()) if isinstance(value, Tensor) else float(value)
+
+
+def _plain(value: Any) -> Any:
+    return value.detach().double().cpu() if isinstance(value, Tensor) else value
+
+
+def _named(name: str, values: Sequence[Any]) -> list[tuple[str, Any]]:
+    return [(f"{name}[{j}]", value) for j, value in enumerate(values)]
+
+
+def _number(value: Any) -> str:
+    """A number, or the range of several."""
+    if isinstance(value, Tensor) and value.numel() > 1:
+        return f"{float(value.min()):.6g}..{float(value.max()):.6g}"
+    return f"{float(value):.6g}"

@@ -1,0 +1,52 @@
+"""What a solver is given: the coefficients at the points of a grid, in the schedule's coordinates or by mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+__all__ = ["ModalNodes", "Nodes"]
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Coefficients at the K + 1 points of a grid, as lists of floats.
+
+    `field` (of z, of P) gives the drift that the solver integrates over the grid, F = field[0] z + field[1] P;
+    `data` likewise gives eta_X; both have an entry for every point that a solver evaluates. `alpha` and `beta` are the
+    base's at the model's times; `spread` is the standard deviation of the noise of each step over the scale at its end.
+    """
+
+    grid: tuple[float, ...]
+    times: tuple[float, ...]
+    scales: tuple[float, ...]
+    field: tuple[tuple[float, ...], tuple[float, ...]]
+    data: tuple[tuple[float, ...], tuple[float, ...]]
+    alpha: tuple[float, ...]
+    beta: tuple[float, ...]
+    spread: tuple[float, ...]
+    start: float
+
+
+@dataclass(frozen=True)
+class ModalNodes:
+    """At the K + 1 points of a grid: floats as in `Nodes`, and by mode (K + 1, *modes) what T12 names.
+
+    `gaussian` is the coefficient of the Gaussian's eta_X, `coordinate` C, `natural` s, `residual` the factor of Delta,
+    `variance` that of y. `mean` is the reference's, in modes; `start` the standard deviation of z at the first point.
+    """
+
+    grid: tuple[float, ...]
+    times: tuple[float, ...]
+    scales: tuple[float, ...]
+    data: tuple[tuple[float, ...], tuple[float, ...]]
+    alpha: tuple[float, ...]
+    beta: tuple[float, ...]
+    gaussian: Tensor
+    coordinate: Tensor
+    natural: Tensor
+    residual: Tensor
+    variance: Tensor
+    mean: Tensor
+    start: Tensor
