@@ -90,7 +90,7 @@ def model_input(plan: Plan, state: State) -> tuple[Tensor, Tensor]:
         raise PlanError(f"row {state.evaluations} asks a flow map for two times; models of one time cannot answer.")
     x = _whole(plan, state, stage.mean)
     time = torch.as_tensor(stage.time, dtype=torch.float64)
-    return x, time.to(x).expand(len(x))
+    return x, time.to(x).repeat(len(x))
 
 
 def step(plan: Plan, state: State, prediction: Tensor | Sequence[Tensor], noise: Tensor | None = None) -> State:

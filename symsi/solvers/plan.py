@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from torch import Tensor
@@ -113,7 +112,7 @@ class Plan:
         defaults = {"times": grid, "scales": (1.0,) * len(grid), "beta": (0.0,) * len(grid), "clock": grid}
         for name in ("stages", "grid", "times", "scales", "beta", "clock"):
             object.__setattr__(self, name, tuple(getattr(self, name)) or defaults.get(name, ()))
-        object.__setattr__(self, "origin", MappingProxyType(dict(self.origin)))
+        object.__setattr__(self, "origin", dict(self.origin))
         consistency.check_form(self)
         if self.claims is None:
             object.__setattr__(self, "claims", self._own_claims())

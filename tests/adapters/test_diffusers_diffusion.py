@@ -72,9 +72,7 @@ def test_a_run_is_what_symsi_samples_from_the_same_model() -> None:
     plan = symsi.plan(NOISE, schedule="trigonometric", solver="ab2", grid=taus)
     x, fields = z(), []
     for row in plan.stages:
-        fields.insert(
-            0, row.state * x + row.prediction * NOISE(x, torch.full((len(x),), row.time, dtype=torch.float64))
-        )
+        fields.insert(0, row.state * x + row.gain * NOISE(x, torch.full((len(x),), row.time, dtype=torch.float64)))
         x = row.keep * x + sum(w * g for w, g in zip(row.weights, fields, strict=False))
     torch.testing.assert_close(found, x, rtol=0, atol=1e-10)
 
