@@ -145,10 +145,10 @@ class _Upsample(nn.Module):
 
 
 def _frequencies(t: Tensor, size: int, sizes: Sequence[float] = (0.5, 500.0)) -> Tensor:
-    """sin and cos of 2 pi f t, for f geometric over `sizes`."""
+    """sin and cos of 2 pi f t, for f geometric over `sizes`, in float32, or the float64 of t."""
     count = size // 2
     f = torch.exp(torch.linspace(math.log(sizes[0]), math.log(sizes[1]), count, device=t.device))
-    angle = t.to(torch.float32)[:, None] * f * (2 * math.pi)
+    angle = t.to(torch.promote_types(t.dtype, torch.float32))[:, None] * f * (2 * math.pi)
     return torch.cat([torch.sin(angle), torch.cos(angle)], 1)
 
 

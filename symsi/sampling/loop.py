@@ -112,8 +112,8 @@ class _Seen:
     def _now(self) -> tuple[list[int], int]:
         whole = self.tensors[0]
         readable = self.bits and whole.device.type == "cpu"
-        words = torch.int64 if whole.dtype == torch.float64 else torch.int32
-        return [v._version for v in self.tensors], int(whole.view(words).sum(dtype=torch.int64)) if readable else 0
+        words = int(whole.reshape(-1).view(torch.int32).sum(dtype=torch.int64)) if readable else 0
+        return [v._version for v in self.tensors], words
 
 
 class _Watch:

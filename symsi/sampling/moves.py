@@ -111,8 +111,8 @@ def advance(
     """Return the state after a stage, and the sums of states to come; `ahead` are those of before, at first none.
 
     Predictions are in modes, noise is not. With `memory` KEPT everything that is given stays as it is, and gradients
-    flow through all of it; else the memory of the sums, or of z too, is used again. Whatever it is, the numbers are the
-    same, and a stage with a = 1 alone rounds as z + b P does in torch.
+    flow through all of it; else the memory of the sums, or of z too, is used again. The numbers are the same, but for a
+    stage with a = 1 alone: it rounds as z + b P does in torch unless the memory of z is used.
     """
     predictions = [p if p.dtype == z.dtype else p.to(z.dtype) for p in predictions]
     sums: list[Tensor | None] = []

@@ -320,6 +320,48 @@ def test_a_model_may_return_its_input_but_not_write_into_it(solver: str) -> None
         symsi.sample(lambda x, t: x.mul_(2), **options)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_model_that_writes_past_autograd_is_told(dtype: torch.dtype) -> None:
+    def by_data(x: Tensor, t: Tensor) -> Tensor:
+        answer = x.clone()
+        x.data[0, 0] += 1
+        return answer
+
+    def by_numpy(x: Tensor, t: Tensor) -> Tensor:
+        answer = x.clone()
+        x.numpy()[:] *= -1
+        return answer
+
+    for model in (by_data, by_numpy):
+        with pytest.raises(symsi.SymsiError, match="wrote into its input x at step 1"):
+            symsi.sample(model, shape=(4, 2), steps=2, dtype=dtype, **QUIET)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float64, 1e308), (torch.float32, 3e38)])
+def test_finite_predictions_that_a_state_cannot_hold_are_told_with_the_step(dtype: torch.dtype, size: float) -> None:
+    stages = [symsi.Stage(k + 1, k / 4, [1.0], gains=[4.0 * (k == 2)]) for k in range(4)]
+    plan = symsi.Plan(stages, [0, 0.25, 0.5, 0.75, 1], claims=())
+    with pytest.raises(symsi.SymsiError, match=r"finite at step 3, model time 0\.5, but so large"):
+        symsi.sample(lambda x, t: torch.full_like(x, size), shape=(4, 2), plan=plan, dtype=dtype, **QUIET)
+
+
+def test_samples_that_float16_cannot_hold_are_told() -> None:
+    with pytest.raises(symsi.SymsiError, match="do not fit into float16"):
+        symsi.sample(
+            lambda x, t: torch.full_like(x, 6e4),
+            shape=(4, 2),
+            steps=2,
+            schedule="trigonometric",
+            dtype=torch.float16,
+            **QUIET,
+        )
+
+
+def test_more_samples_than_memory_are_refused_before_they_are_drawn() -> None:
+    with pytest.raises(symsi.SymsiError, match=r"8,000 GB.*first=K"):
+        symsi.sample(lambda x, t: x, shape=(10**12, 2), steps=2, **QUIET)
+
+
 @pytest.mark.parametrize("solver", ["ab2", "ab3", "heun"])
 def test_a_model_that_writes_into_an_earlier_input_is_told(three_modes: Mixture, solver: str) -> None:
     """That memory holds a sum for states to come by then."""

@@ -1,0 +1,51 @@
+"""Rows over named parts: n - 1 rows and the state determine every other, for any n."""
+
+import pytest
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from sympy import Rational, symbols
+
+from symsi.interpolants.rows import Pair, Row, combine, determinant
+
+FRACTIONS = st.fractions(min_value=-9, max_value=9, max_denominator=20).map(
+    lambda f: Rational(f.numerator, f.denominator)
+)
+PARTS = ("x0", "x1", "latent")
+
+
+@given(st.lists(FRACTIONS, min_size=15, max_size=15))
+def test_three_parts_are_solved_for_from_the_state_and_two_fields(numbers: list[Rational]) -> None:
+    """A bridge's state, velocity and latent, any numbers: the combination gives the wanted field for all means."""
+    rows = [Row(**dict(zip(PARTS, numbers[3 * k : 3 * k + 3], strict=True))) for k in range(4)]
+    state, first, second, wanted = rows
+    matrix = sp.Matrix([[row[part] for part in PARTS] for row in (state, first, second)])
+    if matrix.det() == 0:
+        return
+    means = dict(zip(PARTS, numbers[12:15], strict=True))
+    found = combine(state, [first, second], wanted)
+    assert found(state(**means), first(**means), second(**means)) == wanted(**means)
+    expected = matrix.T.LUsolve(sp.Matrix([wanted[part] for part in PARTS]))
+    assert (found.state, *found.predictions) == tuple(expected)
+
+
+def test_two_parts_divide_by_the_determinant_that_conversions_do() -> None:
+    a, b, c, d = symbols("a b c d")
+    pair = Pair(a, b, c, d)
+    found = combine(pair.state, pair.velocity, Row(noise=1, data=0))
+    assert sp.fraction(sp.together(found.state))[1] in (determinant(pair), -determinant(pair))
+    assert sp.simplify(found(*(row(noise=3, data=5) for row in (pair.state, pair.velocity))) - 3) == 0
+
+
+def test_a_row_is_a_mapping_and_the_sum_that_it_says() -> None:
+    u, v = symbols("u v")
+    row = Row(noise=2, data=3)
+    assert dict(row) == {"noise": 2, "data": 3}
+    assert row(noise=u, data=v) == 2 * u + 3 * v
+    assert repr(row) == "Row(noise=2, data=3)"
+
+
+@pytest.mark.parametrize("given", [[], [Row(noise=1, data=0)] * 2, [Row(noise=1, latent=0)]])
+def test_too_few_too_many_or_foreign_rows_are_refused(given: list[Row]) -> None:
+    with pytest.raises(ValueError, match=r"2 parts .* need the state and 1 rows"):
+        combine(Row(noise=1, data=2), given, Row(noise=0, data=1))

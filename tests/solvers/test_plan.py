@@ -1,0 +1,255 @@
+"""A plan as a public value: made by hand, checked when made, printed, saved and read again."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import symsi
+from symsi.calibration.reference import estimate
+from symsi.models.analytic import Mixture
+from symsi.solvers.table import SOLVERS
+
+QUIET = {"progress": False}
+Stage = symsi.Stage
+
+
+def heun(steps: int, **last: object) -> list[symsi.Stage]:
+    """Heun's method on a uniform grid of the linear schedule; `last` changes the last stage."""
+    h = 1 / steps
+    stages = []
+    for k in range(steps):
+        stages += [Stage(k + 1, time=k * h, weights=[h]), Stage(k + 1, time=(k + 1) * h, weights=[h / 2, -h / 2])]
+    stages[-1] = replace(stages[-1], time=1.0, **last)
+    return stages
+
+
+def grid(steps: int) -> list[float]:
+    return [*(k / steps for k in range(steps)), 1.0]
+
+
+def test_heun_by_hand_samples_as_heun_by_name(three_modes: Mixture) -> None:
+    model = three_modes.model()
+    mine = symsi.Plan(heun(4), grid(4), claims=[symsi.Claim(1, 1 / 4, order=2)] * 4)
+    found = symsi.sample(model, plan=mine, shape=5, **QUIET)
+    assert found.nfe == 8
+    expected = symsi.sample(model, shape=5, solver="heun", steps=4, dtype=torch.float64, **QUIET).x
+    torch.testing.assert_close(found.x.double(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("solver", "reference"),
+    [
+        *((name, None) for name in SOLVERS),
+        *((name, kind) for name, s in SOLVERS.items() for kind in ("pca", "channel") if s.drift and not s.both_ends),
+    ],
+)
+def test_a_plan_saved_and_loaded_samples_the_same_bits(
+    three_modes: Mixture, tmp_path: Path, solver: str, reference: str | None
+) -> None:
+    law = symsi.models.mixture([0.5, 0.5], torch.tensor([[[1.0, 0.2]], [[-1.0, 0.3]]]).flatten(1), [0.1, 0.4])
+    model = symsi.Model(lambda x, t: law.model()(x.flatten(1), t).reshape(x.shape), shape=(2, 1))
+    data = torch.randn(40, 2, 1, generator=torch.Generator().manual_seed(0)) + 0.3
+    noisy = SOLVERS[solver].stochastic
+    plan = symsi.plan(
+        model,
+        schedule="lazy(kappa=1)" if noisy else "trigonometric",
+        diffusion="optimal" if noisy else "ode",
+        solver=solver,
+        steps=5,
+        reference=estimate(data, reference) if reference else None,
+    )
+    read = symsi.load_plan(plan.save(tmp_path / "plan.json"))
+    assert read.hash == plan.hash
+    assert read.origin == plan.origin
+    assert str(read) == str(plan)
+    for dtype in (torch.float32, torch.float64):
+        first, second = (symsi.sample(model, plan=p, shape=7, dtype=dtype, **QUIET).x for p in (plan, read))
+        assert torch.equal(first, second)
+
+
+def test_sample_with_a_plan_is_sample_with_its_words(three_modes: Mixture) -> None:
+    options = {"schedule": "trigonometric", "solver": "ab3", "grid": "log-snr", "steps": 6}
+    plan = symsi.plan(three_modes.model(), **options)
+    found = symsi.sample(three_modes.model(), plan=plan, shape=3, **QUIET)
+    assert torch.equal(found.x, symsi.sample(three_modes.model(), shape=3, **options, **QUIET).x)
+    assert found.plan is plan
+
+
+@pytest.mark.parametrize(
+    ("stages", "options", "message"),
+    [
+        (heun(2, weights=[0.25, -0.2]), {}, r"row 3 \(step 2\): the weights .* sum to 0.55; a constant"),
+        (heun(2, keep=0.9), {}, r"row 3 \(step 2\): the state after it keeps 0.9 z, where 1 is right"),
+        (heun(2, weights=[0.5, 0.0]), {}, r"row 3 \(step 2\): the weights .* sum to 1; a constant field needs 0.5"),
+        (heun(2, weights=[0.3, -0.3]), {"order": 2}, r"row 3 \(step 2\): order 2 is claimed.* gets 0.3"),
+        ([Stage(1, 0.0, [0.5]), Stage(2, 0.5, [0.5])], {"order": 2}, r"row 0 \(step 1\): order 2 is claimed"),
+        ([Stage(1, 0.0, [0.3]), Stage(1, 0.5, [0.2]), Stage(2, 0.5, [0.5])], {}, r"row 1 \(step 1\): the weights in the "
+         r"state that it is evaluated at sum to 0\.3"),
+        ([Stage(1, 0.0, [0.5]), Stage(2, 0.5, [0.5, 0.1, -0.1])], {}, "3 weights, but 2 fields are known by then"),
+        ([Stage(1, 0.0, [0.5]), Stage(2, 1.5, [0.5])], {}, r"row 1 \(step 2\): time must lie in \[0, 1\]; it is 1.5"),
+        ([Stage(1, 0.0, [0.5]), Stage(2, 0.5, [float("nan")])], {}, r"row 1 \(step 2\): weights\[0\] is not finite"),
+        ([Stage(1, 0.0, [0.5]), Stage(2, 0.5, [0.5], noise=float("inf"))], {}, "noise is not finite"),
+        ([Stage(1, 0.0, [0.5], until=2.0), Stage(2, 0.5, [0.5])], {}, "until must lie"),
+        ([Stage(1, 0.0, [0.5], asks=["a", "b"]), Stage(2, 0.5, [0.5])], {}, "2 predictions are asked for and 1 gains"),
+        ([Stage(1, 0.0, [0.5])], {}, r"must belong to steps 1 to 2, .*got \[1\]"),
+        ([Stage(2, 0.5, [0.5]), Stage(1, 0.0, [0.5])], {}, "in order"),
+        (heun(2), {"grid": [0, 0.5, 0.5]}, r"grid\[2\] is 0.5"),
+        (heun(2), {"grid": [0, 0.5, 2]}, r"grid\[2\] is 2"),
+        (heun(2), {"scales": [1.0]}, "scales must have 3 entries"),
+        (heun(2), {"scales": [1.0, float("nan"), 1.0]}, r"scales\[1\] is not finite"),
+        (heun(2), {"claims": [symsi.Claim(1, 0.5)]}, "1 claims for 2 steps"),
+        ([], {}, "a stage for each step"),
+    ],
+)  # fmt: skip
+def test_an_inconsistent_plan_is_refused_with_the_row_and_the_condition(
+    stages: list[symsi.Stage], options: dict[str, object], message: str
+) -> None:
+    given = dict(options)
+    if "order" in given:
+        given["claims"] = [symsi.Claim(1, 0.5, given.pop("order"))] * 2
+    with pytest.raises(symsi.PlanError, match=message):
+        symsi.Plan(stages, **{"grid": grid(2), **given})
+
+
+def test_a_plan_that_claims_nothing_is_taken_as_it_is(three_modes: Mixture) -> None:
+    """As fitted solvers do: their weights need not sum to the step."""
+    plan = symsi.Plan([Stage(1, 0.0, [0.19], keep=1.02), Stage(2, 0.2, [1.2, -0.3])], [0, 0.2, 1], claims=())
+    assert torch.isfinite(symsi.sample(three_modes.model(), plan=plan, shape=3, **QUIET).x).all()
+
+
+@pytest.mark.parametrize("solver", ["ab2", "ab3", "heun", "dpm++2m", "exact-ab2"])
+def test_every_weight_of_a_named_solver_is_held_by_a_condition(solver: str) -> None:
+    """Each weight of each stage, wrong by a part in a million, is refused: the table cannot be mistyped unseen."""
+    noisy = SOLVERS[solver].stochastic
+    plan = symsi.plan(
+        "linear", schedule="trigonometric", diffusion="kappa=1/2" if noisy else "ode", solver=solver, steps=6
+    )
+    for k, stage in enumerate(plan.stages):
+        for j in range(len(stage.weights)):
+            weights = [w * (1 + 1e-6 * (i == j)) for i, w in enumerate(stage.weights)]
+            stages = [*plan.stages[:k], replace(stage, weights=weights), *plan.stages[k + 1 :]]
+            with pytest.raises(symsi.PlanError):
+                replace(plan, stages=stages)
+
+
+@pytest.mark.parametrize("solver", ["ab2", "ab3", "exact-ab2"])
+def test_errors_that_keep_the_sum_are_held_by_the_order(solver: str) -> None:
+    noisy = SOLVERS[solver].stochastic
+    plan = symsi.plan("linear", diffusion="kappa=2" if noisy else "ode", solver=solver, steps=5)
+    for k, stage in enumerate(plan.stages):
+        if len(stage.weights) > 1:
+            (a, b, *rest), slip = stage.weights, 1e-6
+            stages = [*plan.stages[:k], replace(stage, weights=[a + slip, b - slip, *rest]), *plan.stages[k + 1 :]]
+            with pytest.raises(symsi.PlanError, match=r"order . is claimed"):
+                replace(plan, stages=stages)
+
+
+def test_a_plan_prints_as_a_table() -> None:
+    text = str(symsi.plan("linear", schedule="trigonometric", steps=3))
+    head, words, columns, *rows = text.splitlines()
+    assert head == "<Plan: 3 evaluations in 3 steps, trigonometric, ab2>"
+    assert "solver ab2" in words
+    assert columns.split() == ["step", "t", "model", "time", "keep", "state", "gains", "noise", "weights"]
+    assert [row.split()[0] for row in rows] == ["1", "2", "3"]
+
+
+def edited(path: Path, change: str, to: str) -> None:
+    text = path.read_text()
+    assert change in text
+    path.write_text(text.replace(change, to, 1))
+
+
+def test_a_changed_damaged_or_foreign_file_is_refused(tmp_path: Path) -> None:
+    path = symsi.plan("linear", steps=2).save(tmp_path / "plan.json")
+    whole = path.read_text()
+    with pytest.raises(symsi.SymsiError, match="exists"):
+        symsi.plan("linear", steps=2).save(path)
+    for text, message in [
+        (whole.replace('"time": 0.5', '"time": 0.25'), "was changed"),
+        (whole.replace('"version": 1', '"version": 9'), "has version 9"),
+        (whole.replace("symsi-plan", "other"), "is no plan of symsi"),
+        (whole[: len(whole) // 2], "is no plan"),
+        ("[]", "is no plan of symsi"),
+        ("{" * 100_000, "is no plan"),
+        (whole.replace('"time": 0.5', '"time": NaN'), "holds NaN"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(symsi.PlanError, match=message):
+            symsi.load_plan(path)
+    with pytest.raises(symsi.PlanError, match="there is no plan"):
+        symsi.load_plan(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stages": []},
+        {"stages": [{"step": 1}]},
+        {"stages": 7},
+        {"grid": [0, "a"]},
+        {"grid": None},
+        {"times": [0, 2]},
+        {"claims": [{"keep": 1, "length": 1, "order": 1, "more": 1}]},
+        {"reference": {"kind": "pca", "variances": 1, "mean": 2, "basis": None}},
+        {"start": {"shape": [10**12], "float64": ""}},
+        {"start": {"shape": [-1], "float64": "AAAAAAAA8D8="}},
+        {"start": {"shape": [1], "float64": "!"}},
+        {"surprise": 1},
+    ],
+)
+def test_a_hostile_file_with_a_right_hash_is_refused_too(tmp_path: Path, change: dict[str, object]) -> None:
+    from symsi.solvers.plan_file import digest
+
+    path = symsi.plan("linear", steps=1).save(tmp_path / "plan.json")
+    data = json.loads(path.read_text())
+    data["plan"] |= change
+    data["hash"] = digest(data["plan"])
+    path.write_text(json.dumps(data))
+    with pytest.raises(symsi.PlanError):
+        symsi.load_plan(path)
+
+
+def test_a_plan_goes_with_the_models_that_it_was_made_for(three_modes: Mixture) -> None:
+    plan = symsi.plan(three_modes.model(), steps=2)
+    for other, message in [
+        (three_modes.model(prediction="data"), "another prediction: velocity"),
+        (three_modes.model(schedule="vp"), "another base"),
+    ]:
+        with pytest.raises(symsi.PlanError, match=message):
+            symsi.sample(other, plan=plan, shape=2, **QUIET)
+    for option in ({"steps": 3}, {"schedule": "vp"}, {"solver": "ab2"}, {"grid": "angle"}, {"diffusion": "optimal"}):
+        with pytest.raises(symsi.SymsiError, match=f"leave {next(iter(option))} out"):
+            symsi.sample(three_modes.model(), plan=plan, shape=2, **option, **QUIET)
+    with pytest.raises(symsi.SymsiError, match=r"must be a symsi\.Plan"):
+        symsi.sample(three_modes.model(), plan="plan.json", shape=2, **QUIET)
+
+
+def test_a_plan_of_two_predictions_or_two_times_is_a_plan_but_not_one_that_sample_runs(three_modes: Mixture) -> None:
+    guided = Stage(1, 0.0, [1.0], gains=[2.0, -1.0], asks=["conditional", "unconditional"])
+    for stage, message in [
+        (guided, "asks for conditional, unconditional"),
+        (Stage(1, 0.0, [1.0], until=1.0), "two times"),
+    ]:
+        with pytest.raises(symsi.PlanError, match=message):
+            symsi.sample(three_modes.model(), plan=symsi.Plan([stage], [0, 1]), shape=2, **QUIET)
+
+
+@pytest.mark.parametrize("schedule", [*symsi.NAMED, "lazy", "lazy(kappa=1)", "lazy(kappa=1/2)"])
+@pytest.mark.parametrize("diffusion", ["optimal", "kappa=1/2"])
+def test_the_default_solver_with_noise_serves_every_named_schedule(
+    three_modes: Mixture, schedule: str, diffusion: str
+) -> None:
+    found = symsi.sample(three_modes.model(), shape=3, schedule=schedule, diffusion=diffusion, steps=4, **QUIET)
+    assert torch.isfinite(found.x).all()
+    assert found.plan.origin["solver"] == "exact"
+
+
+def test_a_reference_with_a_mean_of_zero_is_one(three_modes: Mixture) -> None:
+    x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    reference = estimate(torch.cat([x, -x]), "pca")
+    assert not reference.mean.any()
+    found = symsi.sample(three_modes.model(), shape=4, steps=3, schedule="trigonometric", reference=reference, **QUIET)
+    assert torch.isfinite(found.x).all()
