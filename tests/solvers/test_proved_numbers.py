@@ -88,7 +88,7 @@ def test_keep_noise_weight_and_field_of_each_stage_are_the_proved_ones(kappa: st
 @pytest.mark.parametrize("kappa", ["1/2", "2"])
 @pytest.mark.parametrize("solver", ["exact", "exact-ab2"])
 def test_in_a_small_step_any_data_move_as_their_drift_says(kappa: str, solver: str) -> None:
-    """On a mixture, far from its reference: (z' - z)/h tends to b = v + epsilon s, the noise's variance to 2 epsilon h."""
+    """On a mixture far from its reference (z' - z)/h tends to b = v + epsilon s, the variance to 2 epsilon h."""
     law = symsi.models.mixture([0.3, 0.7], [[-1.1], [0.6]], [0.05, 0.2])
     variance, mean = torch.tensor([[0.4], [0.1]], dtype=DOUBLE)
     reference = Reference("pca", variance, mean, torch.eye(1, dtype=DOUBLE))
