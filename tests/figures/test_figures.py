@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -65,6 +67,13 @@ def test_every_script_is_listed_and_every_name_has_a_script() -> None:
     assert sorted(NAMES) == sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "__init__")
     for name in NAMES:
         assert callable(import_module(f"symsi.figures.{name}").draw)
+
+
+def test_a_script_of_the_checkout_draws_its_figure(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "figures" / "schedules.py"
+    done = subprocess.run([sys.executable, script, "--quick", "--out", tmp_path], capture_output=True, text=True, check=True)
+    assert "point mass" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["schedules.pdf", "schedules.png"]
 
 
 def test_the_manifest_says_how_each_was_made(drawn: Path) -> None:
