@@ -77,7 +77,6 @@ def test_shapes_and_batch_stay_dynamic(tmp_path: Path) -> None:
         torch.testing.assert_close(program(p, x, t), compiled.drift(p, x, t))
 
 
-@pytest.mark.slow
 def test_an_aot_package_runs_and_refuses_what_it_would_get_wrong(tmp_path: Path) -> None:
     path = export(lazy(), tmp_path / "f.pt2", aot=True, rank=2)
     assert check(lazy(), path, aot=True, rank=2).good
