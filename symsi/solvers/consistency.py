@@ -28,8 +28,8 @@ _TOLERANCE = 2.0**-36  # of the sum of absolute values: room for cancellation in
 def check_form(plan: Plan) -> None:
     """Raise PlanError for numbers that are not finite, times out of order, and weights of what is not there."""
     points = len(plan.grid)
-    if points < 2 or not plan.stages:
-        raise PlanError("a plan needs a grid of at least two points, and a stage for each step between them.")
+    if points < 2 or not plan.stages or not all(hasattr(stage, "weights") for stage in plan.stages):
+        raise PlanError("a plan needs a grid of at least two points, and a symsi.Stage for each step between them.")
     for name in ("times", "scales", "beta", "clock"):
         given = len(getattr(plan, name))
         if given != points:
@@ -39,8 +39,14 @@ def check_form(plan: Plan) -> None:
     for name, value in [("start", plan.start), *_named("scales", plan.scales), *_named("beta", plan.beta)]:
         if not _finite(value):
             raise PlanError(f"{name} is not finite.")
+    if any(scale <= 0 for scale in plan.scales[1:]):
+        raise PlanError(f"scales must be positive after the start; they are {', '.join(map(_number, plan.scales))}.")
     steps = [stage.step for stage in plan.stages]
-    if sorted(set(steps)) != list(range(1, points)) or steps != sorted(steps):
+    if (
+        not all(isinstance(step, int) for step in steps)
+        or sorted(set(steps)) != list(range(1, points))
+        or steps != sorted(steps)
+    ):
         raise PlanError(
             f"the stages must belong to steps 1 to {points - 1}, in order and one or more each; got {steps}."
         )
@@ -51,14 +57,14 @@ def check_form(plan: Plan) -> None:
 def _check_increasing(name: str, values: Sequence[float], *, strictly: bool) -> None:
     for k, value in enumerate(values):
         before = values[k - 1] if k else -math.inf
-        if not 0 <= value <= 1 or value < before or (strictly and value == before):
+        if not _finite(value) or not 0 <= value <= 1 or value < before or (strictly and value == before):
             raise PlanError(f"{name} must increase inside [0, 1]; {name}[{k}] is {_number(value)}.")
 
 
 def _check_stage(k: int, stage: Stage) -> None:
     row = f"row {k} (step {stage.step})"
     for name, time in (("time", stage.time), ("until", stage.until)):
-        if time is not None and not 0 <= _single(time) <= 1:
+        if time is not None and not (_finite(time) and 0 <= _single(time) <= 1):
             raise PlanError(f"{row}: {name} must lie in [0, 1]; it is {_number(time)}.")
     if not stage.asks or len(stage.asks) != len(stage.gains):
         raise PlanError(f"{row}: {len(stage.asks)} predictions are asked for and {len(stage.gains)} gains are given.")
@@ -148,7 +154,10 @@ def _close(a: Any, b: Any, sizes: Iterable[Any]) -> bool:
 
 
 def _finite(value: Any) -> bool:
-    return bool(torch.isfinite(value).all()) if isinstance(value, Tensor) else math.isfinite(value)
+    """Whether a value is a finite number, or a tensor of them."""
+    if isinstance(value, Tensor):
+        return bool(torch.isfinite(value).all())
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _single(value: Any) -> float:
@@ -168,4 +177,4 @@ def _number(value: Any) -> str:
     """A number, or the range of several."""
     if isinstance(value, Tensor) and value.numel() > 1:
         return f"{float(value.min()):.6g}..{float(value.max()):.6g}"
-    return f"{float(value):.6g}"
+    return f"{float(value):.6g}" if isinstance(value, (Tensor, int, float)) else repr(value)[:40]

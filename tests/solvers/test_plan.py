@@ -101,7 +101,13 @@ def test_sample_with_a_plan_is_sample_with_its_words(three_modes: Mixture) -> No
         (heun(2), {"scales": [1.0]}, "scales must have 3 entries"),
         (heun(2), {"scales": [1.0, float("nan"), 1.0]}, r"scales\[1\] is not finite"),
         (heun(2), {"claims": [symsi.Claim(1, 0.5)]}, "1 claims for 2 steps"),
-        ([], {}, "a stage for each step"),
+        ([], {}, r"a symsi.Stage for each step"),
+        ([7, 8], {}, r"a symsi.Stage for each step"),
+        ([Stage(1, "now", [0.5]), Stage(2, 0.5, [0.5])], {}, "time must lie in .*; it is 'now'"),
+        ([Stage(1, 0.0, ["half"]), Stage(2, 0.5, [0.5])], {}, r"weights\[0\] is not finite"),
+        ([Stage("1", 0.0, [0.5]), Stage(2, 0.5, [0.5])], {}, "in order and one or more each"),
+        (heun(2), {"grid": [0, "a", 1]}, r"grid\[1\] is 'a'"),
+        (heun(2), {"scales": [1.0, 0.0, 1.0]}, "scales must be positive after the start"),
     ],
 )  # fmt: skip
 def test_an_inconsistent_plan_is_refused_with_the_row_and_the_condition(
