@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Claim": "symsi.solvers.plan",
+    "Claim": "symsi.solvers.stage",
     "Conversion": "symsi.theory.conversion",
     "Derivation": "symsi.algebra.proof",
     "Diffusion": "symsi.theory.diffusion",
@@ -35,7 +35,7 @@ _PUBLIC = {
     "Schedule": "symsi.interpolants.schedule",
     "ScheduleError": "symsi.errors",
     "SchedulerError": "symsi.errors",
-    "Stage": "symsi.solvers.plan",
+    "Stage": "symsi.solvers.stage",
     "State": "symsi.sampling.state",
     "SymsiError": "symsi.errors",
     "Table": "symsi.coefficients.tables",

@@ -11,7 +11,8 @@ from torch import Tensor
 from symsi.errors import ModelError, PlanError
 from symsi.sampling.moves import Memory, advance, moves
 from symsi.sampling.noise import standard_normal
-from symsi.solvers.plan import Plan, Stage
+from symsi.solvers.plan import Plan
+from symsi.solvers.stage import Stage
 
 __all__ = ["run"]
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from symsi.models.reference import Reference
-from symsi.solvers.plan import Coefficient, Plan, Stage
+from symsi.solvers.plan import Plan
+from symsi.solvers.stage import Coefficient, Stage
 
 __all__ = ["Memory", "Move", "Term", "advance", "log_density", "moves"]
 

@@ -10,38 +10,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from symsi.errors import PlanError
-
-if TYPE_CHECKING:
-    from symsi.solvers.plan import Plan, Stage
+from symsi.solvers.stage import Claim, Coefficient, Stage
 
 __all__ = ["check_claims", "check_form"]
 
 _TOLERANCE = 2.0**-36  # of the sum of absolute values: room for cancellation in float64
 
 
-def check_form(plan: Plan) -> None:
+def check_form(
+    stages: Sequence[Stage],
+    start: Coefficient,
+    *,
+    grid: Sequence[float],
+    times: Sequence[float],
+    scales: Sequence[float],
+    beta: Sequence[float],
+    clock: Sequence[Coefficient],
+) -> None:
     """Raise PlanError for numbers that are not finite, times out of order, and weights of what is not there."""
-    points = len(plan.grid)
-    if points < 2 or not plan.stages or not all(hasattr(stage, "weights") for stage in plan.stages):
+    points = len(grid)
+    if points < 2 or not stages or not all(isinstance(stage, Stage) for stage in stages):
         raise PlanError("a plan needs a grid of at least two points, and a symsi.Stage for each step between them.")
-    for name in ("times", "scales", "beta", "clock"):
-        given = len(getattr(plan, name))
-        if given != points:
-            raise PlanError(f"{name} must have {points} entries, one a point of the grid; it has {given}.")
-    _check_increasing("grid", plan.grid, strictly=True)
-    _check_increasing("times", plan.times, strictly=False)
-    for name, value in [("start", plan.start), *_named("scales", plan.scales), *_named("beta", plan.beta)]:
+    for name, values in (("times", times), ("scales", scales), ("beta", beta), ("clock", clock)):
+        if len(values) != points:
+            raise PlanError(f"{name} must have {points} entries, one a point of the grid; it has {len(values)}.")
+    _check_increasing("grid", grid, strictly=True)
+    _check_increasing("times", times, strictly=False)
+    for name, value in [("start", start), *_named("scales", scales), *_named("beta", beta)]:
         if not _finite(value):
             raise PlanError(f"{name} is not finite.")
-    if any(scale <= 0 for scale in plan.scales[1:]):
-        raise PlanError(f"scales must be positive after the start; they are {', '.join(map(_number, plan.scales))}.")
-    steps = [stage.step for stage in plan.stages]
+    if any(scale <= 0 for scale in scales[1:]):
+        raise PlanError(f"scales must be positive after the start; they are {', '.join(map(_number, scales))}.")
+    steps = [stage.step for stage in stages]
     if (
         not all(isinstance(step, int) for step in steps)
         or sorted(set(steps)) != list(range(1, points))
@@ -50,7 +56,7 @@ def check_form(plan: Plan) -> None:
         raise PlanError(
             f"the stages must belong to steps 1 to {points - 1}, in order and one or more each; got {steps}."
         )
-    for k, stage in enumerate(plan.stages):
+    for k, stage in enumerate(stages):
         _check_stage(k, stage)
 
 
@@ -80,20 +86,22 @@ def _check_stage(k: int, stage: Stage) -> None:
             raise PlanError(f"{row}: {name} is not finite.")
 
 
-def check_claims(plan: Plan) -> None:
+def check_claims(
+    stages: Sequence[Stage], claims: Sequence[Claim], times: Sequence[float], clock: Sequence[Coefficient]
+) -> None:
     """Raise PlanError, with the row and the condition, where a step does not do what it claims."""
-    claims = plan.claims or ()
     if not claims:
         return
-    if len(claims) != len(plan.grid) - 1:
-        raise PlanError(f"{len(claims)} claims for {len(plan.grid) - 1} steps; give one a step, or none at all.")
+    if len(claims) != len(times) - 1:
+        raise PlanError(f"{len(claims)} claims for {len(times) - 1} steps; give one a step, or none at all.")
+    nodes = [_node(stage, times, clock) for stage in stages]
     for step, claim in enumerate(claims, 1):
-        rows = [k for k, stage in enumerate(plan.stages) if stage.step == step]
+        rows = [k for k, stage in enumerate(stages) if stage.step == step]
         keep: Any = 1.0
         weights: dict[int, Any] = {}
         for k in rows:
-            stage = plan.stages[k]
-            if k != rows[0] and _at_end(plan, stage):  # this stage is evaluated where the step will have ended
+            stage = stages[k]
+            if k != rows[0] and _same(nodes[k], clock[step]):  # this stage is evaluated where the step will have ended
                 _hold(k, step, "the state that it is evaluated at", keep, weights, claim.keep, claim.length)
             keep = keep * _plain(stage.keep)
             weights = {e: w * _plain(stage.keep) for e, w in weights.items()}
@@ -101,7 +109,8 @@ def check_claims(plan: Plan) -> None:
                 weights[k - j] = weights.get(k - j, 0.0) + _plain(weight)
         _hold(rows[-1], step, "the state after it", keep, weights, claim.keep, claim.length)
         if claim.order > 1:
-            _hold_order(plan, rows[-1], step, weights, claim.length, claim.order)
+            places = {e: _share(nodes[e], clock[step - 1], clock[step]) for e in weights}
+            _hold_order(rows[-1], step, weights, places, claim)
 
 
 def _hold(k: int, step: int, what: str, keep: Any, weights: dict[int, Any], wanted: Any, length: Any) -> None:
@@ -117,34 +126,33 @@ def _hold(k: int, step: int, what: str, keep: Any, weights: dict[int, Any], want
         )
 
 
-def _hold_order(plan: Plan, k: int, step: int, weights: dict[int, Any], length: Any, order: int) -> None:
-    clock = plan.clock
-    start, end = _plain(clock[step - 1]), _plain(clock[step])
-    places = {e: (_node(plan, plan.stages[e]) - start) / (end - start) for e in weights}
-    for power in range(1, order):
-        parts = [w * places[e] ** power for e, w in weights.items()]
-        wanted = _plain(length) / (power + 1)
+def _hold_order(k: int, step: int, weights: dict[int, Any], places: dict[int, Any], claim: Claim) -> None:
+    for power in range(1, claim.order):
+        found = sum(w * places[e] ** power for e, w in weights.items())
+        wanted = _plain(claim.length) / (power + 1)
         sizes = [abs(w) * (1 + abs(places[e]) ** power) for e, w in weights.items()]
-        if not _close(sum(parts), wanted, sizes):
+        if not _close(found, wanted, sizes):
             raise PlanError(
-                f"row {k} (step {step}): order {order} is claimed, but a field r^{power} of the clock, r from 0 to 1 "
-                f"over the step, gets {_number(sum(parts))}; {_number(wanted)} is right."
+                f"row {k} (step {step}): order {claim.order} is claimed, but a field r^{power} of the clock, r from 0 "
+                f"to 1 over the step, gets {_number(found)}; {_number(wanted)} is right."
             )
 
 
-def _node(plan: Plan, stage: Stage) -> Any:
-    """The clock at an evaluation."""
+def _node(stage: Stage, times: Sequence[float], clock: Sequence[Coefficient]) -> Coefficient:
+    """The clock at an evaluation: told, or that of the end of the step that has its model time, or of its start."""
     if stage.node is not None:
-        return _plain(stage.node)
-    return _plain(plan.clock[stage.step if _at_end(plan, stage) else stage.step - 1])
+        return stage.node
+    ends = times[stage.step - 1] < _single(stage.time) == times[stage.step]
+    return clock[stage.step if ends else stage.step - 1]
 
 
-def _at_end(plan: Plan, stage: Stage) -> bool:
-    """Whether a stage is evaluated where its step ends."""
-    if stage.node is not None:
-        node, end = (torch.as_tensor(_plain(v), dtype=torch.float64) for v in (stage.node, plan.clock[stage.step]))
-        return torch.equal(node, end)
-    return plan.times[stage.step - 1] < _single(stage.time) == plan.times[stage.step]
+def _share(node: Coefficient, start: Coefficient, end: Coefficient) -> Any:
+    """Where a node lies, from 0 at the start of a step to 1 at its end."""
+    return (_plain(node) - _plain(start)) / (_plain(end) - _plain(start))
+
+
+def _same(a: Coefficient, b: Coefficient) -> bool:
+    return torch.equal(*(torch.as_tensor(_plain(v), dtype=torch.float64) for v in (a, b)))
 
 
 def _close(a: Any, b: Any, sizes: Iterable[Any]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from symsi.solvers.nodes import Nodes
-from symsi.solvers.plan import Claim, Stage
+from symsi.solvers.stage import Claim, Stage
 
 __all__ = ["dpm", "log_ratio"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from symsi.solvers.multistep import multistep
 from symsi.solvers.nodes import Nodes
-from symsi.solvers.plan import Claim, Stage
+from symsi.solvers.stage import Claim, Stage
 
 __all__ = ["heun"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from symsi.solvers.multistep import adams_bashforth
 from symsi.solvers.nodes import ModalNodes
-from symsi.solvers.plan import Claim, Coefficient, Stage
+from symsi.solvers.stage import Claim, Coefficient, Stage
 
 __all__ = ["as_coefficient", "land", "modal"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symsi.solvers.nodes import Nodes
-from symsi.solvers.plan import Claim, Coefficient, Stage
+from symsi.solvers.stage import Claim, Coefficient, Stage
 
 __all__ = ["adams_bashforth", "multistep"]
 

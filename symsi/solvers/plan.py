@@ -1,9 +1,4 @@
-"""A plan is what a sampler does, as numbers: one stage an evaluation of the model.
-
-z is the state in model coordinates; with a reference N(m, U diag U^T) it is U^T (x - mean m), and P likewise. A stage
-evaluates the predictions P_i, forms the field g = state z + sum_i gains[i] P_i + offset, and moves
-z <- keep z + sum_j weights[j] g_j + noise n, with g_0 this stage's field, g_1 the one before, and n ~ N(0, I). Every
-solver is such a table.
+"""A plan is what a sampler does, as numbers: one stage an evaluation of the model. Every solver is such a table.
 
     >>> heun = Plan([Stage(1, time=0.0, weights=[1.0]), Stage(1, time=1.0, weights=[0.5, -0.5])], grid=[0.0, 1.0])
 
@@ -15,70 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
-
-from torch import Tensor
+from typing import Any
 
 from symsi.errors import PlanError
 from symsi.files import write_text
 from symsi.models.reference import Reference
 from symsi.solvers import consistency, plan_file
+from symsi.solvers.stage import Claim, Coefficient, Stage
 
-__all__ = ["Claim", "Coefficient", "Plan", "Stage", "load_plan"]
-
-Coefficient: TypeAlias = "float | Tensor"  # a tensor is one number, or one a mode; it may carry a gradient
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """One evaluation at the model's `time`, and what follows from it; `step` counts the grid's steps from 1.
-
-    `asks` names the predictions that the model is asked for, by default the one that it makes; two heads, or a
-    conditional and an unconditional prediction, are two names, with a gain each. `until` is the second time of a flow
-    map. With a reference the model is called at x = U z + mean m. `node` is where on the plan's clock the evaluation
-    lies: by default where its step starts, or ends if `time` is the model's time there.
-    """
-
-    step: int
-    time: Coefficient
-    weights: Sequence[Coefficient]
-    keep: Coefficient = 1.0
-    state: Coefficient = 0.0
-    gains: Sequence[Coefficient] = (1.0,)
-    offset: Coefficient = 0.0
-    noise: Coefficient = 0.0
-    mean: Coefficient = 0.0
-    until: Coefficient | None = None
-    node: Coefficient | None = None
-    asks: Sequence[str] = ("prediction",)
-
-    def __post_init__(self) -> None:
-        """Freeze what was given as a list."""
-        for name in ("weights", "gains", "asks"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
-    @property
-    def noisy(self) -> bool:
-        """Whether noise is added."""
-        return isinstance(self.noise, Tensor) or self.noise != 0
-
-    @property
-    def gain(self) -> Coefficient:
-        """The factor of the only prediction."""
-        (only,) = self.gains
-        return only
-
-
-@dataclass(frozen=True, eq=False)
-class Claim:
-    """What a step says of itself: z becomes keep z + length G where every field is G.
-
-    With `order` p, fields that are polynomials of degree below p in the plan's clock are integrated as exactly.
-    """
-
-    keep: Coefficient
-    length: Coefficient
-    order: int = 1
+__all__ = ["Plan", "load_plan"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +53,11 @@ class Plan:
         for name in ("stages", "grid", "times", "scales", "beta", "clock"):
             object.__setattr__(self, name, tuple(getattr(self, name)) or defaults.get(name, ()))
         object.__setattr__(self, "origin", dict(self.origin))
-        consistency.check_form(self)
-        if self.claims is None:
-            object.__setattr__(self, "claims", self._own_claims())
-        object.__setattr__(self, "claims", tuple(self.claims or ()))
-        consistency.check_claims(self)
+        points = {name: getattr(self, name) for name in ("grid", "times", "scales", "beta", "clock")}
+        consistency.check_form(self.stages, self.start, **points)
+        claims = tuple(self._own_claims() if self.claims is None else self.claims)
+        object.__setattr__(self, "claims", claims)
+        consistency.check_claims(self.stages, claims, self.times, self.clock)
 
     def _own_claims(self) -> tuple[Claim, ...]:
         """A constant drift in the schedule's coordinates, over each step of the grid."""

@@ -20,7 +20,8 @@ from symsi.models.reference import Reference, isotropic
 from symsi.solvers.grids import Grid, time_grid
 from symsi.solvers.modal import as_coefficient, land, modal
 from symsi.solvers.nodes import ModalNodes, Nodes
-from symsi.solvers.plan import Claim, Plan, Stage
+from symsi.solvers.plan import Plan
+from symsi.solvers.stage import Claim, Stage
 from symsi.solvers.table import Solver, check_last, choose
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.diffusion import Diffusion, as_diffusion

@@ -13,7 +13,7 @@ from symsi.solvers.dpm import dpm, log_ratio
 from symsi.solvers.heun import heun
 from symsi.solvers.multistep import multistep
 from symsi.solvers.nodes import ModalNodes, Nodes
-from symsi.solvers.plan import Claim, Coefficient, Stage
+from symsi.solvers.stage import Claim, Coefficient, Stage
 from symsi.theory.diffusion import Diffusion
 
 __all__ = ["LAST", "SOLVERS", "Solver", "check_last", "choose"]

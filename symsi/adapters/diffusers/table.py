@@ -13,7 +13,8 @@ from torch import Tensor
 from symsi.coefficients.runtime import working
 from symsi.models.reference import Reference
 from symsi.sampling.moves import Move, Term, advance, log_density, moves
-from symsi.solvers.plan import Coefficient, Plan
+from symsi.solvers.plan import Plan
+from symsi.solvers.stage import Coefficient
 
 __all__ = ["StepTable", "make_table", "step_density", "step_tokens"]
 
