@@ -96,17 +96,8 @@ def _own_plan(nodes: Nodes, solver: Solver, last: str, origin: Mapping[str, str]
         landing = Stage(final + 1, nodes.times[final], (1.0,), keep=0.0, state=field[0], gains=(field[1],))
         stages = [*(stage for stage in stages if stage.step <= final), landing]
         claims[-1] = _LANDING
-    return Plan(
-        stages,
-        nodes.grid,
-        nodes.times,
-        nodes.scales,
-        nodes.beta,
-        nodes.start,
-        claims=claims,
-        clock=solver.clock(nodes),
-        origin=origin,
-    )
+    points = (nodes.grid, nodes.times, nodes.scales, nodes.beta)
+    return Plan(stages, *points, nodes.start, claims=claims, clock=solver.clock(nodes), origin=origin)
 
 
 def _modal_plan(nodes: ModalNodes, solver: Solver, last: str, reference: Reference, origin: Mapping[str, str]) -> Plan:
@@ -115,18 +106,10 @@ def _modal_plan(nodes: ModalNodes, solver: Solver, last: str, reference: Referen
     if check_last(last, nodes):
         stages[-1], claims[-1] = land(nodes), _LANDING
     plain = reference.kind == "isotropic" and not bool(reference.mean.any())
-    return Plan(
-        stages,
-        nodes.grid,
-        nodes.times,
-        nodes.scales,
-        nodes.beta,
-        as_coefficient(nodes.start),
-        reference=None if plain else reference,
-        claims=claims,
-        clock=[as_coefficient(s) for s in nodes.natural],
-        origin={**origin, "reference": reference.kind},
-    )
+    kept, told = None if plain else reference, {**origin, "reference": reference.kind}
+    points = (nodes.grid, nodes.times, nodes.scales, nodes.beta)
+    start, clock = as_coefficient(nodes.start), [as_coefficient(s) for s in nodes.natural]
+    return Plan(stages, *points, start, reference=kept, claims=claims, clock=clock, origin=told)
 
 
 def _advice(diffusion: Diffusion, target: Schedule) -> str:
