@@ -1,11 +1,8 @@
 """Proofs as values: a list of checked steps, each reduced exactly to 0 *and* evaluated at random points.
 
-A derivation declares its undetermined functions and symbols, then states equalities. For each one
- * the residual left - right, with every undetermined function and derivative replaced by an independent unknown, must
-   be rewritten to exactly 0 (so it holds for all functions), and
- * with random concrete functions and numbers in their place, |left - right| must vanish to 30 digits.
-A step that fails numerically is *refuted*, with the point; one that only resists rewriting is *undecided*. Neither
-counts as proved.
+A derivation declares its undetermined functions and symbols, then states equalities, which `checks` decides: proved,
+refuted with a point, or undecided with a reason. Neither of the latter counts as proved. What is declared is all that
+is assumed; it is printed with the theorem, and so is where a side of a step has no meaning.
 """
 
 from __future__ import annotations
@@ -16,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
-from sympy import Expr, Function, Symbol
+from sympy import Expr, Symbol, oo
 
-from symsi.algebra.checks import Check, Declared, Verdict, check_equal, check_tends
+from symsi.algebra.checks import Check, Verdict, check_equal, check_tends
+from symsi.algebra.declared import Declared
 
 __all__ = ["Derivation", "Proof", "Remark", "Step", "Verdict"]
 
@@ -48,6 +46,8 @@ class Step:
     points: int
     max_residual: float
     where: str = ""  # for a refuted step: the point, as text
+    excluded: tuple[str, ...] = ()  # where a side has no meaning, as text
+    reason: str = ""  # for an undecided step
 
     def latex(self) -> str:
         """`left = right` as LaTeX."""
@@ -57,8 +57,10 @@ class Step:
     def checks(self) -> str:
         """What both checks found, as a sentence; the counterexample of a refuted step."""
         how = f"{self.verdict}: residual 0 by {self.method}" if self.method else str(self.verdict)
+        how = f"{how} ({self.reason})" if self.reason else how
         where = f"; counterexample: {self.where}" if self.where else ""
-        return f"{how}; {self.points} random points, max residual {self.max_residual:.1e}{where}"
+        excluded = f"; except where {' or '.join(self.excluded)}" if self.excluded else ""
+        return f"{how}; {self.points} random points, max residual {self.max_residual:.1e}{where}{excluded}"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Proof:
     source: str
     parts: tuple[Remark | Step, ...]
     seconds: float
+    assumptions: tuple[str, ...] = ()  # what is declared of symbols and undetermined functions, and no more is used
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -101,6 +104,11 @@ class Proof:
         return max((s.max_residual for s in self.steps), default=float("nan"))
 
     @property
+    def excluded(self) -> tuple[str, ...]:
+        """Where a side of some step has no meaning, and the step says nothing."""
+        return tuple(dict.fromkeys(e for s in self.steps for e in s.excluded))
+
+    @property
     def cites(self) -> tuple[str, ...]:
         """Other theorems that rules, claims and remarks name, in order of their numbers."""
         words = (f"{p.claim} {p.rule}" if isinstance(p, Step) else p.text for p in self.parts)
@@ -111,6 +119,7 @@ class Proof:
         """Return the proof as plain text with LaTeX formulas."""
         lines = [f"{self.id} · {self.title}", f"Claim. {self.statement}"]
         lines += [f"Source: {self.source}."] if self.source else []
+        lines += [f"Assumed: {'; '.join(self.assumptions)}."] if self.assumptions else []
         number = 0
         for part in self.parts:
             if isinstance(part, Remark):
@@ -124,6 +133,7 @@ class Proof:
         """Return the proof as Markdown with $$ formulas, under a heading of `level`."""
         blocks = [f"{'#' * level} {self.id} · {_escaped(self.title)}", f"**Claim.** {_escaped(self.statement)}"]
         blocks += [f"Source: {_escaped(self.source)}."] if self.source else []
+        blocks += [f"Assumed: {_escaped('; '.join(self.assumptions))}."] if self.assumptions else []
         number = 0
         for part in self.parts:
             if isinstance(part, Remark):
@@ -153,16 +163,20 @@ class Derivation:
     _started: float = field(default_factory=time.perf_counter)
 
     def function(self, name: str, shape: str = "positive") -> Any:
-        """Declare an undetermined function; `shape` (positive, increasing, decreasing, any) shapes its random draws."""
-        f = Function(name)
-        self._declared.functions[f] = shape
-        return f
+        """Declare an undetermined function by words: positive, unit, increasing, decreasing, convex, concave; or any.
 
-    def symbol(self, name: str, low: float = 0.1, high: float = 3.0) -> Symbol:
-        """Declare a symbol and the open interval of its random draws. low >= 0 makes it positive in rewriting."""
-        s = Symbol(name)
-        self._declared.symbols[s] = (low, high)
-        return s
+        Nothing is assumed that is not said: "increasing" may be negative. Raises ValueError for a known name of another
+        shape.
+        """
+        return self._declared.function(name, shape)
+
+    def symbol(self, name: str, low: Any = 0, high: Any = oo) -> Symbol:
+        """Declare a symbol of the open interval (low, high), by default positive; ValueError if it was another."""
+        return self._declared.symbol(name, low, high)
+
+    def real(self, name: str) -> Symbol:
+        """Declare a symbol that is any real number."""
+        return self.symbol(name, -oo, oo)
 
     def say(self, text: str, formula: Expr | None = None) -> None:
         """Add a remark."""
@@ -184,7 +198,8 @@ class Derivation:
     def proof(self) -> Proof:
         """Close the derivation."""
         seconds = time.perf_counter() - self._started
-        return Proof(self.id, self.title, self.statement, self.source, tuple(self._parts), seconds)
+        parts, assumptions = tuple(self._parts), self._declared.assumptions
+        return Proof(self.id, self.title, self.statement, self.source, parts, seconds, assumptions)
 
     @property
     def _seed(self) -> str:
@@ -192,7 +207,19 @@ class Derivation:
 
     def _add(self, claim: str, rule: str, left: Expr, right: Expr, found: Check) -> None:
         self._parts.append(
-            Step(claim, rule, left, right, found.verdict, found.method, found.points, found.worst, found.where)
+            Step(
+                claim,
+                rule,
+                left,
+                right,
+                found.verdict,
+                found.method,
+                found.points,
+                found.worst,
+                found.where,
+                found.excluded,
+                found.reason,
+            )
         )
 
 
