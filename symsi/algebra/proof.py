@@ -56,7 +56,8 @@ class Step:
     @property
     def checks(self) -> str:
         """What both checks found, as a sentence; the counterexample of a refuted step."""
-        how = f"{self.verdict}: residual 0 by {self.method}" if self.method else str(self.verdict)
+        by = "by" if self.verdict is Verdict.CONFIRMED else "residual 0 by"
+        how = f"{self.verdict}: {by} {self.method}" if self.method else str(self.verdict)
         how = f"{how} ({self.reason})" if self.reason else how
         where = f"; counterexample: {self.where}" if self.where else ""
         excluded = f"; except where {' or '.join(self.excluded)}" if self.excluded else ""
@@ -82,11 +83,15 @@ class Proof:
 
     @property
     def verdict(self) -> Verdict:
-        """Proved if every step is (and there is one); refuted if any step is."""
+        """Proved if every step is, or is confirmed by numbers, and some is proved; refuted if any step is.
+
+        Only the proof of a conversion has confirmed steps; the conclusion counts them.
+        """
         verdicts = {s.verdict for s in self.steps}
         if Verdict.REFUTED in verdicts:
             return Verdict.REFUTED
-        return Verdict.PROVED if verdicts == {Verdict.PROVED} else Verdict.UNDECIDED
+        proved = Verdict.PROVED in verdicts and verdicts <= {Verdict.PROVED, Verdict.CONFIRMED}
+        return Verdict.PROVED if proved else Verdict.UNDECIDED
 
     @property
     def proved(self) -> bool:
@@ -146,8 +151,10 @@ class Proof:
 
     @property
     def conclusion(self) -> str:
-        """The last line: verdict, steps and time."""
-        return f"{self.id} is {self.verdict} ({len(self.steps)} steps, {self.seconds:.2f} s)."
+        """The last line: verdict, steps, how many of them rest on numbers alone, and time."""
+        confirmed = sum(s.verdict is Verdict.CONFIRMED for s in self.steps)
+        by_numbers = f", {confirmed} of them confirmed by numbers alone" if confirmed else ""
+        return f"{self.id} is {self.verdict} ({len(self.steps)} steps{by_numbers}, {self.seconds:.2f} s)."
 
 
 @dataclass
@@ -185,7 +192,7 @@ class Derivation:
     def equal(self, claim: str, left: Expr, right: Expr, by: str) -> Expr:
         """State left = right and check it both ways; return `right`, for use in later steps."""
         left, right = sp.sympify(left), sp.sympify(right)
-        self._add(claim, by, left, right, check_equal(left, right, self._declared, self._seed))
+        self.state(claim, by, left, right, check_equal(left, right, self._declared, self._seed))
         return right
 
     def tends(self, claim: str, expr: Expr, variable: Symbol, value: Expr, *, side: int = 1, end: int = 0) -> None:
@@ -193,7 +200,7 @@ class Derivation:
         value = sp.sympify(value)
         found = check_tends(expr, variable, value, self._declared, side, end)
         left = sp.Limit(expr, variable, end, "+" if side > 0 else "-")
-        self._add(claim, "generalized power series", left, value, found)
+        self.state(claim, "generalized power series", left, value, found)
 
     def proof(self) -> Proof:
         """Close the derivation."""
@@ -205,7 +212,8 @@ class Derivation:
     def _seed(self) -> str:
         return f"{self.id}:{len(self._parts)}"
 
-    def _add(self, claim: str, rule: str, left: Expr, right: Expr, found: Check) -> None:
+    def state(self, claim: str, rule: str, left: Expr, right: Expr, found: Check) -> None:
+        """State left = right with a check that was made elsewhere."""
         self._parts.append(
             Step(
                 claim,
