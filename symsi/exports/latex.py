@@ -64,6 +64,7 @@ def proofs_tex(proofs: Iterable[Proof]) -> str:
         lines.append(f"\\section*{{{_plain(f'{proof.id}. {proof.title}')}}}")
         lines.append(f"\\textbf{{Claim.}} {_plain(proof.statement)}\\par")
         lines += [f"Source: {_plain(proof.source)}.\\par"] if proof.source else []
+        lines += [f"Assumed: {_plain('; '.join(proof.assumptions))}.\\par"] if proof.assumptions else []
         lines += [*_steps(proof), f"\\textbf{{{_plain(proof.conclusion)}}}"]
     return _PAGE % "\n".join(lines)
 

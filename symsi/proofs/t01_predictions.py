@@ -18,8 +18,8 @@ def prove() -> Proof:
         "2 x 2 solve, with the determinant alpha beta' - alpha' beta = alpha^2 rho' > 0.",
         "Damsholt, Frellsen, Ditlevsen 2026; Albergo, Boffi, Vanden-Eijnden 2023",
     )
-    t, noise, data = d.symbol("t", 0.05, 0.95), d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
-    p = Pair.of(d.function("alpha", "decreasing")(t), d.function("beta", "increasing")(t), t)
+    t, noise, data = d.symbol("t", 0, 1), d.real("eta_Z"), d.real("eta_X")
+    p = Pair.of(d.function("alpha", "positive decreasing")(t), d.function("beta", "positive increasing")(t), t)
     x = p.state(noise=noise, data=data)
     fields = {kind: row(p, kind)(noise=noise, data=data) for kind in PREDICTIONS}
 

@@ -17,8 +17,8 @@ def prove() -> Proof:
         "reverse-time SDE has the drift v - epsilon s.",
         "Albergo, Boffi, Vanden-Eijnden 2023; Anderson 1982 for the reverse",
     )
-    t, x, data = d.symbol("t", 0.05, 0.95), d.symbol("x", -2, 2), d.symbol("X", -2, 2)
-    p = Pair.of(d.function("alpha", "decreasing")(t), d.function("beta", "increasing")(t), t)
+    t, x, data = d.symbol("t", 0, 1), d.real("x"), d.real("X")
+    p = Pair.of(d.function("alpha", "positive decreasing")(t), d.function("beta", "positive increasing")(t), t)
     epsilon = d.function("epsilon")(t)
 
     d.say("The argument runs coordinate by coordinate: the Gaussian kernel factorises and divergences are sums.")
@@ -55,7 +55,7 @@ def prove() -> Proof:
         transport,
         by="Fokker-Planck",
     )
-    noise, eta = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
+    noise, eta = d.real("eta_Z"), d.real("eta_X")
     forward = drift_row(p, epsilon)
     d.equal(
         "The drift as symsi codes it is v + epsilon s.",

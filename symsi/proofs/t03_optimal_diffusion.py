@@ -18,8 +18,8 @@ def prove() -> Proof:
         "epsilon* |ds|^2; at epsilon = kappa epsilon* it is (1 + kappa)^2/(4 kappa) times that.",
         "Damsholt, Frellsen, Ditlevsen 2026; Albergo, Boffi, Vanden-Eijnden 2023",
     )
-    t = d.symbol("t", 0.05, 0.95)
-    p = Pair.of(d.function("alpha", "decreasing")(t), d.function("beta", "increasing")(t), t)
+    t = d.symbol("t", 0, 1)
+    p = Pair.of(d.function("alpha", "positive decreasing")(t), d.function("beta", "positive increasing")(t), t)
     star = optimal_diffusion(p)
     d.equal("Two forms of epsilon*.", star, p.alpha**2 * p.beta_dot / p.beta - p.alpha * p.alpha_dot, by="algebra")
     d.equal(
@@ -29,7 +29,7 @@ def prove() -> Proof:
         by="logarithmic derivative",
     )
 
-    error, e, h = d.symbol("db", -2, 2), d.symbol("epsilon"), d.symbol("h", 0.01, 0.5)
+    error, e, h = d.real("db"), d.symbol("epsilon"), d.symbol("h")
     d.say(
         "Girsanov, from one Euler step of length h: two Gaussians of variance 2 epsilon h whose means differ by db h."
     )
@@ -44,9 +44,9 @@ def prove() -> Proof:
         by="Gaussian integral",
     )
 
-    ds, best, x = d.symbol("ds", -2, 2), d.symbol("epsilon_star"), d.symbol("x", -2, 2)
-    score = d.symbol("s", -2, 2)
-    growth = d.symbol("g", -2, 2)
+    ds, best, x = d.real("ds"), d.symbol("epsilon_star"), d.real("x")
+    score = d.real("s")
+    growth = d.real("g")
 
     def drift(s: Symbol) -> Symbol:
         return growth * x + best * s + e * s  # T1: v = (beta'/beta) x + epsilon* s, then b = v + epsilon s

@@ -17,11 +17,13 @@ def prove() -> Proof:
         "I_bar_t = c I_tau for every Z and X: in law and path by path.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    t, z, data = d.symbol("t", 0.05, 0.95), d.symbol("Z", -2, 2), d.symbol("X", -2, 2)
-    u = d.symbol("u", 0.05, 0.95)
+    t, z, data = d.symbol("t", 0, 1), d.real("Z"), d.real("X")
+    u = d.symbol("u", 0, 1)
     tau = d.function("tau", "increasing")(t)
-    alpha_bar = d.function("alpha_bar", "decreasing")(t)
-    base = Pair.of(d.function("alpha", "decreasing")(u), d.function("beta", "increasing")(u), u).at(tau, u)
+    alpha_bar = d.function("alpha_bar", "positive decreasing")(t)
+    base = Pair.of(d.function("alpha", "positive decreasing")(u), d.function("beta", "positive increasing")(u), u).at(
+        tau, u
+    )
 
     d.say("Given tau, the condition rho(tau) = rho_bar(t) says what beta_bar is; nothing else is assumed of it.")
     beta_bar = alpha_bar * base.beta / base.alpha
@@ -41,7 +43,7 @@ def prove() -> Proof:
         c * (base.alpha * z + base.beta * data),
         by="the two forms of c",
     )
-    rho = Pair.of(d.function("alpha", "decreasing")(u), d.function("beta", "increasing")(u), u).ratio
+    rho = Pair.of(d.function("alpha", "positive decreasing")(u), d.function("beta", "positive increasing")(u), u).ratio
     d.equal(
         "Implicit differentiation of the condition gives the speed of tau.",
         diff(target.ratio, t) / diff(rho, u).subs(u, tau),
@@ -53,7 +55,7 @@ def prove() -> Proof:
     )
 
     density = d.function("p")
-    y, k = d.symbol("y", -2, 2), d.symbol("k")
+    y, k = d.real("y"), d.symbol("k")
     d.say("The law of c I_tau has the density p(y/c)/c in each coordinate: log-densities shift by log c a coordinate.")
     d.equal(
         "Log-density of the scaled variable.",

@@ -19,10 +19,12 @@ def prove() -> Proof:
         "epsilon_bar there is exactly one base diffusion; the conversion is a bijection and composes.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    t, u = d.symbol("t", 0.05, 0.95), d.symbol("u", 0.05, 0.95)
-    noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
+    t, u = d.symbol("t", 0, 1), d.symbol("u", 0, 1)
+    noise, data = d.real("eta_Z"), d.real("eta_X")
     tau, c = d.function("tau", "increasing")(t), d.function("c")(t)
-    base = Pair.of(d.function("alpha", "decreasing")(u), d.function("beta", "increasing")(u), u).at(tau, u)
+    base = Pair.of(d.function("alpha", "positive decreasing")(u), d.function("beta", "positive increasing")(u), u).at(
+        tau, u
+    )
     target = Pair.of(c * base.alpha, c * base.beta, t)
     d.say(
         "By T4 every target is (c alpha(tau), c beta(tau)). E[Z | .] and E[X | .] are the same for X_tau and "
@@ -71,7 +73,7 @@ def prove() -> Proof:
 
     k, sigma = d.function("k")(t), d.function("sigma", "increasing")
     inner = Pair.of(c * base.alpha, c * base.beta, t)
-    s = d.symbol("s", 0.05, 0.95)
+    s = d.symbol("s", 0, 1)
     middle = inner.at(sigma(s), t)
     outer = Pair.of(k.subs(t, s) * middle.alpha, k.subs(t, s) * middle.beta, s)
     composed = base.at(sigma(s), t)

@@ -19,11 +19,13 @@ def prove() -> Proof:
         "(tau, x/c). The optimal diffusion is one process: epsilon_bar* = c^2 tau' epsilon*(tau).",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    t, u = d.symbol("t", 0.05, 0.95), d.symbol("u", 0.05, 0.95)
-    noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
+    t, u = d.symbol("t", 0, 1), d.symbol("u", 0, 1)
+    noise, data = d.real("eta_Z"), d.real("eta_X")
     tau, c = d.function("tau", "increasing")(t), d.function("c")(t)
     epsilon = d.function("epsilon")(t)
-    base = Pair.of(d.function("alpha", "decreasing")(u), d.function("beta", "increasing")(u), u).at(tau, u)
+    base = Pair.of(d.function("alpha", "positive decreasing")(u), d.function("beta", "positive increasing")(u), u).at(
+        tau, u
+    )
     target = Pair.of(c * base.alpha, c * base.beta, t)
     x = target.state(noise=noise, data=data)
     given = {k: row(base, k)(noise=noise, data=data) for k in PREDICTIONS}

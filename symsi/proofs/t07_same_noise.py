@@ -18,8 +18,8 @@ def prove() -> Proof:
         "solution under any other epsilon_bar. Discretised, it is exact on the grid of the base path.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    x, b, h, dw = d.symbol("x", -2, 2), d.symbol("b", -2, 2), d.symbol("h", 0.01, 0.5), d.symbol("dW", -2, 2)
-    e, e_bar, b_bar = d.symbol("epsilon"), d.symbol("epsilon_bar"), d.symbol("b_bar", -2, 2)
+    x, b, h, dw = d.real("x"), d.real("b"), d.symbol("h"), d.real("dW")
+    e, e_bar, b_bar = d.symbol("epsilon"), d.symbol("epsilon_bar"), d.real("b_bar")
     after = x + b * h + sqrt(2 * e) * dw
     recovered = noise_increment(after - x, b, e, h)
     d.equal("A step of the base path returns its noise, whatever b and epsilon were.", recovered, dw, by="solve for dW")
@@ -37,10 +37,12 @@ def prove() -> Proof:
         by="solve for dW",
     )
 
-    t, u = d.symbol("t", 0.05, 0.95), d.symbol("u", 0.05, 0.95)
-    noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
+    t, u = d.symbol("t", 0, 1), d.symbol("u", 0, 1)
+    noise, data = d.real("eta_Z"), d.real("eta_X")
     tau, c, epsilon = d.function("tau", "increasing")(t), d.function("c")(t), d.function("epsilon")(t)
-    base = Pair.of(d.function("alpha", "decreasing")(u), d.function("beta", "increasing")(u), u).at(tau, u)
+    base = Pair.of(d.function("alpha", "positive decreasing")(u), d.function("beta", "positive increasing")(u), u).at(
+        tau, u
+    )
     target = Pair.of(c * base.alpha, c * base.beta, t)
     rate = diff(tau, t)
     epsilon_bar = c**2 * rate * epsilon

@@ -19,9 +19,9 @@ def prove() -> Proof:
         "the mean factor sqrt(S_t/S_s)(w_s/w_t)^(kappa/2) and the variance S_t (1 - (w_s/w_t)^kappa).",
         "Damsholt, Frellsen, Ditlevsen 2026; the transition for kappa epsilon* in closed form is derived here",
     )
-    s, t = d.symbol("s", 0.05, 0.45), d.symbol("t", 0.5, 0.95)
-    x, m, lam, kappa = d.symbol("x", -2, 2), d.symbol("m", -2, 2), d.symbol("lamda"), d.symbol("kappa")
-    alpha, beta = d.function("alpha", "decreasing"), d.function("beta", "increasing")
+    s, t = d.symbol("s", 0, 1), d.symbol("t", 0, 1)
+    x, m, lam, kappa = d.real("x"), d.real("m"), d.symbol("lamda"), d.symbol("kappa")
+    alpha, beta = d.function("alpha", "positive decreasing"), d.function("beta", "positive increasing")
     p = Pair.of(alpha(t), beta(t), t)
     variance = marginal_variance(p, lam)
     noise, data = (gaussian_field(p, k, x, m, lam) for k in ("noise", "data"))
@@ -51,7 +51,7 @@ def prove() -> Proof:
         gaussian_field(p, "velocity", path, m, lam),
         by="differentiation",
     )
-    r = d.symbol("r", 0.1, 0.9)
+    r = d.symbol("r", 0, 1)
     middle = Pair(alpha(r), beta(r), diff(alpha(r), r), diff(beta(r), r))
     d.equal("It composes.", flow_map(middle, p, flow_map(start, middle, x, m, lam), m, lam), path, by="semigroup")
 

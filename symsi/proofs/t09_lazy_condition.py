@@ -18,9 +18,9 @@ def prove() -> Proof:
         "epsilon = (1/2) d/dt (alpha^2 + lambda beta^2).",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    t, x, lam = d.symbol("t", 0.05, 0.95), d.symbol("x", -2, 2), d.symbol("lamda")
+    t, x, lam = d.symbol("t", 0, 1), d.real("x"), d.symbol("lamda")
     e = d.symbol("epsilon")
-    p = Pair.of(d.function("alpha", "decreasing")(t), d.function("beta", "increasing")(t), t)
+    p = Pair.of(d.function("alpha", "positive decreasing")(t), d.function("beta", "positive increasing")(t), t)
     variance = marginal_variance(p, lam)
     lazy = lazy_diffusion(p, lam)
     d.equal("The lazy diffusion as coded is half the growth rate of S.", lazy, diff(variance, t) / 2, by="chain rule")
@@ -34,7 +34,7 @@ def prove() -> Proof:
     d.say("S > 0, so the drift vanishes for every x exactly where epsilon equals the lazy diffusion.")
     (only,) = solve(drift.subs(x, 1), e)
     d.equal("Solving b = 0 for epsilon gives it back as the only root.", only, lazy, by="linear equation")
-    m = d.symbol("m", -2, 2)
+    m = d.real("m")
     d.equal(
         "With a mean, the drift of the centred state x - beta m is the same.",
         gaussian_drift(p, e, x + p.beta * m, m, lam) - p.beta_dot * m,

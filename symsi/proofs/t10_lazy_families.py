@@ -19,8 +19,8 @@ def prove() -> Proof:
         "alpha^2 = lambda (beta^(2 kappa/(1 + kappa)) - beta^2), beta any increasing function onto [0, 1].",
         "Damsholt, Frellsen, Ditlevsen 2026 for kappa = 0 and 1",
     )
-    t, x = d.symbol("t", 0.05, 0.95), d.symbol("x", -2, 2)
-    lam, kappa, clock, constant = d.symbol("lamda"), d.symbol("kappa"), d.symbol("beta", 0.05, 0.95), d.symbol("C1")
+    t, x = d.symbol("t", 0, 1), d.real("x")
+    lam, kappa, clock, constant = d.symbol("lamda"), d.symbol("kappa"), d.symbol("beta", 0, 1), d.symbol("C1")
 
     d.say("beta increases, so it can serve as the clock: write alpha^2 = A(beta).")
     square = d.function("A")(clock)
@@ -48,7 +48,7 @@ def prove() -> Proof:
         "The family as coded.", general.subs(constant, lam), lazy_alpha_squared(kappa, lam, clock), by="substitution"
     )
 
-    beta = d.function("beta_t", "increasing")(t)
+    beta = d.function("beta_t", "unit increasing")(t)
     d.say("For any increasing beta(t) the drift is then identically zero, for every kappa >= 0 and lambda > 0:")
     family = Pair.of(sqrt(lazy_alpha_squared(kappa, lam, beta)), beta, t)
     d.equal(

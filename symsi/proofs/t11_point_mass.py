@@ -23,9 +23,9 @@ def prove() -> Proof:
         "eta_X ends on eta_X.",
         "Damsholt, Frellsen, Ditlevsen 2026; Foellmer 1985 for the drift at the start",
     )
-    t, x, eta = d.symbol("t", 0.05, 0.95), d.symbol("x", -2, 2), d.symbol("eta_X", -2, 2)
+    t, x, eta = d.symbol("t", 0, 1), d.real("x"), d.real("eta_X")
     lam, kappa, other = d.symbol("lamda"), d.symbol("kappa"), d.symbol("kappa_other")
-    w = d.symbol("w", 0.05, 0.95)
+    w = d.symbol("w", 0, 1)
 
     d.say(
         "The scale c = (alpha_bar + beta_bar)/(alpha + beta) is continuous where alpha + beta > 0; tau -> 0 since rho "
@@ -73,7 +73,7 @@ def prove() -> Proof:
     d.tends("The own coefficient does vanish.", -sqrt(lam * w / (1 - w)), w, Integer(0))
 
     d.say("kappa = 1, any increasing beta(t), any data:")
-    b = d.function("beta", "increasing")(t)
+    b = d.function("beta", "unit increasing")(t)
     q = Pair.of(sqrt(lazy_alpha_squared(one, lam, b)), b, t)
     formula = combine(q.state, row(q, "data"), drift_row(q, optimal_diffusion(q)))
     d.equal("The drift by the denoiser.", formula(x, eta), diff(b, t) * (eta - x) / (1 - b), by="T1, T2")
@@ -85,7 +85,7 @@ def prove() -> Proof:
         eta,
         by="substitution",
     )
-    s, x0 = d.symbol("s", 0.05, 0.9), d.symbol("x0", -2, 2)
+    s, x0 = d.symbol("s", 0, 1), d.real("x0")
     frozen = eta + (x0 - eta) * (1 - t) / (1 - s)
     d.equal(
         "With eta_X frozen at s the path is a straight line,",

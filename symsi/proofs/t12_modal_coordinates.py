@@ -30,9 +30,9 @@ def prove() -> Proof:
         "Var y = lambda w^kappa.",
         "derived for symsi",
     )
-    t, x, m = d.symbol("t", 0.05, 0.95), d.symbol("x", -2, 2), d.symbol("m", -2, 2)
-    lam, kappa, delta = d.symbol("lamda"), d.symbol("kappa"), d.symbol("Delta", -2, 2)
-    p = Pair.of(d.function("alpha", "decreasing")(t), d.function("beta", "increasing")(t), t)
+    t, x, m = d.symbol("t", 0, 1), d.real("x"), d.real("m")
+    lam, kappa, delta = d.symbol("lamda"), d.symbol("kappa"), d.real("Delta")
+    p = Pair.of(d.function("alpha", "positive decreasing")(t), d.function("beta", "positive increasing")(t), t)
     epsilon = kappa * optimal_diffusion(p)
     c, w = coordinate_scale(p, lam, kappa), revealed(p, lam)
     variance = marginal_variance(p, lam)
@@ -97,7 +97,7 @@ def prove() -> Proof:
         natural_residual(1 - w, kappa) * natural_rate(w, kappa) * diff(w, t),
         by="dw = 2 w (1 - w) d log rho",
     )
-    fraction = d.symbol("w", 0.05, 0.95)
+    fraction = d.symbol("w", 0, 1)
     for k in (zero, Rational(1, 2), one):
         d.equal(
             f"s is the integral of its rate, kappa = {k}.",

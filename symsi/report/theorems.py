@@ -12,7 +12,7 @@ from symsi.report.prose import prose
 __all__ = ["contents", "steps", "theorem", "verdict"]
 
 _NOTHING = Html()
-_MARKS = {Verdict.PROVED: "✓", Verdict.REFUTED: "✗", Verdict.UNDECIDED: "?"}
+_MARKS = {Verdict.PROVED: "✓", Verdict.CONFIRMED: "≈", Verdict.REFUTED: "✗", Verdict.UNDECIDED: "?"}
 
 
 def contents(proofs: Sequence[Proof]) -> Html:
