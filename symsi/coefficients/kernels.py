@@ -6,18 +6,15 @@ computed in float64 and rounded once, to float32 (float64 for float64 x); the re
 
 from __future__ import annotations
 
-import hashlib
-import linecache
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from types import ModuleType
 
 import torch
 from torch import Tensor
 
+from symsi.coefficients.compiled import compiled
 from symsi.coefficients.program import Program, program
 from symsi.coefficients.runtime import as_time, at_point_mass, beside, euler_maruyama, mix, model_coordinates, working
 from symsi.coefficients.source import coefficients_source
@@ -110,7 +107,6 @@ class Kernels:
         return as_time(t, self.program.start, None if x is None else x.device)
 
 
-@lru_cache(maxsize=64)
 def kernels(conversion: Conversion | Schedule | str, dialect: str = "torch") -> Kernels:
     """Compile a conversion to torch; a schedule (or its name) stands for itself, with velocity predictions.
 
@@ -118,13 +114,19 @@ def kernels(conversion: Conversion | Schedule | str, dialect: str = "torch") -> 
 
     Raises SymsiError where the conversion has symbolic parameters.
     """
-    conversion = as_conversion(conversion)
+    found = as_conversion(conversion)
+    return _kernels(found, dialect, (str(found.base), str(found.target)))
+
+
+@lru_cache(maxsize=64)
+def _kernels(conversion: Conversion, dialect: str, names: tuple[str, str]) -> Kernels:
+    """The same object for the same question; equal schedules may differ in name."""
     whole = program(conversion, run)
     if whole.accuracy > _POOR:
         warnings.warn(
             f"kernels of {conversion.base} to {conversion.target} are good to {whole.accuracy:.0e} only: "
             "some coefficient has no power series at an end. Tables are exact.",
-            stacklevel=2,
+            stacklevel=3,
         )
     groups = {
         "": tuple(whole.results),
@@ -134,19 +136,14 @@ def kernels(conversion: Conversion | Schedule | str, dialect: str = "torch") -> 
         **{f: ("scale", f"{f}_state", f"{f}_input", f"{f}_prediction") for f in FIELDS},
         **{name: (name,) for name in whole.results},
     }
-    return Kernels(conversion, whole, {key: load(whole.only(names), dialect=dialect) for key, names in groups.items()})
+    return Kernels(
+        conversion, whole, {key: load(whole.only(wanted), dialect=dialect) for key, wanted in groups.items()}
+    )
 
 
 def load(program: Program, dtype: str = "torch.float64", dialect: str = "torch") -> Coefficients:
     """Turn a program into the function that its source text defines."""
-    text = f"import torch\n\n\n{coefficients_source(program, dialect, dtype=dtype)}"
-    name = f"symsi_program_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    if name not in sys.modules:  # torch.compile looks a function's globals up by the name of its module
-        module = ModuleType(name)
-        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        exec(compile(text, name, "exec"), module.__dict__)  # noqa: S102 - our printer's text of whitelisted expressions
-        sys.modules[name] = module
-    function: Coefficients = sys.modules[name].coefficients
+    function: Coefficients = compiled(coefficients_source(program, dialect, dtype=dtype), "coefficients")
     return function
 
 

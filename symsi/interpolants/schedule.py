@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
 import sympy as sp
 from mpmath import mpf
@@ -56,13 +58,19 @@ class Schedule:
         declared = {k: None if v is None else as_expression(v) for k, v in self.parameters.items()}
         for key in ("alpha", "beta", "noise_scale", "data_scale"):
             object.__setattr__(self, key, _read(key, getattr(self, key), declared))
-        object.__setattr__(self, "parameters", declared)
+        object.__setattr__(self, "parameters", MappingProxyType(declared))
         object.__setattr__(self, "kind", _validate(self))
         if not self.name:
             object.__setattr__(self, "name", f"(alpha={self.alpha}, beta={self.beta})")
 
     def __str__(self) -> str:
         return self.name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "parameters": dict(self.parameters)}  # a read-only view cannot be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "parameters": MappingProxyType(state["parameters"])})
 
     @cached_property
     def evidence(self) -> Mapping[str, str]:
