@@ -12,7 +12,6 @@ from sympy import Rational, Symbol, sqrt
 from symsi import Schedule, convert, kernels, schedule
 from symsi.coefficients.compiled import compiled, evaluate_on
 from symsi.coefficients.kernels import _kernels
-from symsi.coefficients.modal import modal_tables
 
 POINTS = torch.linspace(0, 1, 7, dtype=torch.float64)
 
