@@ -8,8 +8,8 @@ import click
 import torch
 from click.core import ParameterSource
 
-from symsi.cli.diffusers_pipeline import sample_pipeline
 from symsi.cli.options import dtype_option, read_grid, sampling_options
+from symsi.cli.text_to_image import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load

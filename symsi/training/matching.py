@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from symsi.errors import SymsiError
 from symsi.files import write_atomic
 
-__all__ = ["Plan", "train_flow"]
+__all__ = ["Recipe", "train_flow"]
 
 Interpolant = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Recipe:
     """How long and how fast: the learning rate rises over `warmup` steps and falls to 0 over the last `decay` of all.
 
     `unlabelled` is the share of samples without a label, for classifier-free guidance; `ema` the decay of the average
@@ -49,7 +49,7 @@ def train_flow(
     images: Tensor,
     labels: Tensor,
     interpolant: Interpolant,
-    plan: Plan,
+    recipe: Recipe,
     checkpoint: Path,
     log: Callable[[str], None],
     every: int = 250,
@@ -60,23 +60,23 @@ def train_flow(
     The target is the derivative of the interpolant by t, by forward-mode differentiation of the compiled formula; times
     are uniform, one in each of `batch` equal parts of [0, 1]. State is written to `checkpoint` (safetensors) `every`
     steps, and read from there if it exists, so that a run can be broken off at any time. Batches depend on the seed and
-    the step alone. Raises SymsiError for a checkpoint that is damaged, or of another plan or `run`.
+    the step alone. Raises SymsiError for a checkpoint that is damaged, or of another recipe or `run`.
     """
     weights = dict(net.named_parameters())
-    optimizer = torch.optim.AdamW(weights.values(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(weights.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     average = {name: weight.detach().clone() for name, weight in weights.items()}
-    about = json.dumps(asdict(plan) | {"run": run})
+    about = json.dumps(asdict(recipe) | {"run": run})
     first = _resume(checkpoint, weights, average, optimizer, about) if checkpoint.exists() else 0
     started, total, since = time.monotonic(), 0.0, first
     net.train()
-    for step in range(first, plan.steps):
+    for step in range(first, recipe.steps):
         for group in optimizer.param_groups:
-            group["lr"] = plan.rate * plan.rate_at(step)
-        generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
-        index = torch.randint(len(images), (plan.batch,), generator=generator)
+            group["lr"] = recipe.rate * recipe.rate_at(step)
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
+        index = torch.randint(len(images), (recipe.batch,), generator=generator)
         z = torch.randn(images[index].shape, generator=generator)
-        t = (torch.arange(plan.batch) + torch.rand(plan.batch, generator=generator)) / plan.batch
-        hidden = torch.rand(plan.batch, generator=generator) < plan.unlabelled
+        t = (torch.arange(recipe.batch) + torch.rand(recipe.batch, generator=generator)) / recipe.batch
+        hidden = torch.rand(recipe.batch, generator=generator) < recipe.unlabelled
         path = partial(interpolant, z, images[index])
         state, velocity = torch.func.jvp(path, (t,), (torch.ones_like(t),))[:2]
         loss = (net(state, t, torch.where(hidden, -1, labels[index])) - velocity).square().mean()
@@ -84,20 +84,20 @@ def train_flow(
         loss.backward()
         nn.utils.clip_grad_norm_(weights.values(), 1.0)
         optimizer.step()
-        keep = min(plan.ema, (step + 1) / (step + 10))
+        keep = min(recipe.ema, (step + 1) / (step + 10))
         with torch.no_grad():
             for name, weight in weights.items():
                 average[name].lerp_(weight, 1 - keep)
         total += loss.item()
-        if (step + 1) % every == 0 or step + 1 == plan.steps:
+        if (step + 1) % every == 0 or step + 1 == recipe.steps:
             count, elapsed = step + 1 - since, time.monotonic() - started
             log(
                 json.dumps(
                     {
                         "step": step + 1,
-                        "images": (step + 1) * plan.batch,
+                        "images": (step + 1) * recipe.batch,
                         "loss": round(total / count, 5),
-                        "images_per_s": round((step + 1 - first) * plan.batch / elapsed),
+                        "images_per_s": round((step + 1 - first) * recipe.batch / elapsed),
                         "minutes": round(elapsed / 60, 1),
                     }
                 )

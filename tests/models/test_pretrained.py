@@ -16,7 +16,7 @@ from symsi.models.features import SHIPPED as FEATURES
 from symsi.models.features import load_features
 from symsi.models.pretrained import SHIPPED, WEIGHTS, load, save
 from symsi.models.unet import Config, UNet
-from symsi.training.matching import Plan, train_flow
+from symsi.training.matching import Recipe, train_flow
 
 SMALL = Config(width=8, heads=2)
 
@@ -54,7 +54,7 @@ def test_weights_that_ship_are_small_and_say_how_they_were_made() -> None:
         assert (WEIGHTS / f"{name}.safetensors").stat().st_size < 10e6
         assert (WEIGHTS / f"{name}.log").exists()
     last = json.loads((WEIGHTS / "digits28.log").read_text().splitlines()[-1])
-    assert last["step"] == Plan().steps
+    assert last["step"] == Recipe().steps
 
 
 def test_digits8_are_centred_with_unit_mean_variance() -> None:
@@ -127,7 +127,7 @@ def test_training_learns_and_goes_on_where_it_was_broken_off(tmp_path: Path) -> 
     """Twice 6 steps by way of a checkpoint are 12 steps, weight by weight."""
     images = torch.randn(64, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(64) % 10
-    plan = Plan(steps=12, batch=8, warmup=2)
+    plan = Recipe(steps=12, batch=8, warmup=2)
 
     def interpolant(z: Tensor, x: Tensor, t: Tensor) -> Tensor:
         at = t[:, None, None, None]
@@ -149,14 +149,14 @@ def test_training_learns_and_goes_on_where_it_was_broken_off(tmp_path: Path) -> 
     with pytest.raises(BrokenOffError):
         train("parts.safetensors", stop=6)
     with pytest.raises(symsi.SymsiError, match="checkpoint of another run"):
-        train_flow(UNet(SMALL), images, labels, interpolant, Plan(steps=13), tmp_path / "parts.safetensors", print)
+        train_flow(UNet(SMALL), images, labels, interpolant, Recipe(steps=13), tmp_path / "parts.safetensors", print)
     parts = train("parts.safetensors")
     for name, weight in whole.items():
         torch.testing.assert_close(parts[name], weight, rtol=1e-5, atol=1e-6)
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_zero() -> None:
-    plan = Plan(steps=1000, warmup=100, decay=0.5)
+    plan = Recipe(steps=1000, warmup=100, decay=0.5)
     assert plan.rate_at(0) == pytest.approx(0.01)
     assert plan.rate_at(300) == 1
     assert plan.rate_at(750) == pytest.approx(0.5)
