@@ -74,16 +74,7 @@ def flow(output: Path, data: Path, schedule: str, steps: int, seed: int, force: 
         click.echo(line)
 
     recipe = Recipe(steps=steps, seed=seed)
-    average = train_flow(
-        net,
-        images,
-        labels,
-        interpolant,
-        Recipe(steps=steps, seed=seed),
-        checkpoint,
-        report,
-        run=f"{schedule}, {config}",
-    )
+    average = train_flow(net, images, labels, interpolant, recipe, checkpoint, report, run=f"{schedule}, {config}")
     save(
         output,
         average,

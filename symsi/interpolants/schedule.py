@@ -171,6 +171,7 @@ def _ends(s: Schedule, pair: str) -> Kind:
                 f"beta/alpha must start from 0 where alpha_0 = 0; for {pair} it does not. "
                 "A point-mass schedule has alpha_0 = beta_0 = 0 with noise first, as in alpha=sqrt(t*(1-t)), beta=t."
             )
+        _check_unused(s, alpha_0, pair)
         return Kind.POINT_MASS
     if not _same(beta_0, Integer(0)):
         ratio = beta_0 / alpha_0
@@ -179,6 +180,7 @@ def _ends(s: Schedule, pair: str) -> Kind:
                 f"beta/alpha must be 0 at t = 0, or at most {float(TRUNCATION)} (a truncated schedule such as "
                 f"variance exploding); for {pair} it is {float(ratio):.3g}."
             )
+        _check_unused(s, alpha_0, pair)
         return Kind.TRUNCATED
     if not _same(alpha_0, s.noise_scale):
         raise ScheduleError(
@@ -186,6 +188,12 @@ def _ends(s: Schedule, pair: str) -> Kind:
             f"If sampling is meant to start from scaled noise, declare noise_scale={alpha_0}."
         )
     return Kind.GAUSSIAN
+
+
+def _check_unused(s: Schedule, alpha_0: Expr, pair: str) -> None:
+    """A noise_scale that does not say what alpha starts from, where nothing needs it, is a mistake all the same."""
+    if s.noise_scale != 1 and not _same(alpha_0, s.noise_scale):
+        raise ScheduleError(f"noise_scale={s.noise_scale}, but alpha is {alpha_0} at t = 0 for {pair}; leave it out.")
 
 
 def _end_value(expr: Expr, name: str, end: int, pair: str) -> Expr:

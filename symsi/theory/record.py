@@ -87,7 +87,7 @@ def from_record(data: Any) -> Conversion:
                 "was it edited? Export it again."
             )
     for key, value in record(conversion).items():
-        if key not in ("coefficients", "schedule", "target") and data.get(key) != value:
+        if key != "coefficients" and data.get(key) != value:
             raise SymsiError(f"{key} in the file does not follow from its schedules; was it edited? Export it again.")
     return conversion
 
@@ -99,7 +99,7 @@ def _read_schedule(data: Mapping[str, Any]) -> Schedule:
         parameters={str(name): None for name in data["parameters"]},
         noise_scale=data["noise_scale"],
         data_scale=data["data_scale"],
-        name=str(data["name"])[:200],
+        name=str(data["name"]),
     )
 
 
