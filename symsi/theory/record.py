@@ -86,7 +86,13 @@ def from_record(data: Any) -> Conversion:
                 f"{name} in the file is {str(stored[name])[:80]!r}, but its schedules give {sstr(formula)[:80]!r}; "
                 "was it edited? Export it again."
             )
-    for key, value in record(conversion).items():
+    rebuilt = record(conversion)
+    for key in data:
+        if key not in rebuilt:
+            raise SymsiError(
+                f"{str(key)[:80]!r} in the file is no part of a conversion; was it edited? Export it again."
+            )
+    for key, value in rebuilt.items():
         if key != "coefficients" and data.get(key) != value:
             raise SymsiError(f"{key} in the file does not follow from its schedules; was it edited? Export it again.")
     return conversion
