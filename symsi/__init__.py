@@ -88,4 +88,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_OPTIONAL})
+    return sorted({*__all__, *_OPTIONAL, *(name for name in globals() if name.startswith("__"))})

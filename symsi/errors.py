@@ -61,8 +61,10 @@ class SchedulerError(SymsiError, ValueError):
     """A scheduler was configured or called with what does not fit."""
 
 
-class UnknownNameError(SymsiError, LookupError):
+class UnknownNameError(SymsiError, KeyError):
     """A name is not in a table; the message gives the closest one."""
+
+    __str__ = Exception.__str__  # a KeyError would show the message's repr
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UnknownNameError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from symsi.errors import SymsiError
 
-__all__ = ["check_free", "write_atomic", "write_text"]
+__all__ = ["check_free", "disk_trouble", "write_atomic", "write_text"]
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a file that was fine when writing began
 
 
 def check_free(path: Path, *, force: bool = False) -> None:
@@ -33,7 +36,8 @@ def check_free(path: Path, *, force: bool = False) -> None:
 def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = False) -> Path:
     """Let `write` fill a temporary file beside `path`, then move it there.
 
-    Raises SymsiError if `path` exists and not `force`, or if its folder cannot be written.
+    Raises SymsiError if `path` exists and not `force`, if its folder cannot be written, or if the disk is full or fails
+    meanwhile; the temporary file is removed.
     """
     check_free(path, force=force)
     try:
@@ -46,9 +50,25 @@ def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = Fal
         write(temporary)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+    except Exception as error:
+        trouble = disk_trouble(error)
+        if not trouble:
+            raise
+        raise SymsiError(f"cannot write {path}: {trouble}.") from None
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def disk_trouble(error: BaseException) -> str:
+    """Say what the disk has against writing, in the system's words; "" for an error of another kind.
+
+    safetensors reports a full disk in the text of an error of its own.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and os.strerror(errno.ENOSPC) in str(error):
+        number = errno.ENOSPC
+    return os.strerror(number).lower() if number in _DISK else ""
 
 
 def write_text(path: Path, text: str, *, force: bool = False) -> Path:

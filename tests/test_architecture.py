@@ -94,6 +94,11 @@ def test_a_file_is_one_idea_long(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 450
 
 
+def test_dir_shows_public_names_and_nothing_else() -> None:
+    shown = [name for name in dir(symsi) if not name.startswith("__")]
+    assert shown == sorted({*symsi.__all__, "diffusers"})
+
+
 def test_every_public_name_is_there_and_listed_once() -> None:
     assert symsi.__all__ == sorted(set(symsi.__all__))
     for name in symsi.__all__:

@@ -7,11 +7,11 @@ from functools import lru_cache
 from math import lcm
 
 import sympy as sp
-from sympy import Expr, Integer
+from sympy import Expr, Integer, Symbol
 
 from symsi.algebra.symbols import t, tau
 
-__all__ = ["count", "opaque", "simplify"]
+__all__ = ["count", "in_roots", "opaque", "simplify"]
 
 
 def _reduced(e: Expr) -> Expr:
@@ -52,6 +52,35 @@ def simplify(expr: Expr) -> Expr:
     if best.has(sp.sin, sp.cos, sp.tan) and count(best) <= _TRIGONOMETRIC_LIMIT:
         best = min(best, sp.trigsimp(best), key=_length)
     return best
+
+
+def in_roots(expr: Expr, u: Symbol, w: Symbol) -> Expr:
+    """Return `expr` by the roots u = sqrt(t) and w = sqrt(1 - t), 0 < t < 1, in lowest terms and factors.
+
+    Where numerator and denominator are polynomials in u and w, each of even or of odd terms only, u^2 + w^2 = 1 makes
+    both homogeneous, and what they have in common shows. Any other expression is returned as it is.
+    """
+    a, b = sp.symbols("a b", positive=True)
+
+    def split(e: Expr) -> Expr:
+        for base, root in ((t, a), (1 - t, b), (t * (1 - t), a * b)):
+            if sp.expand(e.base - base) == 0:
+                return root ** (2 * e.exp)
+        return e
+
+    def homogeneous(polynomial: Expr) -> Expr:
+        terms = sp.Poly(polynomial, a, b).terms()
+        degree = max(i + j for (i, j), _ in terms)
+        if any((degree - i - j) % 2 for (i, j), _ in terms):
+            raise sp.PolynomialError("even and odd terms")
+        return sp.Add(*(c * a**i * b**j * (a**2 + b**2) ** ((degree - i - j) // 2) for (i, j), c in terms))
+
+    quotient = expr.replace(lambda e: e.is_Pow and e.exp.is_Rational and e.exp.q == 2, split).subs(t, a**2)
+    try:
+        numerator, denominator = (homogeneous(sp.expand(part)) for part in sp.fraction(sp.together(quotient)))
+    except sp.PolynomialError:
+        return expr
+    return sp.factor(sp.cancel(numerator / denominator)).subs({a: u, b: w})
 
 
 def _pull_roots(expr: Expr, times: tuple[Expr, ...]) -> Expr:

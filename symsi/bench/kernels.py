@@ -20,7 +20,7 @@ from torch import Tensor
 
 from symsi.coefficients.fused import fused_step
 
-__all__ = ["SIZES", "device_name", "measure", "wait_until_quiet"]
+__all__ = ["SIZES", "device_name", "kernel_times", "wait_until_quiet"]
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 DTYPES = (torch.float32, torch.bfloat16)
@@ -29,7 +29,7 @@ _ROUNDS = 9
 _SECONDS = 0.15  # per contender and round, at least one call
 
 
-def measure(sizes: Sequence[int], device: str) -> Iterator[dict[str, Any]]:
+def kernel_times(sizes: Sequence[int], device: str) -> Iterator[dict[str, Any]]:
     """Yield a row per size, dtype and allocator; times in microseconds, ratios > 1 mean that ours is faster.
 
     On a CPU everything is measured twice: "as shipped", where each large temporary costs page faults, and with

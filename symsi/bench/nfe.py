@@ -24,7 +24,7 @@ from symsi.models.protocol import Model
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.sample import sample
 
-__all__ = ["METHODS", "NFE", "PEERS", "TASKS", "Method", "Task", "measure", "task"]
+__all__ = ["CONTENDERS", "NFE", "PEERS", "TASKS", "Contender", "Task", "quality_at_nfe", "task"]
 
 NFE = (2, 3, 4, 6, 8, 12, 16, 32)
 _ENERGY_ROWS = 2000  # of the real data, against which energy distances are taken
@@ -32,7 +32,7 @@ _CONVERGED = {"schedule": "trigonometric", "solver": "heun", "steps": 32}
 
 
 @dataclass(frozen=True)
-class Method:
+class Contender:
     """A row of the table: options of `symsi.sample`, evaluations a step, and what must be calibrated first."""
 
     name: str
@@ -43,30 +43,33 @@ class Method:
 
 
 _VP = {"schedule": "trigonometric"}
+_LINEAR_SDE = {"schedule": "linear", "diffusion": "alpha", "solver": "euler-maruyama", "last": "land"}
 _POINT_MASS = {"schedule": "lazy(kappa=1)", "diffusion": "optimal", "last": "land"}
-METHODS: Mapping[str, Method] = {
+CONTENDERS: Mapping[str, Contender] = {
     m.name: m
     for m in (
-        Method("linear Euler", {"schedule": "linear", "solver": "euler"}),
-        Method("linear AB2", {"schedule": "linear", "solver": "ab2"}),
-        Method("lazy VP Euler", {**_VP, "solver": "euler"}),
-        Method("lazy VP Heun", {**_VP, "solver": "heun"}, per_step=2),
-        Method("lazy VP AB2", {**_VP, "solver": "ab2"}),
-        Method("lazy VP AB3", {**_VP, "solver": "ab3"}),
-        Method("lazy VP AB2, linear grid", {**_VP, "solver": "ab2", "grid": "linear"}),
-        Method("lazy VP AB2, log-SNR grid", {**_VP, "solver": "ab2", "grid": "log-snr"}),
-        Method("lazy VP AB2, point-mass grid", {**_VP, "solver": "ab2", "grid": "point-mass"}),
-        Method("lazy VP AB2, shift 2", {**_VP, "solver": "ab2", "grid": "shifted(shift=2)"}),
-        Method("lazy VP AB2, optimised grid", {**_VP, "solver": "ab2"}, optimal=True),
-        Method("modal DCT Euler", {**_VP, "solver": "euler"}, reference="dct"),
-        Method("modal DCT AB2", {**_VP, "solver": "ab2"}, reference="dct"),
-        Method("modal PCA Euler", {**_VP, "solver": "euler"}, reference="pca"),
-        Method("modal PCA AB2", {**_VP, "solver": "ab2"}, reference="pca"),
-        Method("DPM-Solver++(2M), angle grid", {**_VP, "solver": "dpm++2m"}),
-        Method("linear SDE", {"schedule": "linear", "diffusion": "alpha", "solver": "euler-maruyama", "last": "land"}),
-        Method("point mass", {**_POINT_MASS, "solver": "euler-maruyama"}),
-        Method("point mass AB2", {**_POINT_MASS, "solver": "ab2-maruyama"}),
-        Method("modal PCA kappa=1", {**_VP, "diffusion": "optimal", "solver": "exact-ab2"}, reference="pca"),
+        Contender("linear Euler", {"schedule": "linear", "solver": "euler"}),
+        Contender("linear AB2", {"schedule": "linear", "solver": "ab2"}),
+        Contender("lazy VP Euler", {**_VP, "solver": "euler"}),
+        Contender("lazy VP Heun", {**_VP, "solver": "heun"}, per_step=2),
+        Contender("lazy VP AB2", {**_VP, "solver": "ab2"}),
+        Contender("lazy VP AB3", {**_VP, "solver": "ab3"}),
+        Contender("lazy VP AB2, linear grid", {**_VP, "solver": "ab2", "grid": "linear"}),
+        Contender("lazy VP AB2, log-SNR grid", {**_VP, "solver": "ab2", "grid": "log-snr"}),
+        Contender("lazy VP AB2, point-mass grid", {**_VP, "solver": "ab2", "grid": "point-mass"}),
+        Contender("lazy VP AB2, shift 2", {**_VP, "solver": "ab2", "grid": "shifted(shift=2)"}),
+        Contender("lazy VP AB2, optimised grid", {**_VP, "solver": "ab2"}, optimal=True),
+        Contender("modal DCT Euler", {**_VP, "solver": "euler"}, reference="dct"),
+        Contender("modal DCT AB2", {**_VP, "solver": "ab2"}, reference="dct"),
+        Contender("modal PCA Euler", {**_VP, "solver": "euler"}, reference="pca"),
+        Contender("modal PCA AB2", {**_VP, "solver": "ab2"}, reference="pca"),
+        Contender("DPM-Solver++(2M), angle grid", {**_VP, "solver": "dpm++2m"}),
+        Contender(
+            "linear SDE", {"schedule": "linear", "diffusion": "alpha", "solver": "euler-maruyama", "last": "land"}
+        ),
+        Contender("point mass", {**_POINT_MASS, "solver": "euler-maruyama"}),
+        Contender("point mass AB2", {**_POINT_MASS, "solver": "ab2-maruyama"}),
+        Contender("modal PCA kappa=1", {**_VP, "diffusion": "optimal", "solver": "exact-ab2"}, reference="pca"),
     )
 }
 
@@ -100,7 +103,7 @@ def task(name: str) -> Task:
     return TASKS[name]()
 
 
-def measure(
+def quality_at_nfe(
     name: str,
     nfe: Sequence[int] = NFE,
     *,
@@ -121,7 +124,7 @@ def measure(
     first, under another seed. `methods` are names, or names with NFE of their own: "UniPC@6,8". `tick(done, total)`
     follows methods. Raises SymsiError for unknown methods or fewer than 2 repeats.
     """
-    known = {**METHODS, **PEERS}
+    known = {**CONTENDERS, **PEERS}
     wanted = [_cell(text, nfe) for text in methods or known]
     for name_of, _ in wanted:
         if name_of not in known:
@@ -172,7 +175,7 @@ class _Judge:
 
     def fits(self, method: Any, nfe: int) -> bool:
         """Whether the method can spend exactly that many evaluations."""
-        return method.steps_for(nfe) is not None if not isinstance(method, Method) else nfe % method.per_step == 0
+        return method.steps_for(nfe) is not None if not isinstance(method, Contender) else nfe % method.per_step == 0
 
     def settled(self, row: Mapping[str, Any]) -> bool:
         """Whether a row's FD is that of converged samples, to within the larger spread."""
@@ -186,7 +189,7 @@ class _Judge:
 
     def row(self, method: Any, nfe: int) -> dict[str, Any]:
         """Run one method at one NFE for every seed and judge the samples."""
-        ours = isinstance(method, Method)
+        ours = isinstance(method, Contender)
         draw: Callable[..., Tensor] = (
             partial(self._ours, self._options(method, nfe)) if ours else partial(self._peer, method.name, nfe)
         )
@@ -248,7 +251,7 @@ class _Judge:
                 pieces.append(sample_peer(name, model, z, nfe, **{k: v[rows] for k, v in conditions.items()}).x)
         return torch.cat(pieces)
 
-    def _options(self, method: Method, nfe: int) -> dict[str, Any]:
+    def _options(self, method: Contender, nfe: int) -> dict[str, Any]:
         calibration = {"seed": 1 << 32, "progress": False}
         options = dict(method.options) | {"steps": nfe // method.per_step}
         if method.reference:

@@ -16,7 +16,7 @@ from symsi.models.pretrained import load
 from symsi.models.protocol import Model
 from symsi.sampling.sample import sample
 
-__all__ = ["CASES", "measure"]
+__all__ = ["CASES", "overhead"]
 
 _STEPS = 8
 _LATENT, _NETWORK_SECONDS = (1, 16, 250, 250), 0.05
@@ -50,7 +50,7 @@ def _latent() -> tuple[Model, tuple[int, ...]]:
 CASES: Mapping[str, Callable[[], tuple[Model, tuple[int, ...]]]] = {"digits28": _digits, "latent": _latent}
 
 
-def measure(cases: Sequence[str] = tuple(CASES), rounds: int = 5) -> Iterator[dict[str, Any]]:
+def overhead(cases: Sequence[str] = tuple(CASES), rounds: int = 5) -> Iterator[dict[str, Any]]:
     """Yield a row per case and solver: {"case", "solver", "network_ms", "overhead", "buffers"}.
 
     "overhead" is (time of `symsi.sample` - time inside the network) / time inside the network, the median of `rounds`,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
 import click
 
 from symsi.errors import SymsiError, unknown
+from symsi.files import disk_trouble
 
 __all__ = ["main"]
 
@@ -70,3 +72,11 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        trouble = disk_trouble(error)
+        if not trouble:
+            raise
+        with open(os.devnull, "w") as nowhere:  # for what is left to write at the end of the process
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        click.echo(f"symsi: cannot write the output: {trouble}.", err=True)
+        sys.exit(2)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from symsi.calibration.grid import optimal_grid
 from symsi.calibration.reference import LARGEST, check_options, estimate, reference_of_model
-from symsi.cli.diffusers_pipeline import latents
 from symsi.cli.options import dtype_option
+from symsi.cli.text_to_image import latents
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load

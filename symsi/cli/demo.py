@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 import torch
+from sympy import symbols
 from tqdm import tqdm
 
+from symsi.algebra.simplify import in_roots
 from symsi.coefficients.kernels import kernels
 from symsi.errors import SymsiError
 from symsi.interpolants.lazy import lazy_schedule
@@ -53,8 +55,10 @@ def command(output: Path, count: int, seed: int, force: bool) -> None:
     linear, lazy = schedule("linear"), lazy_schedule(kappa=1)
     conversion = convert(linear, lazy, diffusion=optimal())
     click.echo(f"1. Derived: {linear} -> {lazy} with the optimal diffusion")
-    click.echo(f"   tau = {conversion.time}, c = {conversion.scale}")
-    click.echo(f"   b   = {conversion.drift}")
+    names = ("time", "scale", "drift_state", "drift_prediction")
+    tau, c, state, prediction = (in_roots(conversion.formulas[name], *symbols("u w")) for name in names)
+    click.echo(f"   with u = sqrt(t), w = sqrt(1 - t): tau = {tau}, c = {c},")
+    click.echo(f"   b   = {state} x + {prediction} v, where v = v(tau, x/c) is the network's")
     proofs = [conversion.proof(), *tqdm(prove_all(), total=len(THEOREMS), desc="proving", leave=False, disable=None)]
     for proof in proofs:
         if not proof.proved:
@@ -71,7 +75,8 @@ def command(output: Path, count: int, seed: int, force: bool) -> None:
         results[name] = [
             sample(model, shape=count, steps=n, seed=seed, conditions=conditions, batch=100, **options) for n in _NFE
         ]
-    click.echo(f"4. Sampled digits28, {count} a cell: Frechet distance in classifier features, and class accuracy")
+    click.echo("4. Sampled digits28: Frechet distance in classifier features, and class accuracy,")
+    click.echo(f"   of {count} samples a cell; so few lie farther from real digits than many do")
     click.echo(f"   {'evaluations':<16}" + "".join(f"{n:>15}" for n in _NFE))
     for name, row in results.items():
         cells = []

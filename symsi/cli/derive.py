@@ -7,35 +7,23 @@ import json
 import click
 from sympy import sstr
 
-from symsi.cli.options import at_most_one, base_schedule, schedule_options
+from symsi.cli.options import Pair, at_most_one, conversion_options
 from symsi.exports.latex import conversion_tex
 from symsi.exports.markdown import conversion_markdown
 from symsi.interpolants.schedule import Schedule
-from symsi.theory.conversion import FIELDS, Conversion, convert
+from symsi.theory.conversion import FIELDS, Conversion
 from symsi.theory.record import record
 
 __all__ = ["command"]
 
 
 @click.command("derive")
-@schedule_options
+@conversion_options
 @click.option("--latex", "as_latex", is_flag=True, help="Print a LaTeX document with limits and proof.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown document with limits and proof.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; formulas parse back with SymPy.")
 @click.option("--proof", "with_proof", is_flag=True, help="Print the proof of this conversion as well.")
-def command(
-    source: str | None,
-    alpha: str | None,
-    beta: str | None,
-    parameters: tuple[str, ...],
-    target: str | None,
-    diffusion: str,
-    prediction: str,
-    as_latex: bool,
-    as_markdown: bool,
-    as_json: bool,
-    with_proof: bool,
-) -> None:
+def command(pair: Pair, as_latex: bool, as_markdown: bool, as_json: bool, with_proof: bool) -> None:
     """Derive time map, scale, diffusion, fields and drift, with their limits at both ends.
 
     Exits with 1 if a proof is asked for, as --proof, --latex and --markdown do, and does not succeed.
@@ -45,9 +33,9 @@ def command(
       symsi derive --from linear --to "lazy(kappa=1)" --diffusion optimal
       symsi derive --from "shifted(shift=3)" --to vp --latex > vp.tex
       symsi derive --alpha "1-t**n" --beta "t**n" --parameter n=3 --json
+      symsi derive --from linear --to-alpha "cos(pi*t/2)**n" --to-beta "sin(pi*t/2)" --parameter n=2
     """
-    base = base_schedule(source, alpha, beta, parameters)
-    conversion = convert(base, target or base, diffusion, prediction)
+    conversion = pair.conversion()
     at_most_one(**{"--json": as_json, "--latex": as_latex, "--markdown": as_markdown})
     proof = conversion.proof() if with_proof or as_latex or as_markdown else None
     if proof and as_latex:

@@ -6,20 +6,20 @@ import json
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
-from symsi.cli.options import base_schedule, schedule_options
+from symsi.cli.options import Pair, conversion_options
 from symsi.errors import SymsiError
 from symsi.exports import SUFFIXES, WHAT, export
 from symsi.exports.check import check
 from symsi.exports.graph import DTYPES
 from symsi.files import check_free
-from symsi.theory.conversion import convert
 
 __all__ = ["command"]
 
 
 @click.command("export")
-@schedule_options
+@conversion_options
 @click.option(
     "--what",
     default="drift",
@@ -35,13 +35,7 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 def command(
-    source: str | None,
-    alpha: str | None,
-    beta: str | None,
-    parameters: tuple[str, ...],
-    target: str | None,
-    diffusion: str,
-    prediction: str,
+    pair: Pair,
     what: str,
     dtype: str,
     rank: int,
@@ -61,20 +55,19 @@ def command(
       symsi export --from linear --to vp --what step --rank 3 --dtype bfloat16 step.pt2
       symsi export --from linear --to vp --what velocity velocity.onnx
     """
-    base = base_schedule(source, alpha, beta, parameters)
-    conversion = convert(base, target or base, diffusion, prediction)
+    conversion = pair.conversion()
     for path in paths:
         if path.suffix not in SUFFIXES:  # before anything is written
             raise SymsiError(f"cannot export to {path.name!r}: the suffix must be one of {', '.join(SUFFIXES)}.")
         check_free(path, force=force)
     results = []
-    for path in paths:
+    for path in tqdm(paths, desc="exporting", unit="file", disable=True if len(paths) == 1 else None, leave=False):
         compiled = aot and path.suffix == ".pt2"
         export(conversion, path, what, aot=compiled, dtype=dtype, rank=rank, force=force)
         found = None if no_check else check(conversion, path, what, aot=compiled, dtype=dtype, rank=rank)
         results.append((path, found))
         if not as_json:
-            click.echo(str(found or f"{path}: written, not checked"))
+            tqdm.write(str(found or f"{path}: written, not checked"))
     if as_json:
         rows = [
             {"file": str(p), "worst_ulp": f.worst_ulp if f else None, "values": f.values if f else 0}

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
 from symsi.errors import ScheduleError, SymsiError
 from symsi.interpolants.named import NAMED, schedule
 from symsi.interpolants.schedule import Schedule
+from symsi.theory.conversion import Conversion, convert
 from symsi.theory.fields import PREDICTIONS
 
-__all__ = ["at_most_one", "base_schedule", "read_grid", "sampling_options", "schedule_options"]
+__all__ = ["Pair", "at_most_one", "conversion_options", "dtype_option", "read_grid", "sampling_options"]
 
 _NAMES = ", ".join([*NAMED, "lazy"])
 
 
-_OPTIONS = (
+_CONVERSION = (
     click.option("--from", "source", metavar="NAME", help=f"The schedule the network was trained with: {_NAMES}."),
     click.option("--alpha", metavar="EXPR", help="Instead of --from: the noise coefficient, an expression in t."),
     click.option("--beta", metavar="EXPR", help="With --alpha: the data coefficient."),
-    click.option("--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Of --alpha and --beta."),
     click.option("--to", "target", metavar="NAME", help="The schedule to sample with; default: the same."),
+    click.option("--to-alpha", metavar="EXPR", help="Instead of --to: the noise coefficient, an expression in t."),
+    click.option("--to-beta", metavar="EXPR", help="With --to-alpha: the data coefficient."),
+    click.option(
+        "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Of the expressions; may be repeated."
+    ),
     click.option(
         "--diffusion",
         default="ode",
@@ -40,11 +48,51 @@ _OPTIONS = (
 )
 
 
-def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that name a conversion."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+@dataclass(frozen=True)
+class Pair:
+    """What the options say about a conversion."""
+
+    source: str | None
+    alpha: str | None
+    beta: str | None
+    target: str | None
+    to_alpha: str | None
+    to_beta: str | None
+    parameters: tuple[str, ...]
+    diffusion: str
+    prediction: str
+
+    def conversion(self, base: str = "", target: str = "") -> Conversion:
+        """Return the conversion; `base` and `target` stand where no base is named. Raises SymsiError."""
+        expressions = [self.alpha, self.beta, self.to_alpha, self.to_beta]
+        if self.parameters and not any(expressions):
+            raise ScheduleError(
+                "--parameter is of --alpha, --beta, --to-alpha and --to-beta; a name has its own: 'polynomial(n=3)'."
+            )
+        declared = _read_parameters(self.parameters)
+        named = bool(self.source or self.alpha or self.beta)
+        start = _read_side(("--from", self.source), ("--alpha", self.alpha), ("--beta", self.beta), declared)
+        if start is None:
+            if not base:
+                raise ScheduleError(f"give --from NAME ({_NAMES}), or both --alpha and --beta.")
+            start = schedule(base)
+        goal = _read_side(("--to", self.target), ("--to-alpha", self.to_alpha), ("--to-beta", self.to_beta), declared)
+        if goal is None:
+            goal = start if named or not target else schedule(target)
+        return convert(start, goal, self.diffusion, self.prediction)
+
+
+def conversion_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that name a conversion; the command gets them as one `Pair`, called `pair`."""
+
+    @wraps(function)
+    def command(**given: Any) -> None:
+        function(pair=Pair(**{item.name: given.pop(item.name) for item in fields(Pair)}), **given)
+
+    wrapped: Callable[..., None] = command
+    for option in reversed(_CONVERSION):
+        wrapped = option(wrapped)
+    return wrapped
 
 
 _SAMPLING = (
@@ -123,18 +171,29 @@ def read_grid(text: str) -> tuple[str | list[float], bool]:
         raise SymsiError(f"--grid takes a name or times such as 0,0.3,0.7,1; got {text!r}.") from None
 
 
-def base_schedule(source: str | None, alpha: str | None, beta: str | None, parameters: tuple[str, ...]) -> Schedule:
-    """Return the schedule that the options name. Raises ScheduleError where they do not name one."""
-    if source and (alpha or beta or parameters):
-        raise ScheduleError("give --from NAME, or --alpha and --beta with --parameter, not both.")
-    if source:
-        return schedule(source)
-    if alpha is None or beta is None:
-        raise ScheduleError(f"give --from NAME ({_NAMES}), or both --alpha and --beta.")
+def _read_side(
+    name: tuple[str, str | None],
+    alpha: tuple[str, str | None],
+    beta: tuple[str, str | None],
+    parameters: dict[str, str | None],
+) -> Schedule | None:
+    """Return the schedule that options name or write out, each given as (option, value); None where none is given."""
+    if name[1]:
+        if alpha[1] or beta[1]:
+            raise ScheduleError(f"give {name[0]} NAME, or {alpha[0]} and {beta[0]} with --parameter, not both.")
+        return schedule(name[1])
+    if alpha[1] is None and beta[1] is None:
+        return None
+    if alpha[1] is None or beta[1] is None:
+        raise ScheduleError(f"give {name[0]} NAME ({_NAMES}), or both {alpha[0]} and {beta[0]}.")
+    return Schedule(alpha[1], beta[1], parameters=parameters)
+
+
+def _read_parameters(items: tuple[str, ...]) -> dict[str, str | None]:
     declared: dict[str, str | None] = {}
-    for item in parameters:
+    for item in items:
         name, equals, value = item.partition("=")
         if not equals or not name.strip().isidentifier():
             raise ScheduleError(f"--parameter takes NAME=VALUE, e.g. n=2; got {item!r}.")
         declared[name.strip()] = value
-    return Schedule(alpha, beta, parameters=declared)
+    return declared

@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from symsi.cli.options import base_schedule, schedule_options
+from symsi.cli.options import Pair, conversion_options
 from symsi.errors import SymsiError
 from symsi.files import write_text
 from symsi.proofs import THEOREMS, prove_all
 from symsi.report.explore import pairs, tabulate_pair
 from symsi.report.page import SHIPPED, check_target, page
 from symsi.report.tables import MEASUREMENTS, load
-from symsi.theory.conversion import convert
 
 __all__ = ["command"]
 
@@ -23,7 +22,7 @@ _PAIR = ("linear", "lazy(kappa=1)")  # where no schedule is named
 
 @click.command("report", context_settings={"default_map": {"diffusion": "optimal"}})
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
-@schedule_options
+@conversion_options
 @click.option(
     "--figures",
     "folder",
@@ -33,18 +32,7 @@ _PAIR = ("linear", "lazy(kappa=1)")  # where no schedule is named
     help="Where PNG figures and measurements are. Default: the ones that ship.",
 )
 @click.option("--force", is_flag=True, help="Replace the page if it is there.")
-def command(
-    output: Path,
-    source: str | None,
-    alpha: str | None,
-    beta: str | None,
-    parameters: tuple[str, ...],
-    target: str | None,
-    diffusion: str,
-    prediction: str,
-    folder: Path,
-    force: bool,
-) -> None:
+def command(output: Path, pair: Pair, folder: Path, force: bool) -> None:
     """Write one HTML page: every theorem with its proof, a pair of schedules of yours, figures and measurements.
 
     The page needs no network, and JavaScript only to play with schedules. Theorems are proved while it is made, in
@@ -62,9 +50,7 @@ def command(
         raise SymsiError(f"there is no folder {folder}; `symsi figures --out {folder}` makes one.")
     for name in MEASUREMENTS:
         load(name, folder)  # what cannot be read is refused here
-    named = source or alpha or beta or parameters
-    base = base_schedule(source if named else _PAIR[0], alpha, beta, parameters)
-    conversion = convert(base, target or (base if named else _PAIR[1]), diffusion, prediction)
+    conversion = pair.conversion(*_PAIR)
     proofs = list(tqdm(prove_all(), total=len(THEOREMS), desc="proving", unit="theorem", disable=None, leave=False))
     wanted = tqdm(pairs(), desc="tabulating", unit="pair", disable=None, leave=False)
     tables = {pair: tabulate_pair(*pair) for pair in wanted}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 
 import click
 import torch
 from click.core import ParameterSource
+from torch import Tensor
 
-from symsi.cli.diffusers_pipeline import sample_pipeline
 from symsi.cli.options import dtype_option, read_grid, sampling_options
+from symsi.cli.text_to_image import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
@@ -115,7 +118,8 @@ def command(
         if picture == output:
             raise SymsiError(f"OUTPUT and --picture are both {output}; leave --picture out.")
     network = load(model, device=device, dtype=getattr(torch, dtype))
-    conditions = {"label": torch.tensor(_classes(labels, count, network.classes))} if network.classes else {}
+    _check_size(count, network.shape)
+    conditions = {"label": _classes(labels, count, network.classes)} if network.classes else {}
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")
     found = sample(
@@ -146,10 +150,36 @@ def _said(option: str) -> bool:
     return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
-def _classes(labels: tuple[int, ...], count: int, classes: int) -> list[int]:
+def _classes(labels: tuple[int, ...], count: int, classes: int) -> Tensor:
     """Classes in turn; all of them where none is named."""
     wanted = labels or tuple(range(classes))
     for label in wanted:
         if not 0 <= label < classes:
             raise SymsiError(f"--label must lie in 0..{classes - 1}; got {label}.")
-    return [wanted[k % len(wanted)] for k in range(count)]
+    return torch.tensor(wanted)[torch.arange(count) % len(wanted)]
+
+
+def _check_size(count: int, shape: tuple[int, ...] | None) -> None:
+    """Raise SymsiError where the samples alone, in float32, are more than the memory that is free."""
+    needed, free = 4 * count * math.prod(shape or (1,)), free_memory()
+    if needed > free:
+        raise SymsiError(
+            f"{count} samples of shape {shape} take {_size(needed)}, and {_size(free)} of memory are free; "
+            "give a smaller --count. (--batch bounds what the model needs, not what is kept.)"
+        )
+
+
+def free_memory() -> int:
+    """Return the bytes that can be allocated: what Linux says is available, else the whole memory."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 62
+
+
+def _size(count: int) -> str:
+    """Bytes as a reader says them."""
+    power = min(5, max(0, (count.bit_length() - 1) // 10))
+    return f"{count / 1024**power:.3g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')[power]}"

@@ -16,7 +16,8 @@ from symsi.models import features as network
 from symsi.models import mnist
 from symsi.models.pretrained import save
 from symsi.models.unet import Config, UNet
-from symsi.training.matching import Plan, train_flow
+from symsi.training.classifier import train_classifier
+from symsi.training.matching import Recipe, train_flow
 
 __all__ = ["command"]
 
@@ -72,9 +73,8 @@ def flow(output: Path, data: Path, schedule: str, steps: int, seed: int, force: 
             file.write(f"{line}\n")
         click.echo(line)
 
-    average = train_flow(
-        net, images, labels, interpolant, Plan(steps=steps, seed=seed), checkpoint, report, run=f"{schedule}, {config}"
-    )
+    recipe = Recipe(steps=steps, seed=seed)
+    average = train_flow(net, images, labels, interpolant, recipe, checkpoint, report, run=f"{schedule}, {config}")
     save(
         output,
         average,
@@ -106,7 +106,7 @@ def features(output: Path, data: Path, epochs: int, seed: int, force: bool) -> N
         lines.append(line)
         click.echo(line)
 
-    net = network.train_classifier(*mnist.read(data, "train"), epochs=epochs, seed=seed, log=report)
+    net = train_classifier(*mnist.read(data, "train"), epochs=epochs, seed=seed, log=report)
     note = f"MNIST, {mnist.URL}; epochs {epochs}, seed {seed}; reference: features of the 10 000 held-out digits"
     network.save_features(output, net, *mnist.read(data, "test"), note=note, force=force)
     accuracy = network.load_features(output).accuracy

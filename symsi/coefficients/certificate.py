@@ -1,8 +1,8 @@
 """The certificate: worst errors of tables and kernels, in ulp, against multiprecision values of the definitions.
 
-The truth is not evaluated from the formulas that run: it comes from T4 to T6 as a textbook states them, divided forms
-and all, with 110 digits, where cancellation costs nothing. The same textbook forms in float32, as they stand and with
-t clamped to [1e-5, 1 - 1e-5], are the hand-written code that ours is compared with.
+The truth is not evaluated from the formulas that run: it comes from `definitions`, T4 to T6 as a textbook states them,
+divided forms and all, with 110 digits, where cancellation costs nothing. The same textbook forms in float32, as they
+stand and with t clamped to [1e-5, 1 - 1e-5], are the hand-written code that ours is compared with.
 """
 
 from __future__ import annotations
@@ -21,23 +21,14 @@ from sympy import Expr, Rational, Tuple
 
 from symsi.algebra.multiprecision import evaluate, evaluate_many
 from symsi.algebra.symbols import t, tau
+from symsi.coefficients.definitions import definitions
 from symsi.coefficients.kernels import kernels, load
 from symsi.coefficients.program import formulas
 from symsi.coefficients.tables import tabulate
 from symsi.errors import SymsiError, unknown
 from symsi.theory.conversion import Conversion, convert
 
-__all__ = [
-    "DIFFUSIONS",
-    "SCHEDULES",
-    "Certificate",
-    "Row",
-    "certify",
-    "definitions",
-    "kernel_errors",
-    "pairs",
-    "summary",
-]
+__all__ = ["DIFFUSIONS", "SCHEDULES", "Worst", "certify", "kernel_errors", "pairs", "summary"]
 
 SCHEDULES = (
     "linear",
@@ -62,7 +53,7 @@ _DEPENDENT = ("diffusion", "base_diffusion", "drift_state", "drift_input", "drif
 
 
 @dataclass(frozen=True)
-class Row:
+class Worst:
     """One coefficient of one conversion: worst errors in ulp, and the time at which the kernel's is worst.
 
     `handwritten_ulp` is the textbook form's worst error where it is finite, `clamped_ulp` the same with t clamped;
@@ -82,58 +73,14 @@ class Row:
     points: int
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """All rows, and the float32 errors by distance from the end that the plot shows."""
-
-    rows: tuple[Row, ...]
-    curves: Mapping[str, tuple[tuple[float, float, float], ...]]  # pair -> (distance from t = 1, ours, hand-written)
-
-
 def pairs(schedules: Sequence[str] = SCHEDULES) -> list[tuple[str, str]]:
     """Return every ordered pair, a schedule with itself included."""
     return [(base, target) for base in schedules for target in schedules]
 
 
-def definitions(conversion: Conversion) -> dict[str, Expr]:
-    """Return the coefficients as a textbook writes them, for a velocity prediction (T4 to T6).
-
-    c = alpha_bar/alpha, tau' = rho_bar'/rho', v_bar = (c'/c) x + c tau' v, s = (v - (beta'/beta) y)/epsilon* at
-    y = x/c, s_bar = s/c, eta_Z = -alpha s, eta_X = (x - alpha_bar eta_Z)/beta_bar, b = v_bar + epsilon s_bar.
-    """
-    same = conversion.base == conversion.target
-    time = t if same else tau
-    a, b = (e.subs(t, time) for e in (conversion.base.alpha, conversion.base.beta))
-    a1, b1 = conversion.target.alpha, conversion.target.beta
-    ratio, ratio1 = b / a, b1 / a1
-    c = a1 / a
-    rate = ratio1.diff(t) / ratio.diff(time)
-    growth = a1.diff(t) / a1 - a.diff(time) * rate / a
-    optimal = a**2 * b.diff(time) / b - a * a.diff(time)
-    slope = b.diff(time) / b
-    epsilon = conversion.diffusion.of(conversion.target.pair)
-    score = (-slope / (optimal * c**2), 1 / (optimal * c))
-    noise = (-a1 * score[0], -a1 * score[1])
-    data = ((1 - a1 * noise[0]) / b1, -a1 * noise[1] / b1)
-    velocity = (growth, c * rate)
-    drift = (velocity[0] + epsilon * score[0], velocity[1] + epsilon * score[1])
-    fields = {"velocity": velocity, "score": score, "noise": noise, "data": data, "drift": drift}
-    return {
-        "alpha": a1,
-        "beta": b1,
-        "time": time,
-        "time_rate": rate,
-        "scale": c,
-        "diffusion": epsilon,
-        "base_diffusion": epsilon / (c**2 * rate),
-        **{f"{f}_{part}": pair[k] for f, pair in fields.items() for k, part in enumerate(("state", "prediction"))},
-        **{f"{f}_input": pair[0] * c for f, pair in fields.items()},
-    }
-
-
 def certify(
     wanted: Sequence[tuple[str, str]], randoms: int = 1000, workers: int = 1, seed: int = 0
-) -> Iterator[tuple[list[Row], tuple[str, tuple[tuple[float, float, float], ...]]]]:
+) -> Iterator[tuple[list[Worst], tuple[str, tuple[tuple[float, float, float], ...]]]]:
     """Yield the rows of each pair, and its curve, as they are done; `workers` processes share the pairs."""
     if workers <= 1:
         for base, target in wanted:
@@ -145,7 +92,7 @@ def certify(
             yield future.result()
 
 
-def summary(rows: Sequence[Row]) -> dict[str, Any]:
+def summary(rows: Sequence[Worst]) -> dict[str, Any]:
     """Return the certificate as JSON data."""
     return {
         "worst_table_ulp": max(r.table_ulp for r in rows),
@@ -166,7 +113,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _of_coefficient(rows: Sequence[Row]) -> dict[str, Any]:
+def _of_coefficient(rows: Sequence[Worst]) -> dict[str, Any]:
     """The worst errors over conversions, and where the kernel's is."""
     worst = max(rows, key=lambda r: r.ulp)
     return {
@@ -234,8 +181,8 @@ def _float32(
     return [ours, *({n: v.tolist() for n, v in plain(at).items()} for at in (points, clamped))]
 
 
-def _pair(base: str, target: str, randoms: int, seed: int) -> tuple[list[Row], Any]:
-    rows: list[Row] = []
+def _pair(base: str, target: str, randoms: int, seed: int) -> tuple[list[Worst], Any]:
+    rows: list[Worst] = []
     curve: tuple[tuple[float, float, float], ...] = ()
     for diffusion in DIFFUSIONS:
         conversion = convert(base, target, diffusion)
@@ -246,7 +193,7 @@ def _pair(base: str, target: str, randoms: int, seed: int) -> tuple[list[Row], A
     return rows, (f"{base} -> {target}", curve)
 
 
-def _measure(conversion: Conversion, names: tuple[str, ...], randoms: int, seed: int) -> tuple[list[Row], Any]:
+def _measure(conversion: Conversion, names: tuple[str, ...], randoms: int, seed: int) -> tuple[list[Worst], Any]:
     start = conversion.start_time
     grid = times(start, randoms, seed)
     deep = sorted(
@@ -276,7 +223,7 @@ def _measure(conversion: Conversion, names: tuple[str, ...], randoms: int, seed:
         cut = [_ulps(clamped[n][k], truth[v][n], np.float32) for k, v in kept]
         tabled = [_ulps(table[v][n], truth[v][n], np.float64) for v in deep if truth[v][n] is not None]
         rows.append(
-            Row(
+            Worst(
                 coefficient=n,
                 pair=f"{conversion.base} -> {conversion.target}",
                 diffusion=str(conversion.diffusion),

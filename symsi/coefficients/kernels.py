@@ -6,20 +6,27 @@ computed in float64 and rounded once, to float32 (float64 for float64 x); the re
 
 from __future__ import annotations
 
-import hashlib
-import linecache
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from types import ModuleType
 
 import torch
 from torch import Tensor
 
+from symsi.coefficients.compiled import compiled
 from symsi.coefficients.program import Program, program
-from symsi.coefficients.runtime import as_time, at_point_mass, beside, euler_maruyama, mix, model_coordinates, working
+from symsi.coefficients.runtime import (
+    as_time,
+    at_point_mass,
+    beside,
+    check_duration,
+    check_end,
+    euler_maruyama,
+    mix,
+    model_coordinates,
+    working,
+)
 from symsi.coefficients.source import coefficients_source
 from symsi.errors import unknown
 from symsi.interpolants.schedule import Schedule
@@ -37,13 +44,16 @@ class Kernels:
 
     Each field is F_state(t) x + F_prediction(t) P. At a point mass (c = 0) the state is 0 and says nothing: there x
     stands for z ~ N(0, I), in fields, in `step` and in `model_input`. Where a coefficient has no finite limit at an
-    end, it is infinite there; `conversion.limit` says which and how. Outside the domain values are nan. All methods
-    are pure and work under torch.compile(fullgraph=True), torch.func transforms, torch.export and autocast.
+    end, it is infinite there (nan without a power law); `conversion.limit` says which and how, and a field or `step`
+    asked for at a number t there raises EndpointError. Tensors of times are not looked into: there values are infinite
+    or nan, and outside the domain nan. All methods are pure and work under torch.compile(fullgraph=True), torch.func
+    transforms, torch.export and autocast.
     """
 
     conversion: Conversion
     program: Program
     functions: Mapping[str, Coefficients]
+    endless: Mapping[str, tuple[str, str]]  # as `Program.endless`
 
     def coefficient(self, name: str, t: Tensor | float) -> Tensor:
         """Return one coefficient, e.g. "time" or "drift_state", with the shape of t, in float64."""
@@ -97,12 +107,15 @@ class Kernels:
         return (b1.to(working(x)) * mean + growth * (x - b0.to(working(x)) * mean)).to(x.dtype)
 
     def step(self, prediction: Tensor, x: Tensor, noise: Tensor, t: Tensor | float, dt: Tensor | float) -> Tensor:
-        """x + b dt + sqrt(2 epsilon dt) n (Euler-Maruyama), with noise n ~ N(0, I)."""
+        """x + b dt + sqrt(2 epsilon dt) n (Euler-Maruyama), with noise n ~ N(0, I) and t + dt <= 1."""
         found = self.functions["step"](self._time(t, x))
+        check_end(t, self.program.start, "step", self.endless)
+        check_duration(t, dt, self.program.start)
         return euler_maruyama(self.drift(prediction, x, t), x, noise, found["scale"], found["diffusion"], dt)
 
     def _field(self, name: str, prediction: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
         found = self.functions[name](self._time(t, x))
+        check_end(t, self.program.start, name, self.endless)
         state = at_point_mass(found["scale"], found[f"{name}_state"], found[f"{name}_input"])
         return mix(state, x, found[f"{name}_prediction"], prediction)
 
@@ -110,7 +123,6 @@ class Kernels:
         return as_time(t, self.program.start, None if x is None else x.device)
 
 
-@lru_cache(maxsize=64)
 def kernels(conversion: Conversion | Schedule | str, dialect: str = "torch") -> Kernels:
     """Compile a conversion to torch; a schedule (or its name) stands for itself, with velocity predictions.
 
@@ -118,13 +130,19 @@ def kernels(conversion: Conversion | Schedule | str, dialect: str = "torch") -> 
 
     Raises SymsiError where the conversion has symbolic parameters.
     """
-    conversion = as_conversion(conversion)
+    found = as_conversion(conversion)
+    return _kernels(found, dialect, (str(found.base), str(found.target)))
+
+
+@lru_cache(maxsize=64)
+def _kernels(conversion: Conversion, dialect: str, names: tuple[str, str]) -> Kernels:
+    """The same object for the same question; equal schedules may differ in name."""
     whole = program(conversion, run)
     if whole.accuracy > _POOR:
         warnings.warn(
             f"kernels of {conversion.base} to {conversion.target} are good to {whole.accuracy:.0e} only: "
             "some coefficient has no power series at an end. Tables are exact.",
-            stacklevel=2,
+            stacklevel=3,
         )
     groups = {
         "": tuple(whole.results),
@@ -134,19 +152,13 @@ def kernels(conversion: Conversion | Schedule | str, dialect: str = "torch") -> 
         **{f: ("scale", f"{f}_state", f"{f}_input", f"{f}_prediction") for f in FIELDS},
         **{name: (name,) for name in whole.results},
     }
-    return Kernels(conversion, whole, {key: load(whole.only(names), dialect=dialect) for key, names in groups.items()})
+    functions = {key: load(whole.only(wanted), dialect=dialect) for key, wanted in groups.items()}
+    return Kernels(conversion, whole, functions, whole.endless())
 
 
 def load(program: Program, dtype: str = "torch.float64", dialect: str = "torch") -> Coefficients:
     """Turn a program into the function that its source text defines."""
-    text = f"import torch\n\n\n{coefficients_source(program, dialect, dtype=dtype)}"
-    name = f"symsi_program_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    if name not in sys.modules:  # torch.compile looks a function's globals up by the name of its module
-        module = ModuleType(name)
-        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        exec(compile(text, name, "exec"), module.__dict__)  # noqa: S102 - our printer's text of whitelisted expressions
-        sys.modules[name] = module
-    function: Coefficients = sys.modules[name].coefficients
+    function: Coefficients = compiled(coefficients_source(program, dialect, dtype=dtype), "coefficients")
     return function
 
 

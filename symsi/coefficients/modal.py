@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from sympy import Expr, Rational, Symbol
+from sympy import Rational, Symbol
 from torch import Tensor
 
 from symsi.algebra.multiprecision import evaluate
-from symsi.algebra.printing import TorchPrinter
+from symsi.coefficients.compiled import evaluate_on
 from symsi.interpolants.rows import Pair
 from symsi.theory.gaussian import gaussian_field, hidden, revealed
 from symsi.theory.modal import coordinate_scale, coordinate_variance, natural_residual, natural_variable
@@ -38,11 +38,11 @@ def modal_tables(
     }
     axes = (-1,) + (1,) * variances.ndim
     point = {
-        "alpha": torch.tensor(alpha, dtype=torch.float64).reshape(axes),
-        "beta": torch.tensor(beta, dtype=torch.float64).reshape(axes),
-        "lamda": variances.to(torch.float64, copy=True).cpu(),
+        _ALPHA: torch.tensor(alpha, dtype=torch.float64).reshape(axes),
+        _BETA: torch.tensor(beta, dtype=torch.float64).reshape(axes),
+        _LAMBDA: variances.to(torch.float64, copy=True).cpu(),
     }
-    found = {name: _evaluate(expr, point) for name, expr in formulas.items()}
+    found = evaluate_on(formulas, point)
     found["natural"] = _natural(found.pop("revealed"), kappa)
     return found
 
@@ -51,13 +51,6 @@ def _natural(w: Tensor, kappa: Rational) -> Tensor:
     """s(w); by the incomplete beta function, value by value, where it is no elementary one."""
     formula = natural_variable(_W, kappa)
     if kappa in (0, 1):
-        return _evaluate(formula, {"w": w})
+        return evaluate_on({"natural": formula}, {_W: w})["natural"]
     values, where = torch.unique(w, return_inverse=True)
     return torch.tensor([float(evaluate(formula, {_W: v}, 20)) for v in values.tolist()], dtype=torch.float64)[where]
-
-
-def _evaluate(expr: Expr, point: Mapping[str, Tensor]) -> Tensor:
-    """Evaluate one expression on tensors that broadcast together."""
-    text = TorchPrinter().text(expr)
-    value = eval(text, {"torch": torch}, dict(point))  # noqa: S307 - our printer's text of our own expression
-    return torch.as_tensor(value, dtype=torch.float64) + sum(0 * v for v in point.values())

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
+from math import isnan
 
 import mpmath
 from sympy import Expr, Rational, Symbol, cse, diff, log, numbered_symbols
@@ -20,7 +21,7 @@ from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.series import CancelledError, Series, UnsupportedError
 from symsi.algebra.symbols import t, tau
 from symsi.errors import SymsiError, unknown
-from symsi.theory.conversion import Conversion
+from symsi.theory.conversion import FIELDS, Conversion
 
 __all__ = ["End", "Program", "TimeMap", "Zero", "build", "formulas", "probes", "program"]
 
@@ -49,6 +50,19 @@ class End:
         wanted = set(names)
         series = {n: v for n, v in self.series.items() if n in wanted}
         return End(self.radius, series, {n: v for n, v in self.limits.items() if n in wanted})
+
+    def vanishes(self, name: str) -> bool:
+        """Whether a coefficient is 0 at the end."""
+        terms = self.series.get(name)
+        return self.limits.get(name) == 0 if terms is None else not terms or terms[0][0] > 0
+
+    def divergence(self, name: str, distance: str) -> str:
+        """Say how a coefficient behaves that has no finite limit at the end; "" for one that has."""
+        terms = self.series.get(name)
+        if terms:
+            power, c = terms[0]
+            return f"{name} ~ {c:.6g} {distance}^({power})" if power < 0 else ""
+        return f"{name} has no limit that is known" if isnan(self.limits.get(name, 0.0)) else ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,23 @@ class Program:
             ends=(self.ends[0].only(wanted), self.ends[1].only(wanted)),
             zeros={n: self.zeros[n] for n in wanted if n in self.zeros},
         )
+
+    def endless(self) -> dict[str, tuple[str, str]]:
+        """Return, by field and for "step", which coefficient has no finite limit at (the start, t = 1), and how.
+
+        "" where all have one; what has both is left out. At a point mass F_input stands for F_state.
+        """
+        found: dict[str, tuple[str, str]] = {}
+        for what in (*FIELDS, "step"):
+            reasons = []
+            for end, distance in zip(self.ends, ("t" if self.start == 0 else "(t - start)", "(1 - t)"), strict=True):
+                field_name = "drift" if what == "step" else what
+                state = f"{field_name}_input" if end.vanishes("scale") else f"{field_name}_state"
+                names = (state, f"{field_name}_prediction", *(("diffusion",) if what == "step" else ()))
+                reasons.append(next((r for r in (end.divergence(n, distance) for n in names) if r), ""))
+            if any(reasons):
+                found[what] = (reasons[0], reasons[1])
+        return found
 
 
 _NEVER = End(-1.0, {})  # the formulas alone

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from symsi.errors import SymsiError
+from symsi.errors import EndpointError, SymsiError
 
-__all__ = ["as_time", "at_point_mass", "beside", "euler_maruyama", "mix", "model_coordinates", "working"]
+__all__ = [
+    "as_time",
+    "at_point_mass",
+    "beside",
+    "check_duration",
+    "check_end",
+    "euler_maruyama",
+    "mix",
+    "model_coordinates",
+    "working",
+]
 
 
 def as_time(t: Tensor | float, start: float, device: torch.device | None = None) -> Tensor:
@@ -21,6 +33,26 @@ def as_time(t: Tensor | float, start: float, device: torch.device | None = None)
     if not t.is_floating_point():
         raise SymsiError(f"t must be a floating-point tensor; got {t.dtype}. Times run from 0 (noise) to 1 (data).")
     return t
+
+
+def check_end(t: Tensor | float, start: float, what: str, endless: Mapping[str, tuple[str, str]]) -> None:
+    """Refuse a number t at an end where `what` has no finite limit; `endless` gives (reason at the start, at t = 1)."""
+    if isinstance(t, Tensor) or what not in endless or start < t < 1:
+        return
+    reason = endless[what][int(t == 1)]
+    if reason:
+        raise EndpointError(f"{what} has no value at t = {t}: {reason}. End short of it, or choose another schedule.")
+
+
+def check_duration(t: Tensor | float, dt: Tensor | float, start: float) -> None:
+    """Refuse a number dt that is negative, or leads past t = 1 by more than float32's spacing there."""
+    if isinstance(dt, Tensor):
+        return
+    if not dt >= 0:
+        raise SymsiError(f"dt must not be negative; got {dt}.")
+    earliest = start if isinstance(t, Tensor) else t
+    if earliest + dt > 1 + 2.0**-23:
+        raise SymsiError(f"dt = {dt} from t = {earliest:.6g} leads past t = 1, where the data is; dt <= 1 - t.")
 
 
 def working(x: Tensor) -> torch.dtype:
@@ -70,8 +102,6 @@ def euler_maruyama(
     """x + b dt + sqrt(2 epsilon dt) n, with x = 0 at a point mass: one step of dX = b dt + sqrt(2 epsilon) dW."""
     if noise.shape != x.shape:
         raise SymsiError(f"the noise has shape {tuple(noise.shape)}, x {tuple(x.shape)}; they must agree.")
-    if not isinstance(dt, Tensor) and not dt >= 0:
-        raise SymsiError(f"dt must not be negative; got {dt}.")
     kind = working(x)
     x = torch.where(beside(scale, x) == 0, 0.0, x)
     duration = beside(torch.as_tensor(dt, dtype=torch.float64, device=x.device), x)

@@ -7,11 +7,9 @@ float64 once; at the ends of the domain it is the limit that the derivation foun
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -28,20 +26,38 @@ _DIGITS = 30  # of each value before it is rounded to float64, beside those that
 Parameters = Mapping[str, float | Sequence[float] | Tensor]
 
 
-@dataclass(frozen=True)
-class Table:
-    """Coefficients of a conversion on a grid of target times, in float64.
+class Table(Mapping[str, Tensor]):
+    """Coefficients of a conversion by name on a grid of target times, in float64: a mapping that does not change.
 
-    `values[name]` has the shape of `grid`, (K,), followed by that of each vector among the parameters.
+    Each has the shape of `grid`, (K,), followed by that of each vector among the parameters. A name that is not there
+    raises UnknownNameError, which is a KeyError.
     """
 
-    grid: Tensor
-    values: Mapping[str, Tensor]
+    def __init__(self, grid: Tensor, columns: Mapping[str, Tensor]) -> None:
+        self.grid = grid
+        self._columns = dict(columns)
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self.values:
-            raise unknown("coefficient", name, self.values)
-        return self.values[name]
+        if name not in self._columns:
+            raise unknown("coefficient", name, self._columns)
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Table):
+            return NotImplemented
+        same = self.keys() == other.keys() and torch.equal(self.grid, other.grid)
+        return same and all(torch.equal(column, other[name]) for name, column in self.items())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Table({len(self.grid)} times, {', '.join(self)})"
 
 
 def tabulate(
@@ -72,7 +88,7 @@ def tabulate(
     shape = (len(times), *(len(v) for _, v in given if isinstance(v, tuple)))
     columns = _tabulate(conversion, times, wanted, given)
     values = {n: torch.tensor(c, dtype=torch.float64).reshape(shape) for n, c in zip(wanted, columns, strict=True)}
-    return Table(torch.tensor(times, dtype=torch.float64), MappingProxyType(values))
+    return Table(torch.tensor(times, dtype=torch.float64), values)
 
 
 @lru_cache(maxsize=256)

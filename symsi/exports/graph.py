@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
@@ -77,7 +78,9 @@ def module(compiled: Kernels, what: str) -> nn.Module:
 def write_pt2(conversion: Conversion, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
     """Save a torch.export program."""
     captured, _ = _capture(conversion, what, dtype, rank, "torch")
-    write_atomic(path, lambda temporary: torch.export.save(captured, temporary), force=force)
+    held = io.BytesIO()  # torch's own writer ends the process where the disk is full
+    torch.export.save(captured, held)
+    write_atomic(path, lambda temporary: _fill(temporary, held), force=force)
 
 
 def write_aot(conversion: Conversion, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
@@ -87,13 +90,11 @@ def write_aot(conversion: Conversion, path: Path, what: str, dtype: str, rank: i
     captured, names = _capture(conversion, what, dtype, rank, "torch")
     metadata = {"symsi": what, "inputs": ",".join(names), "dtype": dtype, "rank": str(rank)}
 
-    def write(temporary: Path) -> None:
-        temporary.unlink()
-        torch._inductor.aoti_compile_and_package(
-            captured, package_path=str(temporary), inductor_configs={"aot_inductor.metadata": metadata}
-        )
-
-    write_atomic(path, write, force=force)
+    held = io.BytesIO()  # as above
+    torch._inductor.aoti_compile_and_package(
+        captured, package_path=held, inductor_configs={"aot_inductor.metadata": metadata}
+    )
+    write_atomic(path, lambda temporary: _fill(temporary, held), force=force)
 
 
 def write_onnx(conversion: Conversion, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
@@ -140,6 +141,10 @@ def load_aot(path: str | Path) -> Callable[..., Any]:
         return package(*inputs)
 
     return call
+
+
+def _fill(path: Path, held: io.BytesIO) -> None:
+    path.write_bytes(held.getvalue())
 
 
 def _capture(

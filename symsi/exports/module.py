@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,6 +40,10 @@ _HEAD = r'''r"""{title}, exported by symsi {version}. It needs only torch.
 A network trained with the base schedule predicts the {prediction} P. At a time t in [{start:.6g}, 1] of the target and
 a state x, call it at `model_input(x, t)`, and pass what it says to one of {fields},
 as in drift(P, x, t). t is a number or one time per sample; x has the samples first.
+
+A coefficient without a finite limit at an end is infinite there (nan without a power law): a field or `step` at a
+number t there raises ValueError. A tensor of times is not looked into: there values are infinite or nan, and outside
+the domain nan.
  `python {name}` checks the coefficients against values computed with 60 digits.
 
 {latex}
@@ -48,11 +53,13 @@ Behaviour at the ends (start, t = 1); "~" marks a leading term where there is no
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 START = {start!r}  # first time of the domain
+ENDLESS = {endless}  # what has no finite limit: why at START, why at t = 1
 
 
 {runtime}
@@ -70,6 +77,7 @@ _FIELD = r'''
 def {field}(prediction, x, t):
     r"""The target's {field} ({theorem}): {latex}."""
     c = coefficients(as_time(t, START, x.device))
+    check_end(t, START, "{field}", ENDLESS)
     state = at_point_mass(c["scale"], c["{field}_state"], c["{field}_input"])
     return mix(state, x, c["{field}_prediction"], prediction)
 '''
@@ -77,8 +85,10 @@ def {field}(prediction, x, t):
 _TAIL = r'''
 
 def step(prediction, x, noise, t, dt):
-    """x + b dt + sqrt(2 epsilon dt) n (Euler-Maruyama), with n ~ N(0, I)."""
+    """x + b dt + sqrt(2 epsilon dt) n (Euler-Maruyama), with n ~ N(0, I) and t + dt <= 1."""
     c = coefficients(as_time(t, START, x.device))
+    check_end(t, START, "step", ENDLESS)
+    check_duration(t, dt, START)
     return euler_maruyama(drift(prediction, x, t), x, noise, c["scale"], c["diffusion"], dt)
 
 
@@ -120,6 +130,7 @@ def write_py(conversion: Conversion, path: Path, force: bool) -> None:
         prediction=conversion.prediction,
         fields=", ".join(FIELDS),
         start=conversion.start_time,
+        endless=_lines(compiled.endless),
         name=_safe(path.name),
         latex=conversion.latex(),
         limits="\n".join(limits),
@@ -151,6 +162,15 @@ def reference(conversion: Conversion, digits: int = 60) -> tuple[list[float], di
     return times, columns
 
 
+def _lines(endless: Mapping[str, tuple[str, str]]) -> str:
+    """A dictionary with an entry a line."""
+    return (
+        "{"
+        + "".join(f"\n    {what!r}: {reasons!r}," for what, reasons in endless.items())
+        + ("\n}" if endless else "}")
+    )
+
+
 def _safe(text: str) -> str:
     """Text from outside that cannot end the docstring."""
     return "".join(c if c.isprintable() and c not in '"\\' else "?" for c in text)
@@ -160,4 +180,4 @@ def _runtime() -> str:
     """The text of `symsi.coefficients.runtime` below its imports, with plain ValueErrors."""
     text = inspect.getsource(runtime)
     body = text[re.search(r"^def ", text, re.MULTILINE).start() :]  # type: ignore[union-attr]
-    return body.replace("SymsiError", "ValueError")
+    return re.sub("SymsiError|EndpointError", "ValueError", body)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 
 from sympy import Expr
 
@@ -25,7 +27,11 @@ class Named:
     alpha: str
     beta: str
     source: str
-    parameters: dict[str, float | str] = field(default_factory=dict)
+    parameters: Mapping[str, float | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the parameters read-only."""
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
 
 
 NAMED: dict[str, Named] = {

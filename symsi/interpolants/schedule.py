@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
 import sympy as sp
 from mpmath import mpf
@@ -56,13 +58,19 @@ class Schedule:
         declared = {k: None if v is None else as_expression(v) for k, v in self.parameters.items()}
         for key in ("alpha", "beta", "noise_scale", "data_scale"):
             object.__setattr__(self, key, _read(key, getattr(self, key), declared))
-        object.__setattr__(self, "parameters", declared)
+        object.__setattr__(self, "parameters", MappingProxyType(declared))
         object.__setattr__(self, "kind", _validate(self))
         if not self.name:
             object.__setattr__(self, "name", f"(alpha={self.alpha}, beta={self.beta})")
 
     def __str__(self) -> str:
         return self.name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "parameters": dict(self.parameters)}  # a read-only view cannot be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "parameters": MappingProxyType(state["parameters"])})
 
     @cached_property
     def evidence(self) -> Mapping[str, str]:
@@ -163,6 +171,7 @@ def _ends(s: Schedule, pair: str) -> Kind:
                 f"beta/alpha must start from 0 where alpha_0 = 0; for {pair} it does not. "
                 "A point-mass schedule has alpha_0 = beta_0 = 0 with noise first, as in alpha=sqrt(t*(1-t)), beta=t."
             )
+        _check_unused(s, alpha_0, pair)
         return Kind.POINT_MASS
     if not _same(beta_0, Integer(0)):
         ratio = beta_0 / alpha_0
@@ -171,6 +180,7 @@ def _ends(s: Schedule, pair: str) -> Kind:
                 f"beta/alpha must be 0 at t = 0, or at most {float(TRUNCATION)} (a truncated schedule such as "
                 f"variance exploding); for {pair} it is {float(ratio):.3g}."
             )
+        _check_unused(s, alpha_0, pair)
         return Kind.TRUNCATED
     if not _same(alpha_0, s.noise_scale):
         raise ScheduleError(
@@ -178,6 +188,12 @@ def _ends(s: Schedule, pair: str) -> Kind:
             f"If sampling is meant to start from scaled noise, declare noise_scale={alpha_0}."
         )
     return Kind.GAUSSIAN
+
+
+def _check_unused(s: Schedule, alpha_0: Expr, pair: str) -> None:
+    """A noise_scale that does not say what alpha starts from, where nothing needs it, is a mistake all the same."""
+    if s.noise_scale != 1 and not _same(alpha_0, s.noise_scale):
+        raise ScheduleError(f"noise_scale={s.noise_scale}, but alpha is {alpha_0} at t = 0 for {pair}; leave it out.")
 
 
 def _end_value(expr: Expr, name: str, end: int, pair: str) -> Expr:

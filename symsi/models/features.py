@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +10,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn import functional
 
 from symsi.errors import SymsiError
 from symsi.files import write_atomic
 
-__all__ = ["SHIPPED", "Classifier", "Features", "extract", "load_features", "save_features", "train_classifier"]
+__all__ = ["SHIPPED", "Classifier", "Features", "check_digits", "extract", "load_features", "save_features"]
 
 SHIPPED = Path(__file__).parent / "weights" / "digits28-features.safetensors"
 _FORMAT, _VERSION = "symsi-features", "1"
 _SHAPE, _SIZE, _CLASSES = (1, 28, 28), 64, 10
-_BATCH, _RATE, _SHIFT = 128, 3e-3, 2
 
 
 class Classifier(nn.Module):
@@ -89,47 +84,14 @@ def extract(classifier: Classifier, images: Tensor, batch: int = 500) -> Tensor:
     return torch.cat([classifier.features(part.to(weight)) for part in torch.split(images, batch)])
 
 
-def train_classifier(
-    images: Tensor, labels: Tensor, *, epochs: int, seed: int, log: Callable[[str], None]
-) -> Classifier:
-    """Return a classifier trained on images (N, 1, 28, 28) with labels (N,) in 0..9, on their device, in eval mode.
-
-    AdamW on the cross-entropy; the learning rate rises and falls in one cycle; every image is shifted by up to 2 pixels
-    each way, its border repeated. Everything random follows from `seed`, and the global generator is left alone. `log`
-    gets a line of JSON for each epoch. Raises SymsiError for other shapes or labels, or fewer than one epoch.
-    """
-    _check(images, labels)
-    if epochs < 1:
-        raise SymsiError(f"epochs must be 1 or more; got {epochs}.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = Classifier().to(images.device)
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=0.01)
-    steps = epochs * math.ceil(len(images) / _BATCH)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=max(steps, 2))
-    started = time.monotonic()
-    net.train()
-    for epoch in range(epochs):
-        total, right = 0.0, 0
-        order = torch.randperm(len(images), generator=generator).to(images.device)
-        for index in torch.split(order, _BATCH):
-            logits = net(_shifted(images[index], generator))
-            loss = functional.cross_entropy(logits, labels[index])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            cycle.step()
-            total += loss.item() * len(index)
-            right += int((logits.argmax(1) == labels[index]).sum())
-        line = {
-            "epoch": epoch + 1,
-            "loss": round(total / len(images), 5),
-            "accuracy_in_training": round(right / len(images), 5),
-            "seconds": round(time.monotonic() - started),
-        }
-        log(json.dumps(line))
-    return net.eval()
+def check_digits(images: Tensor, labels: Tensor) -> None:
+    """Raise SymsiError unless images are (N, 1, 28, 28) with N > 0, with N int64 labels in 0..9."""
+    if images.ndim != 4 or images.shape[1:] != _SHAPE or not len(images):
+        raise SymsiError(f"images have the shape (N, 1, 28, 28) with N > 0; got {tuple(images.shape)}.")
+    if labels.shape != images.shape[:1]:
+        raise SymsiError(f"labels have the shape ({len(images)},), one for each image; got {tuple(labels.shape)}.")
+    if labels.dtype != torch.int64 or labels.min() < 0 or labels.max() >= _CLASSES:
+        raise SymsiError(f"labels are int64 from 0 to {_CLASSES - 1}; got {labels.dtype}, or one outside that range.")
 
 
 def save_features(
@@ -140,7 +102,7 @@ def save_features(
     The file is safetensors; see `load_features`. Raises SymsiError for other shapes or labels, features too large for
     float16, or a path that cannot be written, or exists and not `force`.
     """
-    _check(images, labels)
+    check_digits(images, labels)
     found = extract(classifier, images)
     with torch.no_grad():
         accuracy = (classifier.head(found).argmax(1).cpu() == labels.cpu()).double().mean().item()
@@ -208,22 +170,3 @@ def _damaged(path: Path, reason: str) -> SymsiError:
 
 def _layer(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), nn.GroupNorm(8, outputs), nn.SiLU()
-
-
-def _shifted(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift each image by its own dy, dx in -2..2; what comes in repeats the border."""
-    batch, _, height, width = x.shape
-    dy, dx = torch.randint(2 * _SHIFT + 1, (2, batch, 1), generator=generator).to(x.device)
-    padded = functional.pad(x, (_SHIFT,) * 4, mode="replicate")
-    rows = (torch.arange(height, device=x.device) + dy)[:, :, None]
-    columns = (torch.arange(width, device=x.device) + dx)[:, None, :]
-    return padded[torch.arange(batch, device=x.device)[:, None, None], 0, rows, columns][:, None]
-
-
-def _check(images: Tensor, labels: Tensor) -> None:
-    if images.ndim != 4 or images.shape[1:] != _SHAPE or not len(images):
-        raise SymsiError(f"images have the shape (N, 1, 28, 28) with N > 0; got {tuple(images.shape)}.")
-    if labels.shape != images.shape[:1]:
-        raise SymsiError(f"labels have the shape ({len(images)},), one for each image; got {tuple(labels.shape)}.")
-    if labels.dtype != torch.int64 or labels.min() < 0 or labels.max() >= _CLASSES:
-        raise SymsiError(f"labels are int64 from 0 to {_CLASSES - 1}; got {labels.dtype}, or one outside that range.")

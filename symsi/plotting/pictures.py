@@ -96,7 +96,7 @@ def plot_images(
 def plot_nfe(result: Mapping[str, Any], path: Path, *, force: bool = False) -> Path:
     """Draw the Frechet distance against NFE, a line a method, with the floor and the converged value.
 
-    `result` is what `symsi.bench.nfe.measure` returns. Raises SymsiError if `path` exists.
+    `result` is what `symsi.bench.nfe.quality_at_nfe` returns. Raises SymsiError if `path` exists.
     """
     check_picture(path, force=force)
     with style():

@@ -86,8 +86,14 @@ def from_record(data: Any) -> Conversion:
                 f"{name} in the file is {str(stored[name])[:80]!r}, but its schedules give {sstr(formula)[:80]!r}; "
                 "was it edited? Export it again."
             )
-    for key, value in record(conversion).items():
-        if key not in ("coefficients", "schedule", "target") and data.get(key) != value:
+    rebuilt = record(conversion)
+    for key in data:
+        if key not in rebuilt:
+            raise SymsiError(
+                f"{str(key)[:80]!r} in the file is no part of a conversion; was it edited? Export it again."
+            )
+    for key, value in rebuilt.items():
+        if key != "coefficients" and data.get(key) != value:
             raise SymsiError(f"{key} in the file does not follow from its schedules; was it edited? Export it again.")
     return conversion
 
@@ -99,7 +105,7 @@ def _read_schedule(data: Mapping[str, Any]) -> Schedule:
         parameters={str(name): None for name in data["parameters"]},
         noise_scale=data["noise_scale"],
         data_scale=data["data_scale"],
-        name=str(data["name"])[:200],
+        name=str(data["name"]),
     )
 
 

@@ -10,7 +10,7 @@ from symsi.bench import nfe, overhead
 def found() -> dict:
     pytest.importorskip("diffusers")
     methods = ["linear Euler", "lazy VP Heun", "lazy VP AB2", "modal PCA AB2", "point mass", "UniPC", "FlowMatchHeun"]
-    return nfe.measure("digits8", (3, 4), samples=60, repeats=2, methods=methods, batch=60)
+    return nfe.quality_at_nfe("digits8", (3, 4), samples=60, repeats=2, methods=methods, batch=60)
 
 
 def test_rows_are_at_the_nfe_they_say_and_skip_what_cannot_be(found: dict) -> None:
@@ -37,7 +37,7 @@ def test_converged_samples_are_as_far_from_the_data_as_data_is(found: dict) -> N
 
 
 def test_every_method_can_be_planned() -> None:
-    for method in nfe.METHODS.values():
+    for method in nfe.CONTENDERS.values():
         assert symsi.plan("linear", steps=2, **method.options).evaluations == 2 * method.per_step
 
 
@@ -53,15 +53,17 @@ def test_unfit_arguments_are_refused(arguments: tuple, message: str) -> None:
     name, *rest = arguments
     options = dict(zip(("nfe", "samples", "repeats"), rest, strict=False))
     with pytest.raises(symsi.SymsiError, match=message):
-        nfe.measure(name, **options)
+        nfe.quality_at_nfe(name, **options)
     with pytest.raises(symsi.SymsiError, match="Did you mean 'UniPC'"):
-        nfe.measure("digits8", methods=["UniPCC"])
+        nfe.quality_at_nfe("digits8", methods=["UniPCC"])
     with pytest.raises(symsi.SymsiError, match="a name with NFE"):
-        nfe.measure("digits8", methods=["UniPC@six"])
+        nfe.quality_at_nfe("digits8", methods=["UniPC@six"])
 
 
 def test_a_method_may_have_nfe_of_its_own() -> None:
-    found = nfe.measure("digits8", (2,), samples=10, repeats=2, methods=["linear Euler", "lazy VP AB2, shift 2@1,3"])
+    found = nfe.quality_at_nfe(
+        "digits8", (2,), samples=10, repeats=2, methods=["linear Euler", "lazy VP AB2, shift 2@1,3"]
+    )
     assert [(r["method"], r["nfe"]) for r in found["rows"]] == [
         ("linear Euler", 2),
         ("lazy VP AB2, shift 2", 1),
@@ -70,7 +72,7 @@ def test_a_method_may_have_nfe_of_its_own() -> None:
 
 
 def test_sampling_holds_two_states_for_ab2_and_one_for_euler() -> None:
-    buffers = {r["solver"]: r["buffers"] for r in overhead.measure(("latent",), rounds=1)}
+    buffers = {r["solver"]: r["buffers"] for r in overhead.overhead(("latent",), rounds=1)}
     assert buffers["ab2"] == pytest.approx(2, abs=0.01)
     assert buffers["euler"] == pytest.approx(1, abs=0.01)
     assert buffers["point mass"] == pytest.approx(2, abs=0.01)

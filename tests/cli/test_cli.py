@@ -1,6 +1,7 @@
 """The command line as a user meets it: output, JSON, exit codes, refusals without tracebacks."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -192,6 +193,11 @@ def test_verify_exits_with_one_when_a_theorem_fails(
         (("derive", "--from", "linear", "--prediction", "v"), "Known"),
         (("derive",), "--from NAME"),
         (("derive", "--alpha", "1-t"), "--beta"),
+        (("derive", "--from", "linear", "--to-alpha", "1-t"), "both --to-alpha and --to-beta"),
+        (("derive", "--from", "linear", "--to", "vp", "--to-beta", "t"), "not both"),
+        (("derive", "--to-alpha", "1-t", "--to-beta", "t"), "--from NAME"),
+        (("derive", "--from", "polynomial", "--parameter", "n=3"), "polynomial(n=3)"),
+        (("export", "--to-alpha", "1-t", "--to-beta", "t", "x.py"), "--from NAME"),
         (("derive", "--from", "linear", "--alpha", "1-t"), "not both"),
         (("derive", "--alpha", "1-t", "--beta", "t*(1-3.8*t+3.8*t**2)"), "must increase"),
         (("derive", "--alpha", "1-t**n", "--beta", "t"), "parameters="),
@@ -216,6 +222,54 @@ def test_bad_input_is_one_message_on_stderr_and_exit_code_two(
     assert message in err
     assert "Traceback" not in err
     assert time.perf_counter() - started < 5
+
+
+def test_a_target_is_named_or_written_out_alike(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = ("derive", "--from", "linear", "--to", "polynomial(n=3)", "--json")
+    written = ("--to-alpha", "1-t**n", "--to-beta", "t**n", "--parameter", "n=3", "--json")
+    data = [
+        json.loads(in_process(capsys, monkeypatch, *arguments)[1])
+        for arguments in (
+            named,
+            ("derive", "--from", "linear", *written),
+            ("derive", "--alpha", "1-t**m", "--beta", "t**m", "--parameter", "m=1", *written),
+        )
+    ]
+    assert data[0]["coefficients"] == data[1]["coefficients"] == data[2]["coefficients"]
+    assert [d["target"]["name"] for d in data] == ["polynomial(n=3)", *2 * ["(alpha=1 - t**3, beta=t**3)"]]
+
+
+def test_export_and_report_take_a_target_as_derive_does() -> None:
+    for command in ("derive", "export", "report"):
+        words = run(command, "--help").stdout.split()
+        for option in ("--from", "--alpha", "--beta", "--to", "--to-alpha", "--to-beta", "--parameter", "--diffusion"):
+            assert option in words, (command, option)
+
+
+def test_export_of_many_files_shows_progress_on_stderr_alone(tmp_path: Path) -> None:
+    master, end = os.openpty()  # a bar is for a terminal
+    code = f"import sys; sys.argv = ['symsi', 'export', '--no-check', '--from', 'linear', '{tmp_path}/a.json', "
+    code += f"'{tmp_path}/b.json']; from symsi.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=end, text=True, check=True)
+    assert "exporting" in os.read(master, 10_000).decode()
+    os.close(end)
+    os.close(master)
+    assert done.stdout.splitlines() == [f"{tmp_path}/{name}: written, not checked" for name in ("a.json", "b.json")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full device is Linux's")
+def test_an_output_that_cannot_be_written_is_one_message() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "symsi", "derive", "--from", "linear"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "symsi: cannot write the output: no space left on device.\n")
 
 
 def test_export_writes_checks_and_says_how_good(

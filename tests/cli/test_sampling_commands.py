@@ -118,6 +118,8 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
         (("sample", "x.png", "--solver", "ab2", "--diffusion", "optimal"), "deterministic but"),
         (("sample", "x.png", "--grid", "0,half,1"), "--grid takes"),
         (("sample", "x.png", "--label", "11"), "0..9"),
+        (("sample", "x.png", "--count", "1000000000000"), "take 2.79 PiB"),
+        (("sample", "x.npz", "--count", "1000000000000", "--model", "digits8"), "give a smaller --count"),
         (("sample", "x.png", "--label", "1", "--model", "digits8"), "no classes"),
         (("sample", "x.png", "--device", "gpu"), "cpu, cuda or such"),
         (("sample", "x.png", "--reference", "none.safetensors"), "cannot read a reference"),
@@ -179,4 +181,6 @@ def test_the_demo_derives_proves_compiles_and_samples(capsys: Capture, monkeypat
     assert code == 0, err
     for word in ("1. Derived", "2. Proved", "3. Compiled", "4. Sampled", "lazy VP + AB2", "5. Drawn"):
         assert word in out
+    assert "tau = u/(u + w), c = u*(u + w)," in out
+    assert "of 30 samples a cell" in out
     assert matplotlib.image.imread(picture).shape[0] > 500

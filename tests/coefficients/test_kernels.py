@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from symsi.algebra.symbols import t, tau
-from symsi.coefficients.certificate import certify, definitions, kernel_errors
+from symsi.coefficients.certificate import certify, kernel_errors
+from symsi.coefficients.definitions import definitions
 from symsi.coefficients.kernels import Kernels, kernels, load
 from symsi.coefficients.program import formulas
 from symsi.coefficients.source import coefficients_source

@@ -21,7 +21,7 @@ HARD = [2.0**-40, 2.0**-20, 1e-3, 0.3, 0.5, 0.999, 1 - 2.0**-20, 1 - 2.0**-40]
 def test_values_are_within_one_ulp_of_120_digits(base: str, target: str) -> None:
     conversion = convert(base, target, "optimal")
     table = tabulate(conversion, HARD)
-    for name, column in table.values.items():
+    for name, column in table.items():
         for time, value in zip(HARD, column.tolist(), strict=True):
             truth = conversion.evaluate(name, sp.Rational(time), 120)
             with mpmath.workdps(120):
@@ -33,7 +33,7 @@ def test_ends_are_limits_without_nan() -> None:
     table = tabulate(convert("linear", "lazy(kappa=1)", "optimal"), [0.0, 0.5], names)
     assert [table[n][0].item() for n in names] == [0, 0, 0.5, 1, 0, 1]
     end = tabulate(convert("linear", "lazy(kappa=1)", "optimal"), [1.0], ["time", "scale", "data_state", "noise_state"])
-    assert [end[n].item() for n in end.values] == [1, 1, 1, 1]
+    assert [end[n].item() for n in end] == [1, 1, 1, 1]
 
 
 def test_a_regression_case_of_the_field_cosine_velocity_near_one() -> None:
@@ -130,3 +130,21 @@ def test_what_is_no_grid_is_refused(grid: object) -> None:
 def test_a_start_that_depends_on_a_symbol_is_refused_by_name() -> None:
     with pytest.raises(SymsiError, match="depends on h"):
         tabulate(convert(Schedule("h*(1-t)", "1", parameters={"h": None}), "linear"), [0.5], ["time"], {"h": 80.0})
+
+
+def test_a_table_is_a_whole_mapping_that_shows_itself_in_a_line() -> None:
+    table = tabulate(convert("linear", "vp"), [0.25, 0.5], ["time", "scale"])
+    assert "time" in table
+    assert "tme" not in table
+    assert (len(table), list(table), dict(table).keys()) == (2, ["time", "scale"], {"time", "scale"})
+    assert all(torch.equal(column, table[name]) for name, column in table.items())
+    assert table.get("tme") is None
+    assert repr(table) == "Table(2 times, time, scale)"
+    assert table == tabulate(convert("linear", "vp"), [0.25, 0.5], ["time", "scale"])
+    assert table != tabulate(convert("linear", "vp"), [0.25, 0.75], ["time", "scale"])
+
+
+def test_a_name_that_is_not_in_a_table_is_a_key_error_with_a_readable_message() -> None:
+    with pytest.raises(KeyError) as error:
+        _ = tabulate(convert("linear", "vp"), [0.5], ["time"])["tme"]
+    assert str(error.value) == "unknown coefficient 'tme'. Did you mean 'time'? Known: time."

@@ -17,6 +17,7 @@ from symsi.exports.graph import load_aot
 from symsi.interpolants.lazy import lazy_schedule
 from symsi.interpolants.schedule import Schedule
 from symsi.theory.conversion import Conversion, convert
+from symsi.theory.record import from_record, record
 
 USER = Schedule("(1-t)*(1+t/3)", "t*exp(t-1)")
 
@@ -143,6 +144,7 @@ def test_json_reads_back_to_the_same_conversion(tmp_path: Path, name: str) -> No
         ("coefficients", ["scale"], "malformed"),
         ("drift", "1/0", "drift in the file"),
         ("limits", {}, "limits in the file"),
+        ("remark", "trust me", "'remark' in the file is no part"),
     ],
 )
 def test_a_tampered_json_is_refused(tmp_path: Path, key: str, value: object, message: str) -> None:
@@ -150,6 +152,29 @@ def test_a_tampered_json_is_refused(tmp_path: Path, key: str, value: object, mes
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(SymsiError, match=message):
         read_json(path)
+
+
+@pytest.mark.parametrize("side", ["schedule", "target"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("noise_scale", "2"),
+        ("noise_scale", "1 + 0"),
+        ("data_scale", "2"),
+        ("kind", "certain"),
+        ("evidence", {"alpha > 0": "proved"}),
+        ("parameters", ["n"]),
+        ("alpha", "1 - t + 0"),
+        ("remark", ""),
+    ],
+)
+@pytest.mark.parametrize("pair", [("linear", "lazy(kappa=1)"), ("ve", "vp"), ("lazy(kappa=1/2)", "edm")], ids=" ".join)
+def test_a_schedule_whose_record_is_changed_is_refused(
+    tmp_path: Path, pair: tuple[str, str], key: str, value: object, side: str
+) -> None:
+    data = record(convert(*pair))
+    with pytest.raises(SymsiError):
+        from_record({**data, side: {**data[side], key: value}})
 
 
 def test_a_changed_formula_is_named(tmp_path: Path) -> None:

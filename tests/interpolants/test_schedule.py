@@ -1,5 +1,8 @@
 """Schedules: kinds, validation, and refusals that teach."""
 
+import copy
+import pickle
+
 import mpmath
 import pytest
 import sympy as sp
@@ -82,6 +85,29 @@ def test_a_scaled_start_must_be_declared() -> None:
         Schedule("2*(1-t)", "t")
     assert Schedule("2*(1-t)", "t", noise_scale=2).kind is Kind.GAUSSIAN
     assert lazy_schedule(0, variance=9).noise_scale == 3
+
+
+def test_a_start_that_is_declared_and_denied_is_refused() -> None:
+    with pytest.raises(ScheduleError, match=r"noise_scale=2, but alpha is 0 at t = 0"):
+        Schedule("sqrt(t*(1-t))", "t", noise_scale=2)
+    with pytest.raises(ScheduleError, match=r"noise_scale=2, but alpha is 80 at t = 0"):
+        Schedule("80*(1-t)", "1", noise_scale=2)
+    assert Schedule("80*(1-t)", "1", noise_scale=80).kind is Kind.TRUNCATED
+
+
+def test_parameters_of_a_schedule_and_of_the_table_cannot_be_written() -> None:
+    for held in (schedule("shifted"), NAMED["shifted"]):
+        with pytest.raises(TypeError):
+            held.parameters["shift"] = 7  # type: ignore[index]
+    assert schedule("shifted").parameters["shift"] == 3
+
+
+def test_a_schedule_survives_pickle_and_copy() -> None:
+    for again in (pickle.loads(pickle.dumps(schedule("shifted"))), copy.deepcopy(schedule("shifted"))):
+        assert again == schedule("shifted")
+        assert (again.name, dict(again.parameters)) == ("shifted", {"shift": 3})
+        with pytest.raises(TypeError):
+            again.parameters["shift"] = 7
 
 
 def test_a_scaled_end_must_be_declared() -> None:

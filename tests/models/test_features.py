@@ -10,7 +10,8 @@ from torch import Tensor
 
 from symsi.errors import SymsiError
 from symsi.metrics import accuracy, frechet_distance, sampling_floor
-from symsi.models.features import SHIPPED, Classifier, extract, load_features, save_features, train_classifier
+from symsi.models.features import SHIPPED, Classifier, extract, load_features, save_features
+from symsi.training.classifier import train_classifier
 
 LABELS = torch.arange(40) % 10
 

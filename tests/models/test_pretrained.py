@@ -1,4 +1,4 @@
-"""Weights files: the shipped network, what a file must hold, and training that can be broken off."""
+"""Weights files: the shipped network, and what a file must hold."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 import symsi
 from symsi.models import mnist
@@ -16,7 +15,7 @@ from symsi.models.features import SHIPPED as FEATURES
 from symsi.models.features import load_features
 from symsi.models.pretrained import SHIPPED, WEIGHTS, load, save
 from symsi.models.unet import Config, UNet
-from symsi.training.matching import Plan, train_flow
+from symsi.training.matching import Recipe
 
 SMALL = Config(width=8, heads=2)
 
@@ -54,7 +53,7 @@ def test_weights_that_ship_are_small_and_say_how_they_were_made() -> None:
         assert (WEIGHTS / f"{name}.safetensors").stat().st_size < 10e6
         assert (WEIGHTS / f"{name}.log").exists()
     last = json.loads((WEIGHTS / "digits28.log").read_text().splitlines()[-1])
-    assert last["step"] == Plan().steps
+    assert last["step"] == Recipe().steps
 
 
 def test_digits8_are_centred_with_unit_mean_variance() -> None:
@@ -121,46 +120,6 @@ def test_missing_and_cut_files_and_unknown_names_are_refused(file: Path, tmp_pat
     with pytest.raises(symsi.UnknownNameError, match="Did you mean 'digits28'"):
         load("digit28")
     assert set(SHIPPED) == {"digits28", "digits8"}
-
-
-def test_training_learns_and_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
-    """Twice 6 steps by way of a checkpoint are 12 steps, weight by weight."""
-    images = torch.randn(64, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(64) % 10
-    plan = Plan(steps=12, batch=8, warmup=2)
-
-    def interpolant(z: Tensor, x: Tensor, t: Tensor) -> Tensor:
-        at = t[:, None, None, None]
-        return (1 - at) * z + at * x
-
-    class BrokenOffError(Exception):
-        pass
-
-    def train(name: str, stop: int = 0) -> dict[str, Tensor]:
-        torch.manual_seed(1)
-
-        def log(line: str) -> None:
-            if json.loads(line)["step"] > stop > 0:
-                raise BrokenOffError
-
-        return train_flow(UNet(SMALL), images, labels, interpolant, plan, tmp_path / name, log, every=6)
-
-    whole = train("whole.safetensors")
-    with pytest.raises(BrokenOffError):
-        train("parts.safetensors", stop=6)
-    with pytest.raises(symsi.SymsiError, match="checkpoint of another run"):
-        train_flow(UNet(SMALL), images, labels, interpolant, Plan(steps=13), tmp_path / "parts.safetensors", print)
-    parts = train("parts.safetensors")
-    for name, weight in whole.items():
-        torch.testing.assert_close(parts[name], weight, rtol=1e-5, atol=1e-6)
-
-
-def test_the_learning_rate_rises_stays_and_falls_to_zero() -> None:
-    plan = Plan(steps=1000, warmup=100, decay=0.5)
-    assert plan.rate_at(0) == pytest.approx(0.01)
-    assert plan.rate_at(300) == 1
-    assert plan.rate_at(750) == pytest.approx(0.5)
-    assert plan.rate_at(999) == pytest.approx(0.002)
 
 
 def test_another_file_than_the_data_set_is_refused(tmp_path: Path) -> None:

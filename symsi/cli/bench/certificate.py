@@ -1,4 +1,4 @@
-"""`symsi bench`: measured, never asserted by the clock: accuracy of the formulas, speed of the fused step."""
+"""`symsi bench certificate`: worst errors of tables and kernels."""
 
 from __future__ import annotations
 
@@ -10,40 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
 from tqdm import tqdm
 
-from symsi.bench.kernels import SIZES, device_name, measure, wait_until_quiet
-from symsi.cli.bench_nfe import nfe, sampler
-from symsi.cli.bench_pipelines import pipelines
-from symsi.coefficients.certificate import SCHEDULES, Row, certify, pairs, summary
-from symsi.errors import SymsiError
+from symsi.coefficients.certificate import SCHEDULES, Worst, certify, pairs, summary
 from symsi.interpolants.named import schedule
 from symsi.plotting.pictures import check_picture, plot_certificate
 
-__all__ = ["command"]
+__all__ = ["certificate"]
 
 
-@click.group("bench")
-def command() -> None:
-    """Measure accuracy and speed on this machine.
-
-    \b
-    Examples:
-      symsi bench certificate --quick
-      symsi bench certificate --json --plot certificate.png > certificate.json
-      symsi bench kernels --size 100000 --size 10000000
-      symsi bench nfe --model digits28 --nfe 2,4,8 --plot nfe.png
-      symsi bench sampler
-    """
-
-
-command.add_command(nfe)
-command.add_command(sampler)
-command.add_command(pipelines)
-
-
-@command.command("certificate")
+@click.command("certificate")
 @click.option(
     "--schedule",
     "schedules",
@@ -72,7 +48,7 @@ def certificate(
         check_picture(plot, force=force)
     names = schedules or (("linear", "trigonometric", "lazy(kappa=1)") if quick else SCHEDULES)
     wanted = pairs(names)
-    rows: list[Row] = []
+    rows: list[Worst] = []
     curves: dict[str, Any] = {}
     results = certify(wanted, min(randoms, 100) if quick else randoms, workers or os.cpu_count() or 1)
     for found, (pair, curve) in tqdm(results, total=len(wanted), desc="certifying", unit="pair", disable=None):
@@ -98,36 +74,6 @@ def certificate(
         f"kernels {total['worst_kernel_ulp']:.2f} ulp, tables {total['worst_table_ulp']:.2f} ulp, "
         f"{total['nonfinite']} not finite."
     )
-
-
-@command.command("kernels")
-@click.option(
-    "--size", "sizes", multiple=True, type=click.IntRange(1), metavar="N", help="Elements; default 10^4..10^8."
-)
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: the GPU if there is one.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def kernels(sizes: tuple[int, ...], device: str | None, as_json: bool) -> None:
-    """Speed of the step x <- a x + b p + c n.
-
-    Beside it: a triad that moves the same bytes, plain torch, and diffusers' Euler step.
-    ratio_triad is ours / triad (1 is the memory's speed); ratio_diffusers is diffusers / ours. Needs an idle machine.
-    """
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if where == "cuda" and not torch.cuda.is_available():
-        raise SymsiError("no GPU is visible to torch; use --device cpu.")
-    quiet = wait_until_quiet()
-    if not quiet:
-        click.echo("symsi: other processes are busy; the times below are not reliable.", err=True)
-    wanted = sizes or SIZES
-    rows = list(tqdm(measure(wanted, where), desc="timing", unit="row", disable=None))
-    if as_json:
-        click.echo(json.dumps({"device": device_name(where), "quiet": quiet, "rows": rows}, indent=1))
-        return
-    click.echo(device_name(where))
-    columns = list(rows[0])
-    click.echo("".join(f"{c:>16}" for c in columns))
-    for row in rows:
-        click.echo("".join(f"{row[c]!s:>16}" for c in columns))
 
 
 def _worst(curve: Sequence[tuple[float, float, float]]) -> float:

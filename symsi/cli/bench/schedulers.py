@@ -33,12 +33,12 @@ def pipelines(parts: tuple[str, ...], model: str, samples: int, repeats: int, as
       symsi bench pipelines --json > pipelines.json
       symsi bench pipelines --part marginals
     """
-    benchmark = import_module("symsi.bench.pipelines")  # only this command needs diffusers
+    benchmark = import_module("symsi.bench.schedulers")  # only this command needs diffusers
     found: dict[str, Any] = {}
     for part in parts or _PARTS:
         if part == "quality":
             total = sum(len(entry.steps) for entry in benchmark.QUALITY)
-            rows = benchmark.quality(model, samples=samples, repeats=repeats)
+            rows = benchmark.quality_in_pipelines(model, samples=samples, repeats=repeats)
             found |= {"model": model, "samples": samples, "repeats": repeats}
         elif part == "marginals":
             total, rows = 3 * len(benchmark.MARGINALS), benchmark.marginals()

@@ -1,4 +1,4 @@
-"""`symsi bench nfe` and `symsi bench sampler`: quality at equal network evaluations, and the sampler's own cost."""
+"""`symsi bench nfe`: quality at equal network evaluations."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import click
 from tqdm import tqdm
 
 from symsi.bench import nfe as benchmark
-from symsi.bench import overhead
-from symsi.bench.kernels import wait_until_quiet
 from symsi.errors import SymsiError
 from symsi.plotting.pictures import check_picture, plot_nfe
 
-__all__ = ["nfe", "sampler"]
+__all__ = ["nfe"]
 
 
 @click.command("nfe")
@@ -56,7 +54,7 @@ def nfe(
       symsi bench nfe --method "lazy VP AB2, shift 2@3,4" --method UniPC@6,8 --json
     """
     if listing:
-        for name in [*benchmark.METHODS, *benchmark.PEERS]:
+        for name in [*benchmark.CONTENDERS, *benchmark.PEERS]:
             click.echo(name)
         return
     try:
@@ -71,7 +69,7 @@ def nfe(
             bar.total = total
             bar.update(done - bar.n)
 
-        found = benchmark.measure(model, wanted, samples=samples, repeats=repeats, methods=methods, tick=tick)
+        found = benchmark.quality_at_nfe(model, wanted, samples=samples, repeats=repeats, methods=methods, tick=tick)
     if plot:
         plot_nfe(found, plot, force=force)
     if as_json:
@@ -86,30 +84,4 @@ def nfe(
         click.echo(
             f"{row['method']:<34}{row['nfe']:>4}{row['fd']:>9.2f}{row['fd_spread']:>7.2f}{row['energy']:>9.4f}"
             f"{right:>10}{error:>8}{row['us_per_sample']:>11.0f}"
-        )
-
-
-@click.command("sampler")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def sampler(as_json: bool) -> None:
-    """What sampling costs beyond the network: time as a share of the network's, memory in states.
-
-    digits28 at batch 64, and a latent of 10^6 numbers with a network of 50 ms. Needs an idle machine.
-
-    \b
-    Example:
-      symsi bench sampler --json
-    """
-    quiet = wait_until_quiet()
-    if not quiet:
-        click.echo("symsi: other processes are busy; the times below are not reliable.", err=True)
-    rows = list(tqdm(overhead.measure(), desc="timing", unit="row", disable=None))
-    if as_json:
-        click.echo(json.dumps({"quiet": quiet, "rows": rows}, indent=1))
-        return
-    click.echo(f"{'case':<12}{'solver':<14}{'network ms':>11}{'overhead':>10}{'buffers':>9}")
-    for row in rows:
-        click.echo(
-            f"{row['case']:<12}{row['solver']:<14}{row['network_ms']:>11.1f}{row['overhead']:>10.2%}"
-            f"{row['buffers']:>9.2f}"
         )

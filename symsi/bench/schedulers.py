@@ -19,7 +19,7 @@ from symsi.metrics import accuracy, frechet_distance
 from symsi.models.analytic import gaussian
 from symsi.sampling.noise import standard_normal
 
-__all__ = ["MARGINALS", "QUALITY", "STEPS", "TIMED", "Entry", "marginals", "quality", "step_times"]
+__all__ = ["MARGINALS", "QUALITY", "STEPS", "TIMED", "Entry", "marginals", "quality_in_pipelines", "step_times"]
 
 STEPS = (4, 8, 16)
 _OURS = "LazyFlowMatchScheduler"
@@ -88,7 +88,7 @@ MARGINALS = (
 )
 
 
-def quality(
+def quality_in_pipelines(
     model: str = "digits28",
     *,
     samples: int = 500,

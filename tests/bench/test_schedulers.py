@@ -11,8 +11,8 @@ pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 
 from symsi.adapters.diffusers.flow_pipeline import FlowPipeline  # noqa: E402
-from symsi.bench import pipelines  # noqa: E402
-from symsi.cli.bench_pipelines import pipelines as command  # noqa: E402
+from symsi.bench import schedulers  # noqa: E402
+from symsi.cli.bench.schedulers import pipelines as command  # noqa: E402
 from symsi.diffusers import LazyFlowMatchScheduler  # noqa: E402
 from symsi.errors import SymsiError  # noqa: E402
 from symsi.metrics import rmse  # noqa: E402
@@ -50,10 +50,10 @@ def test_six_steps_of_ours_come_closer_than_twelve_of_eulers() -> None:
     model, labels = load("digits28"), torch.arange(10)
     z = standard_normal(0, range(10), 0, (1, 28, 28))
 
-    def draw(entry: pipelines.Entry, steps: int) -> torch.Tensor:
+    def draw(entry: schedulers.Entry, steps: int) -> torch.Tensor:
         return FlowPipeline.of(model, entry.make())(z, steps, label=labels)
 
-    entries = {entry.name: entry for entry in pipelines.QUALITY}
+    entries = {entry.name: entry for entry in schedulers.QUALITY}
     ours = entries["symsi, shift 2 as grid"]
     truth = draw(ours, 30)
     error = {entry.name: rmse(draw(entry, n), truth) for entry, n in ((ours, 6), (entries["FlowMatchEuler"], 12))}
@@ -61,8 +61,8 @@ def test_six_steps_of_ours_come_closer_than_twelve_of_eulers() -> None:
 
 
 def test_quality_has_a_row_for_each_scheduler_and_number_of_steps() -> None:
-    entries = (replace(pipelines.QUALITY[0], steps=(1, 4)), replace(pipelines.QUALITY[-1], steps=(2,)))
-    rows = list(pipelines.quality(samples=20, repeats=2, entries=entries))
+    entries = (replace(schedulers.QUALITY[0], steps=(1, 4)), replace(schedulers.QUALITY[-1], steps=(2,)))
+    rows = list(schedulers.quality_in_pipelines(samples=20, repeats=2, entries=entries))
     assert [(r["scheduler"], r["steps"]) for r in rows] == [
         ("symsi, shift 2", 1),
         ("symsi, shift 2", 4),
@@ -73,7 +73,7 @@ def test_quality_has_a_row_for_each_scheduler_and_number_of_steps() -> None:
 
 
 def test_our_noise_keeps_a_gaussians_marginals_and_diffusers_does_not() -> None:
-    rows = {(r["scheduler"], r["steps"]): r for r in pipelines.marginals((4, 10), count=4000)}
+    rows = {(r["scheduler"], r["steps"]): r for r in schedulers.marginals((4, 10), count=4000)}
     for (name, _), row in rows.items():
         if "reference 0.25" in name or "variance 0.25" in name:
             assert row["covariance"] < 5 * row["noise"]
@@ -83,14 +83,14 @@ def test_our_noise_keeps_a_gaussians_marginals_and_diffusers_does_not() -> None:
 
 
 def test_the_command_prints_every_part_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelines, "MARGINALS", pipelines.MARGINALS[-1:])
+    monkeypatch.setattr(schedulers, "MARGINALS", schedulers.MARGINALS[-1:])
     done = CliRunner().invoke(command, ["--part", "marginals", "--json"])
     assert done.exit_code == 0, done.output
-    assert len(json.loads(done.stdout)["marginals"]) == 3 * len(pipelines.MARGINALS)
+    assert len(json.loads(done.stdout)["marginals"]) == 3 * len(schedulers.MARGINALS)
 
 
 def test_step_times_are_ratios_to_diffusers() -> None:
-    rows = list(pipelines.step_times((1, 2, 8, 8), steps=3, rounds=1))
+    rows = list(schedulers.step_times((1, 2, 8, 8), steps=3, rounds=1))
     assert [r["ratio"] for r in rows if r["config"] == "FlowMatchEuler"] == [1, 1]
     assert all(r["us"] > 0 for r in rows)
-    assert [r["config"] for r in rows] == 2 * [entry.name for entry in pipelines.TIMED]
+    assert [r["config"] for r in rows] == 2 * [entry.name for entry in schedulers.TIMED]

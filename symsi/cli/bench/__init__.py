@@ -1,0 +1,31 @@
+"""`symsi bench`: measured, never asserted by the clock; one file a benchmark."""
+
+from __future__ import annotations
+
+import click
+
+from symsi.cli.bench.certificate import certificate
+from symsi.cli.bench.kernels import kernels
+from symsi.cli.bench.nfe import nfe
+from symsi.cli.bench.sampler import sampler
+from symsi.cli.bench.schedulers import pipelines
+
+__all__ = ["command"]
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure accuracy and speed on this machine.
+
+    \b
+    Examples:
+      symsi bench certificate --quick
+      symsi bench certificate --json --plot certificate.png > certificate.json
+      symsi bench kernels --size 100000 --size 10000000
+      symsi bench nfe --model digits28 --nfe 2,4,8 --plot nfe.png
+      symsi bench sampler
+    """
+
+
+for benchmark in (certificate, kernels, nfe, sampler, pipelines):
+    command.add_command(benchmark)
