@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from sympy import Rational, Symbol
@@ -53,4 +54,9 @@ def _natural(w: Tensor, kappa: Rational) -> Tensor:
     if kappa in (0, 1):
         return evaluate_on({"natural": formula}, {_W: w})["natural"]
     values, where = torch.unique(w, return_inverse=True)
-    return torch.tensor([float(evaluate(formula, {_W: v}, 20)) for v in values.tolist()], dtype=torch.float64)[where]
+    return torch.tensor([_natural_at(v, kappa) for v in values.tolist()], dtype=torch.float64)[where]
+
+
+@lru_cache(maxsize=1 << 16)
+def _natural_at(w: float, kappa: Rational) -> float:
+    return float(evaluate(natural_variable(_W, kappa), {_W: w}, 20))
