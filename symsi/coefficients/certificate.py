@@ -21,7 +21,7 @@ from sympy import Expr, Rational, Tuple
 
 from symsi.algebra.multiprecision import evaluate, evaluate_many
 from symsi.algebra.symbols import t, tau
-from symsi.coefficients.definitions import definitions
+from symsi.coefficients.textbook import definitions
 from symsi.coefficients.kernels import kernels, load
 from symsi.coefficients.program import formulas
 from symsi.coefficients.tables import tabulate

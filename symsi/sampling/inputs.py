@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from math import prod
-from operator import index
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,17 +52,26 @@ def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[
 def check_memory(count: int, form: tuple[int, ...], dtype: torch.dtype, device: torch.device, frames: int) -> None:
     """Raise SymsiError where the samples (and a path of `frames` states) cannot be held, before they are drawn."""
     needed = count * prod(form) * torch.empty((), dtype=dtype).element_size() * (1 + frames)
-    if device.type == "cuda":
-        held = torch.cuda.get_device_properties(device).total_memory
-    elif device.type == "cpu" and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        held = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    else:
-        return
-    if needed > held:
+    free = _free_memory(device)
+    if free is not None and needed > free:
         raise SymsiError(
-            f"{count} samples of shape {form} take {needed / 1e9:,.0f} GB; {device} has {held / 1e9:,.0f} GB. Draw "
-            "them in parts: shape=N, first=K continues where K samples ended."
+            f"{count} samples of shape {form} take {needed / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB of memory are free "
+            f"on {device}. Draw fewer; in Python shape=N, first=K continues where K samples ended."
         )
+
+
+def _free_memory(device: torch.device) -> int | None:
+    """The bytes that can be allocated: on a CPU what Linux says is available, else the whole memory."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    meminfo = Path("/proc/meminfo")
+    if device.type == "cpu" and meminfo.exists():
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    if device.type == "cpu" and hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return None
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
