@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from math import prod
+from operator import index
 from pathlib import Path
 from typing import Any
 
