@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sympy import Symbol
+from sympy import Expr, Symbol
 
 from symsi.algebra.proof import Derivation
 from symsi.interpolants.rows import Pair
@@ -22,9 +22,9 @@ def increasing_ratio(d: Derivation, time: Symbol) -> Pair:
     return Pair.of(alpha, d.function("rho", "increasing")(time) * alpha, time)
 
 
-def conversion(d: Derivation) -> tuple[Symbol, Pair, Pair]:
-    """t, the base at tau and the target (c alpha(tau), c beta(tau)) at t, as T4 gives it; c, tau undetermined."""
+def conversion(d: Derivation) -> tuple[Symbol, Expr, Expr, Pair, Pair]:
+    """t, tau, c, the base at tau and the target (c alpha(tau), c beta(tau)) at t, as T4 gives it; c, tau undetermined."""
     t, u = d.symbol("t", 0.05, 0.95), d.symbol("u", 0.05, 0.95)
     tau, c = d.function("tau", "increasing")(t), d.function("c")(t)
     base = Pair.of(d.function("alpha")(u), d.function("beta")(u), u).at(tau, u)
-    return t, base, Pair.of(c * base.alpha, c * base.beta, t)
+    return t, tau, c, base, Pair.of(c * base.alpha, c * base.beta, t)

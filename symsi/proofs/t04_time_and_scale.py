@@ -1,6 +1,6 @@
 """T4: two schedules differ by a change of time and a scale."""
 
-from sympy import diff, log
+from sympy import Integer, diff, log
 
 from symsi.algebra.proof import Derivation, Proof
 from symsi.interpolants.rows import Pair, determinant
@@ -34,7 +34,7 @@ def prove() -> Proof:
     d.positive(
         "rho increases along it, so that rho(a + h) > rho(a): two times have two ratios.",
         diff(general.ratio.subs(u, low + part * h), part),
-        h * inside.alpha**-2 * inside.alpha**2 * diff(general.ratio, u).subs(u, low + part * h),
+        h * diff(general.ratio, u).subs(u, low + part * h),
         "chain rule",
         "a",
     )
@@ -45,10 +45,10 @@ def prove() -> Proof:
         "T1",
         "a",
     )
-    size, alpha, beta = d.symbol("delta", 0.01, 0.5), d.symbol("alpha_0"), d.symbol("beta_0")
-    d.say("Near t = 0 beta is small beside alpha, near t = 1 alpha beside beta; delta measures it.")
-    d.tends("rho at the start.", beta * size / alpha, size, 0, proves="b")
-    d.tends("1/rho at the end.", alpha * size / beta, size, 0, proves="b")
+    size, alpha, beta = d.symbol("delta", 0.01, 0.5), d.symbol("alpha_0"), d.symbol("beta_1")
+    d.say("From noise, beta -> 0 beside any alpha_0; a point mass has rho -> 0 by definition. At the end, alpha -> 0.")
+    d.tends("rho at the start.", Pair.of(alpha, size, t).ratio, size, Integer(0), proves="b")
+    d.tends("1/rho at the end.", 1 / Pair.of(size, beta, t).ratio, size, Integer(0), proves="b")
     d.cite("c", "the intermediate value theorem", "Bolzano 1817")
 
     tau = d.function("tau", "increasing")(t)
@@ -70,8 +70,8 @@ def prove() -> Proof:
     q, q_bar = increasing_ratio(d, u), Pair.of(alpha_bar, alpha_bar * d.function("rho_bar", "increasing")(t), t)
     d.positive(
         "It is positive where both ratios increase.",
-        time_rate(q, q_bar) * scale(q, q_bar) ** 2 * q.alpha**2 / alpha_bar**2,
-        diff(q_bar.ratio, t) / diff(q.ratio, u),
+        time_rate(q, q_bar),
+        alpha_bar**2 * diff(q_bar.ratio, t) / (q.alpha**2 * diff(q.ratio, u)) / scale(q, q_bar) ** 2,
         "T1",
         "d",
     )
@@ -92,7 +92,7 @@ def prove() -> Proof:
     linear = Pair.of(1 - u, u, u).at(beta / (alpha + beta), u)
     wanted = Pair(alpha, beta, alpha, beta)
     d.equal("For the linear base this tau solves the condition,", linear.ratio, wanted.ratio, "substitution", "h")
-    d.equal("with the scale", scale(linear, wanted) * linear.alpha, alpha, "substitution", "h")
+    d.equal("and this is c, as coded.", alpha / linear.alpha, scale(linear, wanted), "substitution", "h")
     return d.proof()
 
 

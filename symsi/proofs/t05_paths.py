@@ -1,6 +1,6 @@
 """T5: paths of one SDE become paths of another."""
 
-from sympy import Symbol, diff, log, solve, sqrt
+from sympy import Expr, diff, solve, sqrt
 
 from symsi.algebra.proof import Derivation, Proof
 from symsi.interpolants.rows import Pair, Row
@@ -25,19 +25,18 @@ def prove() -> Proof:
     d.claim("e", "So each wanted epsilon_bar has exactly one base diffusion, epsilon = epsilon_bar/(c^2 tau').")
     d.claim("f", "Conversions compose as pairs: (tau, c) and then (sigma, k) is (tau(sigma), k c(sigma)).")
     d.claim("g", "The inverse of (tau, c) is (the inverse function of tau, 1/c): a bijection.")
-    t, base, target = conversion(d)
+    t, tau, c, base, target = conversion(d)
     noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
-    c, rate, epsilon = scale(base, target), time_rate(base, target), d.function("epsilon")(t)
-    growth = diff(target.alpha / base.alpha, t)
+    rate, epsilon = diff(tau, t), d.function("epsilon")(t)
     d.say("E[Z | .] and E[X | .] are the same for X_tau and X_bar_t (T4); epsilon is the base's at tau. Ito's formula:")
 
-    def value(r: Row) -> Symbol:
+    def value(r: Row) -> Expr:
         return r(noise=noise, data=data)
 
     epsilon_bar = diffusion_factor(base, target) * epsilon
     d.equal(
         "Drift of c X_tau.",
-        growth * value(base.state) + c * rate * value(drift_row(base, epsilon)),
+        diff(c, t) * value(base.state) + c * rate * value(drift_row(base, epsilon)),
         value(drift_row(target, epsilon_bar)),
         "Ito's formula, T2",
         "a",
@@ -53,11 +52,10 @@ def prove() -> Proof:
     )
     d.equal("Their quadratic variation.", 2 * epsilon * c**2 * rate, 2 * epsilon_bar, "T1", "b")
     d.cite("c", "a continuous martingale of quadratic variation t is a Brownian motion", "Levy; Oeksendal 2003, Theorem 8.6.1")
-    tau = next(f for f in base.alpha.args)
-    d.positive("The factor, as coded.", diffusion_factor(base, target), (target.alpha / base.alpha) ** 2 * diff(tau, t), "T1", "d")
+    d.positive("The factor, as coded.", diffusion_factor(base, target), c**2 * rate, "T1", "d")
     wanted, unknown, other = d.symbol("wanted"), d.symbol("unknown"), d.symbol("other")
     (only,) = solve(diffusion_factor(base, target) * unknown - wanted, unknown)
-    d.equal("Solved for the base diffusion.", only, wanted / (c**2 * rate), "linear equation", "e")
+    d.equal("Solved for the base diffusion.", only, wanted / diffusion_factor(base, target), "linear equation", "e")
     d.equal(
         "Two base diffusions differ as their images do, by the positive factor: one to one.",
         unknown - other,
@@ -68,10 +66,9 @@ def prove() -> Proof:
 
     s, sigma, k = d.symbol("s", 0.05, 0.95), d.function("sigma", "increasing"), d.function("k")
     start, middle = base.at(sigma(s), t), target.at(sigma(s), t)
-    start = Pair(start.alpha, start.beta, start.alpha_dot, start.beta_dot)
     outer = Pair.of(k(s) * middle.alpha, k(s) * middle.beta, s)
     d.say("A second conversion (sigma, k) follows, at s.", outer.alpha)
-    d.equal("Scales multiply,", scale(start, outer), k(s) * (target.alpha / base.alpha).subs(t, sigma(s)), "T4", "f")
+    d.equal("Scales multiply,", scale(start, outer), k(s) * c.subs(t, sigma(s)), "T4", "f")
     d.equal(
         "speeds are those of tau(sigma(s)),",
         time_rate(start, outer),
@@ -80,16 +77,17 @@ def prove() -> Proof:
         "f",
     )
     d.equal(
-        "and diffusions are converted once by the pair, or twice.",
-        log(diffusion_factor(start, outer)),
-        log(diffusion_factor(start, middle)) + log(diffusion_factor(middle, outer)),
-        "quotients of determinants",
+        "and converting once by the pair is converting twice.",
+        diffusion_factor(start, outer),
+        k(s) ** 2 * diff(sigma(s), s) * diffusion_factor(base, target).subs(t, sigma(s)),
+        "chain rule",
         "f",
     )
     d.say("The inverse goes from the target at t back to the base at tau.")
-    d.equal("It divides by c,", scale(target, base), base.alpha / target.alpha, "T4", "g")
-    d.equal("runs at 1/tau',", time_rate(target, base), 1 / diff(tau, t), "inverse function", "g")
-    d.equal("and its paths get the base's epsilon back.", diffusion_factor(target, base) * epsilon_bar, epsilon, "T1", "g")
+    back, speed = scale(target, base), time_rate(target, base)
+    d.equal("It divides by c,", back, 1 / c, "T4", "g")
+    d.equal("runs at 1/tau',", speed, 1 / rate, "inverse function", "g")
+    d.equal("and gives the base's epsilon back.", back**2 / rate * epsilon_bar, epsilon, "T1", "g")
     return d.proof()
 
 

@@ -6,7 +6,7 @@ from symsi.algebra.proof import Derivation, Proof
 from symsi.proofs import run_script
 from symsi.proofs.setting import conversion
 from symsi.theory.diffusion import noise_increment
-from symsi.theory.fields import drift_row
+from symsi.theory.fields import drift_row, row
 from symsi.theory.rules import diffusion_factor, time_rate
 
 
@@ -44,30 +44,24 @@ def prove() -> Proof:
         "V' = W d sqrt(2 epsilon)/dt",
         "a",
     )
-    recovered = d.function("U", "any")(t)
-    d.say("Put in again: U is any noise whose M and R are those of the path, U = M + N with N' = R.")
-    d.equal(
-        "The path that it drives is X: its own V is the one of W.",
-        sigma * recovered - (x - start - travelled),
-        sigma * (recovered - martingale),
-        "the SDE",
-        "b",
-    )
     n = d.function("N", "any")(t)
+    recovered = martingale + n
+    d.say("Put in again: what was recovered is M + N with N' = R, and in the SDE it has a V of its own:", recovered)
     d.equal(
-        "and sqrt(2 epsilon) N grows by what V does.",
+        "that is sqrt(2 epsilon) N, for this grows as a V has to;",
         diff(sigma * n, t).subs(diff(n, t), rest),
-        (martingale + n) * diff(sigma, t),
+        recovered * diff(sigma, t),
         "N' = R",
         "b",
     )
+    d.equal("so the path is X.", start + travelled + sigma * recovered - sigma * n, x, "the SDE", "b")
     d.cite("c", "existence and uniqueness of strong solutions, drift Lipschitz in x", "Ito; Oeksendal 2003, Theorem 5.2.1")
 
     d.say("Conversion: over dt, with dW_tau = sqrt(tau') dW_bar.")
-    _, base, target = conversion(d)
+    _, _, c, base, target = conversion(d)
     noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
     dt, dw = d.symbol("dt", 0.01, 0.5), d.symbol("dW", -2, 2)
-    c, rate = target.alpha / base.alpha, time_rate(base, target)
+    rate = time_rate(base, target)
     e_bar = diffusion_factor(base, target) * e
     step = drift_row(base, e)(noise=noise, data=data) * rate * dt + sqrt(2 * e) * sqrt(rate) * dw
     moved = diff(c, t) * base.state(noise=noise, data=data) * dt + c * step
@@ -78,18 +72,13 @@ def prove() -> Proof:
         "T5 and T6",
         "d",
     )
-    before, after, b = d.symbol("x_k", -2, 2), d.symbol("x_l", -2, 2), d.symbol("b", -2, 2)
-    found = noise_increment(after - before, b, e, dt)
-    d.equal("A step between any two points.", (before + b * dt + sigma * found - after) ** 2, 0, "solve for dW", "e")
-    b_bar, e_bar_k = d.symbol("b_bar", -2, 2), d.symbol("epsilon_bar")
-    other = before + b_bar * dt + sqrt(2 * e_bar_k) * found
-    d.equal(
-        "Under another diffusion it carries the same noise, so the change can be undone.",
-        b * dt + sigma * noise_increment(other - before, b_bar, e_bar_k, dt),
-        after - before,
-        "solve for dW",
-        "e",
-    )
+    before, e_any = d.symbol("x_k", -2, 2), d.symbol("epsilon_bar")
+    d.say("Grid: a step from x_k with v and s frozen there, driven by dW; then the same noise under epsilon_bar.")
+    for name, scale in {"epsilon": e, "another epsilon_bar": e_any}.items():
+        v, s = (row(base, kind)(noise=noise, data=data) for kind in ("velocity", "score"))
+        point = before + (v + scale * s) * dt + sqrt(2 * scale) * dw
+        drift = drift_row(base, scale)(noise=noise, data=data)
+        d.equal(f"What a step under {name} gives back.", noise_increment(point - before, drift, scale, dt), dw, "T2", "e")
     return d.proof()
 
 
