@@ -104,8 +104,10 @@ def prove() -> Proof:
         "h",
     )
     still = transition(start, p, lam, Integer(0))
-    d.equal("Without noise F is the slope of the flow map,", still.factor, diff(path, x), "kappa = 0", "i")
-    d.equal("and the path is the flow map's.", p.beta * m + still.factor * (x - start.beta * m) + still.variance, path, "kappa = 0", "i")
+    moved = p.beta * m + still.factor * (x - start.beta * m)
+    d.equal("Without noise the mean solves the ODE of (b),", diff(moved, t), v.subs(x, moved), "kappa = 0", "i")
+    d.equal("it is the flow map,", moved, path, "kappa = 0", "i")
+    d.equal("and nothing is added.", still.variance, 0, "kappa = 0", "i")
     return d.proof()
 
 
