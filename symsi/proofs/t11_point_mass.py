@@ -82,7 +82,8 @@ def prove() -> Proof:
     plain = Pair.of(sqrt(lazy_alpha_squared(one, lam, t)), t, t)
     foellmer = combine(plain.state, row(plain, "data"), drift_row(plain, optimal_diffusion(plain)))
     d.equal("With beta = t.", foellmer(x, eta), (eta - x) / (1 - t), "T1, T2", "h")
-    places, weights, y = (d.symbol("X_1", -2, 2), d.symbol("X_2", -2, 2)), (d.symbol("q_1"), d.symbol("q_2")), d.symbol("y", -2, 2)
+    first, weights, y = d.symbol("X_1", -2, 2), (d.symbol("q_1"), d.symbol("q_2")), d.symbol("y", -2, 2)
+    places = (first, first + d.symbol("gap", -2, 2))
     likely = [n * exp(-((y - r * b) ** 2) / 2) for n, b in zip(weights, places, strict=True)]
     mean = sum(k * b for k, b in zip(likely, places, strict=True)) / sum(likely)
     d.say("On two points of weights q_1, q_2, at x = alpha y and ratio r, eta_X is by Bayes' rule", mean)

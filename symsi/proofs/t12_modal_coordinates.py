@@ -1,6 +1,6 @@
 """T12: modal lazy coordinates."""
 
-from sympy import Expr, Integer, Matrix, Symbol, asin, cos, diff, eye, log, sin, sqrt
+from sympy import Integer, Matrix, Symbol, asin, cos, diff, eye, log, sin, sqrt
 
 from symsi.algebra.proof import Derivation, Proof
 from symsi.interpolants.lazy import lazy_alpha_squared
@@ -83,10 +83,11 @@ def _motion(d: Derivation, t: Symbol, p: Pair, lam: Symbol, kappa: Symbol) -> No
     """Drift and noise of y, on its Gaussian and on any data, and the exact step."""
     x, m, delta = d.symbol("x", -2, 2), d.symbol("m", -2, 2), d.symbol("Delta", -2, 2)
     epsilon, c, w = kappa * optimal_diffusion(p), coordinate_scale(p, lam, kappa), revealed(p, lam)
+    variance = marginal_variance(p, lam)
     moving = c * (gaussian_drift(p, epsilon, x + p.beta * m, m, lam) - p.beta_dot * m)
     d.equal("The scale undoes the drift of the centred state.", diff(c, t) * x, -moving, "T8", "b")
     spread = coordinate_variance(w, lam, kappa)
-    d.equal("Variance of y on the Gaussian.", c**2 * marginal_variance(p, lam), spread, "definition of w", "b")
+    d.equal("Variance of y on the Gaussian.", c**2 * variance, spread, "definition of w", "b")
     d.say("Other data: x is fixed, so eta_X = eta_X^G + Delta forces eta_Z = eta_Z^G - (beta/alpha) Delta.")
     excess = drift_row(p, epsilon)(noise=-p.beta / p.alpha * delta, data=delta)
     rate = residual_rate(w, kappa) * delta * diff(log(p.ratio), t)
@@ -96,8 +97,10 @@ def _motion(d: Derivation, t: Symbol, p: Pair, lam: Symbol, kappa: Symbol) -> No
     start = p.at(s, t)
     law, before = transition(start, p, lam, kappa), coordinate_scale(start, lam, kappa)
     d.equal("The factor of the transition.", c * law.factor, before, "T8", ("d", "g"))
-    gained = spread - coordinate_variance(revealed(start, lam), lam, kappa)
-    d.equal("Its variance.", c**2 * law.variance, gained, "T8", "d")
+    then = coordinate_variance(revealed(start, lam), lam, kappa)
+    kept = before**2 * marginal_variance(start, lam)
+    d.equal("Its variance, with the variances of y by (b):", c**2 * law.variance, c**2 * variance - kept, "T8", "d")
+    d.equal("that is what y's gains.", c**2 * variance - kept, spread - then, "(b)", "d")
 
 
 def _special(d: Derivation, t: Symbol, p: Pair, lam: Symbol) -> None:
@@ -126,14 +129,10 @@ def _special(d: Derivation, t: Symbol, p: Pair, lam: Symbol) -> None:
 
 def _natural(d: Derivation, t: Symbol, p: Pair, lam: Symbol, kappa: Symbol) -> None:
     """The natural variable s of any kappa."""
-    delta, frozen, fraction = d.symbol("Delta", -2, 2), d.symbol("r", -2, 2), d.symbol("w", 0, 1)
-    w = revealed(p, lam)
-
-    def slope(k: Expr) -> Expr:
-        return diff(natural_variable(fraction, k), fraction)
-
+    delta, frozen, w = d.symbol("Delta", -2, 2), d.symbol("r", -2, 2), revealed(p, lam)
     for k in (kappa, ZERO, ONE):
-        d.equal(f"The derivative of the coded s, kappa = {k}.", slope(k), natural_rate(fraction, k), "d B, d asin", "i")
+        speed = natural_rate(w, k) * diff(w, t)
+        d.equal(f"The rate of the coded s, kappa = {k}.", diff(natural_variable(w, k), t), speed, "d B, d asin", "i")
     d.equal("What is still hidden, as coded.", hidden(p, lam), 1 - w, "definition of w", "j")
     d.equal(
         "The drift of (c) in s.",
