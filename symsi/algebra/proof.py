@@ -61,6 +61,11 @@ class Step:
         return f"{sp.latex(self.left)} = {sp.latex(self.right)}{' > 0' if self.positive else ''}"
 
     @property
+    def named(self) -> str:
+        """Its sentence, with the keys of the claims that it proves."""
+        return f"{self.claim} (proves {', '.join(self.claims)})" if self.claims else self.claim
+
+    @property
     def kind(self) -> Kind:
         """A definition where both sides are the same expression before anything is checked, and no sign is claimed."""
         same = self.left == self.right or self.left - self.right == 0
@@ -142,7 +147,7 @@ class Proof:
             if isinstance(part, Remark):
                 lines += ["", part.text, *([f"      {part.latex()}"] if part.formula is not None else [])]
                 continue
-            lines += ["", f"({number}) {part.claim}{_proves(part)}", f"      {part.latex()}"]
+            lines += ["", f"({number}) {part.named}", f"      {part.latex()}"]
             lines += [f"    [{part.rule}] {part.checks}"]
         return "\n".join([*lines, "", self.conclusion])
 
@@ -156,7 +161,7 @@ class Proof:
             if isinstance(part, Remark):
                 blocks += [_escaped(part.text), *([f"$$\n{part.latex()}\n$$"] if part.formula is not None else [])]
                 continue
-            blocks += [f"**({number})** {_escaped(part.claim + _proves(part))}", f"$$\n{part.latex()}\n$$"]
+            blocks += [f"**({number})** {_escaped(part.named)}", f"$$\n{part.latex()}\n$$"]
             blocks += [f"{_escaped(part.rule)}: {_escaped(part.checks)}"]
         return "\n\n".join([*blocks, f"**{_escaped(self.conclusion)}**"]) + "\n"
 
@@ -310,11 +315,6 @@ class Derivation:
                 positive,
             )
         )
-
-
-def _proves(step: Step) -> str:
-    """The claims that a step proves, after its own sentence."""
-    return f" (proves {', '.join(step.claims)})" if step.claims else ""
 
 
 def _escaped(text: str) -> str:

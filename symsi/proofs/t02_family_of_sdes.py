@@ -19,7 +19,9 @@ def prove() -> Proof:
     d.claim("a", "Given X, the density of I_t is carried by the velocity, and its score is -Z/alpha.")
     d.claim("b", "So they are on average over X: dp/dt = -div(v p) and s = grad log p, with v and s of T1.")
     d.claim("c", "The average over X commutes with the derivatives by t and x.")
-    d.claim("d", "b = v + epsilon s, as coded, makes p solve the Fokker-Planck equation of dX = b dt + sqrt(2 epsilon) dW.")
+    d.claim(
+        "d", "b = v + epsilon s, as coded, makes p solve the Fokker-Planck equation of dX = b dt + sqrt(2 epsilon) dW."
+    )
     d.claim("e", "So this SDE, started from I_0, has the marginals of I_t for every epsilon.")
     d.claim("f", "The reverse-time SDE has the drift v - epsilon s.")
     t, p = schedule(d)
@@ -30,7 +32,10 @@ def prove() -> Proof:
     z = [(a - p.beta * b) / p.alpha for a, b in zip(x, data, strict=True)]
     kernels = [exp(-(n**2) / 2) / (p.alpha * sqrt(2 * pi)) for n in z]
     joint = d.function("q")(*data) * prod(kernels)
-    d.say("In three dimensions, with the data's density q: the joint density of X and I_t, where Z = (x - beta X)/alpha.", joint)
+    d.say(
+        "In three dimensions, with the data's density q: the joint density of X and I_t, where Z = (x - beta X)/alpha.",
+        joint,
+    )
     carried = [row(p, "velocity")(noise=n, data=b) * joint for n, b in zip(z, data, strict=True)]
     d.equal(
         "It is carried by the velocity of its own noise and data.",

@@ -19,14 +19,20 @@ def prove() -> Proof:
     )
     d.claim("a", "epsilon* = alpha^2 beta'/beta - alpha alpha' = alpha^2 rho'/rho > 0.")
     d.claim("b", "The drift is wrong by db = (epsilon* + epsilon) ds, in each coordinate.")
-    d.claim("c", "Two diffusions of one epsilon whose drifts differ by db have the path-measure KL rate |db|^2/(4 epsilon).")
+    d.claim(
+        "c", "Two diffusions of one epsilon whose drifts differ by db have the path-measure KL rate |db|^2/(4 epsilon)."
+    )
     d.claim("d", "So the rate is (epsilon* + epsilon)^2 |ds|^2/(4 epsilon).")
     d.claim("e", "It is minimal exactly at epsilon = epsilon*, where it is epsilon* |ds|^2.")
-    d.claim("f", "At epsilon = kappa epsilon* it is (1 + kappa)^2/(4 kappa) times that, which exceeds 1 unless kappa = 1.")
+    d.claim(
+        "f", "At epsilon = kappa epsilon* it is (1 + kappa)^2/(4 kappa) times that, which exceeds 1 unless kappa = 1."
+    )
     t, p = schedule(d)
     star = optimal_diffusion(p)
     d.equal("Two forms.", star, p.alpha**2 * p.beta_dot / p.beta - p.alpha * p.alpha_dot, "algebra", "a")
-    d.equal("The growth of log rho, in units of alpha^2.", star, p.alpha**2 * diff(log(p.ratio), t), "quotient rule", "a")
+    d.equal(
+        "The growth of log rho, in units of alpha^2.", star, p.alpha**2 * diff(log(p.ratio), t), "quotient rule", "a"
+    )
     q = increasing_ratio(d, t)
     growth = q.alpha**2 * diff(q.ratio, t) / q.ratio
     d.positive("It is positive where rho increases.", optimal_diffusion(q), growth, "beta = rho alpha", "a")
@@ -44,7 +50,12 @@ def prove() -> Proof:
         d.equal(f"Error of the drift from {ds}.", wrong, (star + e) * ds, "T1, T2", "b")
 
     d.say("Girsanov, seen on a step of length h: Gaussians of variance 2 epsilon h whose means differ by db h.")
-    z, var, gap, h = Symbol("z", real=True), Symbol("V", positive=True), Symbol("g", real=True), d.symbol("h", 0.01, 0.5)
+    z, var, gap, h = (
+        Symbol("z", real=True),
+        Symbol("V", positive=True),
+        Symbol("g", real=True),
+        d.symbol("h", 0.01, 0.5),
+    )
     law = exp(-(z**2) / (2 * var)) / sqrt(2 * pi * var)
     divergence = integrate(law * ((z - gap) ** 2 - z**2) / (2 * var), (z, -oo, oo))
     size = d.symbol("db", -2, 2)

@@ -18,7 +18,10 @@ def prove() -> Proof:
         "Let X solve the SDE of (alpha, beta, epsilon), let tau and c be those of T4, and X_bar_t = c X_tau.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    d.claim("a", "The drift of X_bar is that of (alpha_bar, beta_bar, epsilon_bar) with epsilon_bar = c^2 tau' epsilon(tau).")
+    d.claim(
+        "a",
+        "The drift of X_bar is that of (alpha_bar, beta_bar, epsilon_bar) with epsilon_bar = c^2 tau' epsilon(tau).",
+    )
     d.claim("b", "Its noise is sqrt(2 epsilon_bar) dW_bar with dW_bar = dW_tau/sqrt(tau'), of quadratic variation t.")
     d.claim("c", "W_bar is a Brownian motion.")
     d.claim("d", "epsilon_bar/epsilon = c^2 tau' is the quotient of determinants, and positive.")
@@ -51,7 +54,11 @@ def prove() -> Proof:
         "b",
     )
     d.equal("Their quadratic variation.", 2 * epsilon * c**2 * rate, 2 * epsilon_bar, "T1", "b")
-    d.cite("c", "a continuous martingale of quadratic variation t is a Brownian motion", "Levy; Oeksendal 2003, Theorem 8.6.1")
+    d.cite(
+        "c",
+        "a continuous martingale of quadratic variation t is a Brownian motion",
+        "Levy; Oeksendal 2003, Theorem 8.6.1",
+    )
     d.positive("The factor, as coded.", diffusion_factor(base, target), c**2 * rate, "T1", "d")
     wanted, unknown, other = d.symbol("wanted"), d.symbol("unknown"), d.symbol("other")
     (only,) = solve(diffusion_factor(base, target) * unknown - wanted, unknown)
@@ -70,11 +77,7 @@ def prove() -> Proof:
     d.say("A second conversion (sigma, k) follows, at s.", outer.alpha)
     d.equal("Scales multiply,", scale(start, outer), k(s) * c.subs(t, sigma(s)), "T4", "f")
     d.equal(
-        "speeds are those of tau(sigma(s)),",
-        time_rate(start, outer),
-        diff(tau.subs(t, sigma(s)), s),
-        "chain rule",
-        "f",
+        "speeds are those of tau(sigma(s)),", time_rate(start, outer), diff(tau.subs(t, sigma(s)), s), "chain rule", "f"
     )
     d.equal(
         "and converting once by the pair is converting twice.",

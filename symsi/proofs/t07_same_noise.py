@@ -18,7 +18,9 @@ def prove() -> Proof:
         "Let X solve dX = b dt + sqrt(2 epsilon) dW with epsilon_t > 0.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    d.claim("a", "The path gives the driving noise back: W is the integral of (dX - b dt)/sqrt(2 epsilon), path by path.")
+    d.claim(
+        "a", "The path gives the driving noise back: W is the integral of (dX - b dt)/sqrt(2 epsilon), path by path."
+    )
     d.claim("b", "With this W the equation returns the path.")
     d.claim("c", "W drives one strong solution under any other epsilon_bar.")
     d.claim("d", "Recovery and conversion (T5) commute: the converted path's noise is W_bar.")
@@ -34,7 +36,10 @@ def prove() -> Proof:
     )
     x = start + travelled + sigma * w - weight
     martingale = noise_increment(x - start, travelled / t, e, t)
-    d.say("By parts again, the integral of (dX - b dt)/sqrt(2 epsilon) is the coded quotient M plus that of R:", martingale)
+    d.say(
+        "By parts again, the integral of (dX - b dt)/sqrt(2 epsilon) is the coded quotient M plus that of R:",
+        martingale,
+    )
     rest = martingale * diff(sigma, t) / sigma
     d.equal("What M lacks to W", w - martingale, weight / sigma, "the SDE", "a")
     d.equal(
@@ -55,7 +60,9 @@ def prove() -> Proof:
         "b",
     )
     d.equal("so the path is X.", start + travelled + sigma * recovered - sigma * n, x, "the SDE", "b")
-    d.cite("c", "existence and uniqueness of strong solutions, drift Lipschitz in x", "Ito; Oeksendal 2003, Theorem 5.2.1")
+    d.cite(
+        "c", "existence and uniqueness of strong solutions, drift Lipschitz in x", "Ito; Oeksendal 2003, Theorem 5.2.1"
+    )
 
     d.say("Conversion: over dt, with dW_tau = sqrt(tau') dW_bar.")
     _, _, c, base, target = conversion(d)
@@ -78,7 +85,9 @@ def prove() -> Proof:
         v, s = (row(base, kind)(noise=noise, data=data) for kind in ("velocity", "score"))
         point = before + (v + scale * s) * dt + sqrt(2 * scale) * dw
         drift = drift_row(base, scale)(noise=noise, data=data)
-        d.equal(f"What a step under {name} gives back.", noise_increment(point - before, drift, scale, dt), dw, "T2", "e")
+        d.equal(
+            f"What a step under {name} gives back.", noise_increment(point - before, drift, scale, dt), dw, "T2", "e"
+        )
     return d.proof()
 
 

@@ -62,7 +62,12 @@ def prove() -> Proof:
     e = d.function("epsilon")(t)
     rate = (diff(variance, t) / 2 - e) / variance
     d.equal("The coded drift.", gaussian_drift(p, e, x, m, lam), p.beta_dot * m + rate * centred, "T2", "d")
-    mean, spread, g, f = d.function("M", "any")(t), d.function("V")(t), d.function("g", "any")(t), d.function("f", "any")(t)
+    mean, spread, g, f = (
+        d.function("M", "any")(t),
+        d.function("V")(t),
+        d.function("g", "any")(t),
+        d.function("f", "any")(t),
+    )
     law = exp(-((x - mean) ** 2) / (2 * spread)) / sqrt(spread)
     moving = {diff(mean, t): f + g * mean, diff(spread, t): 2 * g * spread + 2 * e}
     d.say("Any linear drift f + g x: a Gaussian N(M, V) with M' = f + g M and V' = 2 g V + 2 epsilon.", law)
@@ -84,7 +89,9 @@ def prove() -> Proof:
     star, w = optimal_diffusion(p), revealed(p, lam)
     d.equal("2 epsilon*/S is the growth rate of log w.", 2 * star / variance, diff(log(w), t), "T3", "f")
     own, known = rate.subs(e, kappa * star), transition(start, p, lam, kappa)
-    d.equal("The coded F grows at the rate g = S'/2S - kappa w'/2w,", diff(log(known.factor), t), own, "log derivative", "f")
+    d.equal(
+        "The coded F grows at the rate g = S'/2S - kappa w'/2w,", diff(log(known.factor), t), own, "log derivative", "f"
+    )
     d.equal("from 1;", transition(start, start, lam, kappa).factor, 1, "substitution", "f")
     grown = 2 * own * known.variance + 2 * kappa * star
     d.equal("the coded V solves its equation,", diff(known.variance, t), grown, "differentiation", "f")

@@ -25,7 +25,9 @@ def prove() -> Proof:
     variance, lazy = marginal_variance(p, lam), lazy_diffusion(p, lam)
     d.equal("The lazy diffusion as coded.", 2 * lazy, diff(variance, t), "chain rule", "a")
     d.equal("The drift as coded, under it.", gaussian_drift(p, lazy, x, zero, lam), 0, "T8 with m = 0", "a")
-    d.positive("S is positive, for every schedule and variance.", variance, p.alpha**2 + lam * p.beta**2, "squares", "b")
+    d.positive(
+        "S is positive, for every schedule and variance.", variance, p.alpha**2 + lam * p.beta**2, "squares", "b"
+    )
     drift = gaussian_drift(p, e, x, zero, lam)
     d.equal("S b tells how far epsilon is from it.", variance * drift, (lazy - e) * x, "T8 with m = 0", "b")
     m = d.symbol("m", -2, 2)

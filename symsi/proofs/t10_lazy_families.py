@@ -25,7 +25,9 @@ def prove() -> Proof:
     d.claim("e", "Its drift vanishes on N(0, lambda I) at every x and t, for any increasing beta(t).")
     d.claim("f", "kappa = 0 preserves the variance lambda, and starts from sqrt(lambda) Z.")
     d.claim("g", "kappa > 0 is a point mass at the start: alpha_0 = beta_0 = 0.")
-    d.claim("h", "kappa = 1 is alpha^2 = lambda beta (1 - beta), with epsilon* = lambda beta'/2: constant for beta = t.")
+    d.claim(
+        "h", "kappa = 1 is alpha^2 = lambda beta (1 - beta), with epsilon* = lambda beta'/2: constant for beta = t."
+    )
     t, x = d.symbol("t", 0.05, 0.95), d.symbol("x", -2, 2)
     lam, kappa, clock = d.symbol("lamda"), d.symbol("kappa"), d.symbol("beta", 0.05, 0.95)
 
@@ -54,7 +56,13 @@ def prove() -> Proof:
     )
     family = lazy_alpha_squared(kappa, lam, clock)
     (at_one,) = solve(general.subs(clock, 1), constant)
-    d.equal("The constant that makes A vanish at beta = 1 gives the family as coded,", general.subs(constant, at_one), family, "A(1) = 0", "c")
+    d.equal(
+        "The constant that makes A vanish at beta = 1 gives the family as coded,",
+        general.subs(constant, at_one),
+        family,
+        "A(1) = 0",
+        "c",
+    )
     d.equal("whose slope it has.", diff(family, clock), slope.subs(square, family), "differentiation", "c")
 
     w = d.symbol("w", 0, 1)
@@ -70,12 +78,22 @@ def prove() -> Proof:
     d.equal("The coded drift under kappa epsilon*.", drift, 0, "T8", "e")
     d.equal("kappa = 0.", lazy_alpha_squared(Integer(0), lam, beta) + lam * beta**2, lam, "expansion", "f")
     start = lazy_schedule(0, lam)
-    d.tends("The shipped schedule starts at its declared scale of noise.", start.alpha, t, start.noise_scale, proves="f")
+    d.tends(
+        "The shipped schedule starts at its declared scale of noise.", start.alpha, t, start.noise_scale, proves="f"
+    )
     d.equal("That scale.", start.noise_scale * start.alpha, lam * sqrt(1 - t**2), "roots", "f")
-    d.positive("kappa > 0: alpha^2 < lambda w^kappa,", lam * w**kappa - q.alpha**2, lam * w ** (kappa + 1), "powers", "g")
+    d.positive(
+        "kappa > 0: alpha^2 < lambda w^kappa,", lam * w**kappa - q.alpha**2, lam * w ** (kappa + 1), "powers", "g"
+    )
     d.positive("beta^2 < w^kappa,", w**kappa - q.beta**2, w**kappa * (1 - w), "powers", "g")
     delta = d.symbol("delta")
-    d.equal("and w^kappa is delta at w = delta^(1/kappa): it goes to 0 with w.", (w**kappa).subs(w, delta ** (1 / kappa)), delta, "powers", "g")
+    d.equal(
+        "and w^kappa is delta at w = delta^(1/kappa): it goes to 0 with w.",
+        (w**kappa).subs(w, delta ** (1 / kappa)),
+        delta,
+        "powers",
+        "g",
+    )
     d.tends("So both vanish at the start.", lam * delta, delta, Integer(0), proves="g")
     point = Pair.of(sqrt(lazy_alpha_squared(Integer(1), lam, beta)), beta, t)
     d.equal("kappa = 1.", point.alpha**2, lam * beta * (1 - beta), "expansion", "h")

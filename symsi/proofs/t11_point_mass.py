@@ -35,7 +35,12 @@ def prove() -> Proof:
     lam, kappa, other, w = d.symbol("lamda"), d.symbol("kappa"), d.symbol("excess", -2, 2), d.symbol("w", 0, 1)
     zero, one = Integer(0), Integer(1)
 
-    u, h, part, time = d.symbol("u", 0.05, 0.95), d.symbol("h", 0.05, 0.5), d.symbol("sigma", 0, 1), d.symbol("tau", 0.05, 0.4)
+    u, h, part, time = (
+        d.symbol("u", 0.05, 0.95),
+        d.symbol("h", 0.05, 0.5),
+        d.symbol("sigma", 0, 1),
+        d.symbol("tau", 0.05, 0.4),
+    )
     ratio = increasing_ratio(d, u).ratio
     d.say("Let delta = tau + h be later than tau; sigma runs from 0 to 1.")
     d.positive(
@@ -67,12 +72,26 @@ def prove() -> Proof:
     d.tends("which vanishes at the start,", by_noise, w, zero, proves="d")
     d.tends("and diverges at the end.", by_noise * sqrt(1 - w), w, -sqrt(lam), side=-1, end=1, proves="g")
     extra = -other * sqrt(lam) / ((1 + kappa) * sqrt(w * (1 - w)))
-    d.equal("Another multiple, kappa + excess, adds", (foreign["noise"] - own["noise"]) / p.beta_dot, extra, "T2, T3", "e")
+    d.equal(
+        "Another multiple, kappa + excess, adds", (foreign["noise"] - own["noise"]) / p.beta_dot, extra, "T2, T3", "e"
+    )
     d.tends("which diverges;", extra * sqrt(w), w, -other * sqrt(lam) / (1 + kappa), proves="e")
-    d.equal("the velocity is the multiple 0.", row(p, "velocity")["noise"] / p.beta_dot, by_noise + extra.subs(other, -kappa), "T3", "e")
+    d.equal(
+        "the velocity is the multiple 0.",
+        row(p, "velocity")["noise"] / p.beta_dot,
+        by_noise + extra.subs(other, -kappa),
+        "T3",
+        "e",
+    )
     by_beta = lam * kappa / (1 + kappa) * w ** ((kappa - 1) / 2)
     d.equal("The diffusion by beta.", kappa * optimal_diffusion(p) / p.beta_dot, by_beta, "T3", "f")
-    d.equal("By w it is half the growth of lambda w^kappa.", kappa * optimal_diffusion(p), diff(lam * w**kappa, w) / 2, "T3", "f")
+    d.equal(
+        "By w it is half the growth of lambda w^kappa.",
+        kappa * optimal_diffusion(p),
+        diff(lam * w**kappa, w) / 2,
+        "T3",
+        "f",
+    )
     d.equal("For kappa = 1.", by_beta.subs(kappa, 1) * p.beta_dot, lam / 2 * p.beta_dot, "substitution", "f")
 
     clock = d.function("beta", "increasing")(t)
@@ -92,7 +111,13 @@ def prove() -> Proof:
     d.tends("The drift there, per Foellmer's formula.", foellmer(t * y, eta), t, eta, proves="i")
     s, x0 = d.symbol("s", 0.05, 0.9), d.symbol("x0", -2, 2)
     frozen = eta + (x0 - eta) * (1 - t) / (1 - s)
-    d.equal("With eta_X frozen at s the path is a straight line,", diff(frozen, t), foellmer(frozen, eta), "differentiation", "j")
+    d.equal(
+        "With eta_X frozen at s the path is a straight line,",
+        diff(frozen, t),
+        foellmer(frozen, eta),
+        "differentiation",
+        "j",
+    )
     d.equal("from x0,", frozen.subs(t, s), x0, "substitution", "j")
     d.tends("which ends on eta_X.", frozen, t, eta, side=-1, end=1, proves="j")
     return d.proof()

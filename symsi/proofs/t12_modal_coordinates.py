@@ -9,7 +9,15 @@ from symsi.proofs import run_script
 from symsi.proofs.setting import schedule
 from symsi.theory.diffusion import optimal_diffusion
 from symsi.theory.fields import drift_row
-from symsi.theory.gaussian import flow_map, gaussian_drift, gaussian_field, hidden, marginal_variance, revealed, transition
+from symsi.theory.gaussian import (
+    flow_map,
+    gaussian_drift,
+    gaussian_field,
+    hidden,
+    marginal_variance,
+    revealed,
+    transition,
+)
 from symsi.theory.modal import (
     coordinate_scale,
     coordinate_variance,
@@ -31,15 +39,21 @@ def prove() -> Proof:
         "mode of variance lambda; Delta = eta_X - eta_X^G is what the data has beyond the Gaussian N(m, lambda).",
         "derived for symsi",
     )
-    d.claim("a", "Modes do not mix: in the eigenbasis of the covariance each is a Gaussian of its own, with its own noise.")
+    d.claim(
+        "a", "Modes do not mix: in the eigenbasis of the covariance each is a Gaussian of its own, with its own noise."
+    )
     d.claim("b", "On the Gaussian y has no drift and the variance lambda w^kappa.")
     d.claim("c", "For any data dy = (1 + kappa) w^((1+kappa)/2) Delta d log rho + noise of variance lambda d(w^kappa).")
-    d.claim("d", "A Gaussian step is exact: C_s/C_t is T8's factor, and lambda (w_t^kappa - w_s^kappa)/C_t^2 its variance.")
+    d.claim(
+        "d", "A Gaussian step is exact: C_s/C_t is T8's factor, and lambda (w_t^kappa - w_s^kappa)/C_t^2 its variance."
+    )
     d.claim("e", "kappa = 0: y is where the Gaussian flow ends, and dy = Delta d theta/cos(theta), sin^2(theta) = w.")
     d.claim("f", "This is (-sqrt(lambda) sin(theta) eta_Z + cos(theta) eta_X) d theta: no 1/cos is left.")
     d.claim("g", "kappa = 1: y = E_G[X | x], a martingale on Gaussian data.")
     d.claim("h", "Then dy = (eta_X - y) dw/(1 - w) + noise: a step with frozen eta_X to w = 1 lands on it.")
-    d.claim("i", "s(w) = (1 + kappa)/2 B(w; (1+kappa)/2, (1+kappa)/2) has the rate (1+kappa)/2 (w (1-w))^((kappa-1)/2).")
+    d.claim(
+        "i", "s(w) = (1 + kappa)/2 B(w; (1+kappa)/2, (1+kappa)/2) has the rate (1+kappa)/2 (w (1-w))^((kappa-1)/2)."
+    )
     d.claim("j", "In s the drift is Delta/(1 - w)^((1+kappa)/2): a step in s is exact where that is frozen.")
     d.claim("k", "One variance for all modes gives back T10: y is the lazy interpolant.")
     t, p = schedule(d)
@@ -49,7 +63,9 @@ def prove() -> Proof:
     _special(d, t, p, lam)
     _natural(d, t, p, lam, kappa)
     c = coordinate_scale(p, lam, kappa)
-    d.equal("y as coded.", (c * p.alpha) ** 2, lazy_alpha_squared(kappa, lam, c * p.beta), "T10, beta_bar = C beta", "k")
+    d.equal(
+        "y as coded.", (c * p.alpha) ** 2, lazy_alpha_squared(kappa, lam, c * p.beta), "T10, beta_bar = C beta", "k"
+    )
     return d.proof()
 
 
@@ -117,11 +133,28 @@ def _special(d: Derivation, t: Symbol, p: Pair, lam: Symbol) -> None:
     two = -sqrt(lam) * sin(theta) * eta_z + cos(theta) * eta_x
     d.equal("By both predictions.", delta / cos(theta), two, "T1", "f")
     y = coordinate_scale(p, lam, ONE) * x
-    d.equal("kappa = 1: y and the posterior mean, as coded.", (y - x) * marginal_variance(p, lam), lam * p.beta * x - x * marginal_variance(p, lam), "T8", "g")
-    d.equal("Its drift on the Gaussian.", diff(coordinate_scale(p, lam, ONE), t) * x, -coordinate_scale(p, lam, ONE) * gaussian_drift(p, optimal_diffusion(p), x, ZERO, lam), "T8", "g")
+    d.equal(
+        "kappa = 1: y and the posterior mean, as coded.",
+        (y - x) * marginal_variance(p, lam),
+        lam * p.beta * x - x * marginal_variance(p, lam),
+        "T8",
+        "g",
+    )
+    d.equal(
+        "Its drift on the Gaussian.",
+        diff(coordinate_scale(p, lam, ONE), t) * x,
+        -coordinate_scale(p, lam, ONE) * gaussian_drift(p, optimal_diffusion(p), x, ZERO, lam),
+        "T8",
+        "g",
+    )
     pull = (eta_x - y) * diff(w, t) / (1 - w)
     d.equal("On any data.", residual_rate(w, ONE) * delta * growth, pull, "dw = 2 w (1 - w) d log rho", "h")
-    u, v, start, eta = d.symbol("u", 0.1, 0.4), d.symbol("v", 0.5, 0.9), d.symbol("y_s", -2, 2), d.symbol("eta_X", -2, 2)
+    u, v, start, eta = (
+        d.symbol("u", 0.1, 0.4),
+        d.symbol("v", 0.5, 0.9),
+        d.symbol("y_s", -2, 2),
+        d.symbol("eta_X", -2, 2),
+    )
     line = start + (eta - start) * (v - u) / (1 - u)
     d.equal("From y_s at w = u, with eta_X frozen.", diff(line, v), (eta - line) / (1 - v), "differentiation", "h")
     d.tends("The end of that line.", line, v, eta, side=-1, end=1, proves="h")
