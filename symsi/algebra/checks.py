@@ -1,33 +1,39 @@
-"""The two checks of a statement left = right: its residual is rewritten to exactly 0, and random values agree.
+"""The checks of a statement: its residual is rewritten to exactly 0, and random values leave nothing of it.
 
- * With every undetermined function and derivative replaced by an independent unknown, the residual left - right must be
-   rewritten to exactly 0 (so it holds for all functions), and
- * with random concrete functions and numbers in their place, |left - right| must vanish to 30 digits.
+ * With every undetermined function and derivative replaced by an independent unknown (`declared`), the residual
+   left - right must be rewritten to exactly 0 (`rewriting`), so that it holds for all functions, and
+ * at random points with random functions of the declared shapes (`draws`), the residual must vanish: what is left of it
+   at 80 digits must be gone at 160, so that there is no tolerance that a small true difference could slip under.
 A statement that fails numerically is *refuted*, with the point; one that only resists rewriting is *undecided*.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import mpmath
-import sympy as sp
-from sympy import Expr, Integer, Rational, Symbol
+from sympy import Expr, Integer, Integral, Rational, Symbol, Tuple, oo, sstr
 from sympy.core.function import AppliedUndef
 
-from symsi.algebra.limits import check_limit, limit
-from symsi.algebra.multiprecision import evaluate
-from symsi.algebra.series import near
+from symsi.algebra.declared import Abstract, Declared, bound_values, in_range
+from symsi.algebra.draws import concretize, draw_function, draw_points
+from symsi.algebra.limits import series_limit
+from symsi.algebra.multiprecision import evaluate, evaluate_many
+from symsi.algebra.rewriting import nonzero, positive, reduce_to_zero, zeros_of_divisors
+from symsi.algebra.series import Series, UnsupportedError, decisions, near
 
 __all__ = ["Check", "Declared", "Verdict", "check_equal", "check_tends", "reduce_to_zero"]
 
-DRAWS, TIMES = 3, 4  # random function draws, and points for each
+DRAWS, TIMES = 4, 4  # random function draws, and points for each
+_DIGITS = (80, 160, 320, 640)  # working precisions; a residual that does not shrink from one to the next is there
 _ZERO = mpmath.mpf("1e-30")
-_WRONG = mpmath.mpf("1e-10")
+_QUADRATURES = 3
+_NEAR_DIGITS = 400
 
 
 class Verdict(StrEnum):
@@ -39,32 +45,19 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Declared:
-    """What a derivation declares: the shape of each undetermined function, the open interval of each symbol."""
-
-    functions: dict[Any, str] = field(default_factory=dict)
-    symbols: dict[Symbol, tuple[float, float]] = field(default_factory=dict)
-
-    def is_positive(self, atom: Expr) -> bool:
-        """Whether a symbol or a value of an undetermined function is declared positive."""
-        if isinstance(atom, Symbol):
-            return atom in self.symbols and self.symbols[atom][0] >= 0
-        return isinstance(atom, AppliedUndef) and self.functions.get(atom.func, "any") != "any"
-
-    def is_unit(self, symbol: Symbol) -> bool:
-        """Whether a symbol is declared to lie in (0, 1)."""
-        low, high = self.symbols.get(symbol, (-1.0, 2.0))
-        return low >= 0 and high <= 1
-
-
-@dataclass(frozen=True)
 class Check:
-    """What the checks found: the rewriting, the points, the largest residual, and where it is refuted."""
+    """What the checks found: the rewriting, the points, the largest residual, and where it is refuted.
+
+    `excluded` are the conditions under which the statement has no meaning, such as "x = 0" for x/x = 1; `reason` says
+    why a statement that numbers confirm is not proved.
+    """
 
     method: str
     points: int
     worst: float
     where: str = ""
+    excluded: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -75,154 +68,168 @@ class Check:
 
 
 def check_equal(left: Expr, right: Expr, declared: Declared, seed: str) -> Check:
-    """Check left = right both ways; `seed` fixes the random draws. Raises ValueError for an undeclared symbol."""
-    method = reduce_to_zero((left - right).doit(), declared.is_positive, declared.is_unit)
-    points, worst, where = _numeric(left, right, declared, seed)
-    return Check("" if where else method, points, worst, where)
+    """Check left = right both ways; `seed` fixes the random draws. Raises ValueError for what is not declared."""
+    declared.require(left, right)
+    integrals = not (bound_values(left) or bound_values(right))
+    done = tuple(side.doit(integrals=integrals) for side in (left, right))
+    residual = done[0] - done[1]
+    try:
+        method, reason = reduce_to_zero(residual, declared), "no rewriting reduces the residual to 0"
+    except ValueError as error:
+        method, reason = "", str(error)
+    if residual.has(Integral):
+        points, worst, where = _by_quadrature(done, declared, seed)
+    else:
+        points, worst, where = _numeric(declared.abstract(*done, residual), declared, seed)
+    excluded = tuple(f"{sstr(z)} = 0" for z in zeros_of_divisors(declared, left, right, *done))
+    return Check("" if where else method, points, worst, where, excluded, "" if method or where else reason)
 
 
-def check_tends(expr: Expr, variable: Symbol, value: Expr, declared: Declared, side: int, end: int) -> Check:
-    """Check that expr -> value as variable -> end from above (side = 1) or below (side = -1)."""
-    found = limit(expr, lambda size: {variable: near(Integer(end), side)}, Integer(end), side)
-    exact = found.value is not None and sp.simplify(found.value - value) == 0
-    draw = {s: Rational(7, 8) for s in expr.free_symbols - {variable}}
-    residuals = []
-    for digits in (30, 60):
-        point = {**draw, variable: end + side * Rational(10) ** -digits}
-        residuals.append(abs(evaluate(expr, point, 300) - evaluate(value, draw, 300)))
-    approaches = residuals[1] == 0 or residuals[1] < residuals[0] / 2
-    believed = check_limit(found, lambda u: evaluate(expr, {**draw, variable: end + side * u}, 300))
-    worst = float(residuals[1]) if not approaches else 0.0
-    sign = "+" if side > 0 else "-"
-    where = "" if approaches else f"{variable} = {end} {sign} 1e-60, gap {float(residuals[1]):.3g}"
-    return Check("series" if exact and believed and approaches else "", 2, worst, where)
-
-
-def _numeric(left: Expr, right: Expr, declared: Declared, seed: str) -> tuple[int, float, str]:
-    rng = random.Random(seed)  # noqa: S311 - reproducible draws, no secrets
-    worst, where, points = mpmath.mpf(0), "", 0
-    for _ in range(DRAWS):
-        concrete = {f: _draw_function(shape, rng) for f, shape in declared.functions.items()}
-        sides = [_concretize(side, concrete) for side in (left, right)]
-        unknown = sorted((sides[0].free_symbols | sides[1].free_symbols) - set(declared.symbols), key=str)
-        if unknown:
-            raise ValueError(f"declare {unknown} with symbol()")
-        for _ in range(TIMES):
-            point = {s: _draw_number(low, high, rng) for s, (low, high) in declared.symbols.items()}
-            a, b = (evaluate(side, point, 60) for side in sides)
-            gap = abs(a - b) / max(abs(a), abs(b), mpmath.mpf(1))
-            points += 1
-            if not gap <= worst:  # also true for NaN
-                worst = gap
-                if not gap < _WRONG:
-                    where = ", ".join(f"{s}={v}" for s, v in point.items())
+def _numeric(given: Abstract, declared: Declared, seed: str) -> tuple[int, float, str]:
+    """Evaluate (left, right, residual) at random points of random functions; return points, worst, counterexample."""
+    formulas, worst, where, points = Tuple(*given.exprs), mpmath.mpf(0), "", 0
+    for draw, point in _draws(given, declared, seed):
+        here = _at(formulas, _values(given, declared, draw, point))
+        if here is None:
+            continue
+        gap, place = here
+        points += 1
+        if bool(place) > bool(where) or (bool(place) == bool(where) and gap > worst):  # a counterexample outranks
+            worst, where = gap, place
     return points, float(worst), where
 
 
-def reduce_to_zero(
-    residual: Expr,
-    positive: Callable[[Expr], bool] = lambda atom: False,
-    unit: Callable[[Symbol], bool] = lambda symbol: False,
-) -> str:
-    """Name the rewriting that turns `residual` into exactly 0, or return "".
+def _at(formulas: Tuple, values: Callable[[int], dict[Expr, Any]]) -> tuple[Any, str] | None:
+    """What is left of the residual at one point, relative to its sides, and the point if it refutes the statement.
 
-    Undetermined functions and their derivatives become independent unknowns first, positive where declared. A symbol
-    declared `unit` lies in (0, 1); where that matters for a root it is written p/(1 + p) with p > 0.
+    None where a side is not defined there.
     """
-    units = {s.name for s in residual.free_symbols if unit(s)}
-    if residual.has(sp.exp) and residual.has(sp.log):
-        residual = _expand_exponents(residual)
-    expr = _unknowns(residual, positive)
-
-    def stretch(e: Expr) -> Expr:
-        p = {s: sp.Dummy("p", positive=True) for s in e.free_symbols if s.name in units}
-        return sp.factor(sp.together(sp.powsimp(_settle_exponents(e)).subs({s: q / (1 + q) for s, q in p.items()})))
-
-    rules: Mapping[str, Callable[[Expr], Expr]] = {
-        "expansion": sp.expand,
-        "common denominator": lambda e: sp.cancel(sp.together(e)),
-        "powers": lambda e: sp.cancel(sp.together(sp.powsimp(sp.powdenest(sp.expand(e), force=True), force=True))),
-        "power expansion": lambda e: sp.cancel(
-            sp.together(sp.expand(sp.expand_power_base(sp.powdenest(sp.factor(e)))))
-        ),
-        "roots": lambda e: sp.cancel(sp.together(sp.expand(_factor_roots(_settle_exponents(e))))),
-        "roots on (0, 1)": lambda e: sp.cancel(sp.together(sp.expand(_factor_roots(_settle_exponents(stretch(e)))))),
-        "trigonometry": lambda e: sp.trigsimp(sp.together(sp.expand(e))),
-        "logarithms": lambda e: sp.simplify(sp.expand_log(e, force=True)),
-        "simplification": sp.simplify,
-    }
-    for name, rewrite in rules.items():
+    before = gap = None
+    for digits in _DIGITS:
+        here = values(digits)
         try:
-            if rewrite(expr) == 0:
-                return name
-        except (sp.PolynomialError, NotImplementedError):
+            found = evaluate_many(formulas, here, digits)
+        except (ZeroDivisionError, ValueError, OverflowError):
+            return None
+        if not all(mpmath.isfinite(v) for v in found):
+            return None
+        left, right, gap = (abs(v) for v in found)
+        relative = gap / max(left, right) if gap < max(left, right) else gap
+        if before is not None:
+            if gap <= before * mpmath.mpf(10) ** (-digits // 4):
+                return min(gap, relative), ""
+            if abs(gap - before) <= gap / 1000:
+                shown = (f"{s.name}={mpmath.nstr(mpmath.mpmathify(v), 6)}" for s, v in here.items())
+                return relative, ", ".join(shown) or "everywhere"
+        before = gap
+    return gap, ""
+
+
+def _draws(given: Abstract, declared: Declared, seed: str) -> Iterator[tuple[int, dict[Symbol, Expr]]]:
+    """Which functions to draw, and a point for them: one for a statement between numbers."""
+    rng = random.Random(seed)  # noqa: S311 - reproducible draws, no secrets
+    symbols = sorted({s for a in given.meaning.values() for s in a.free_symbols}, key=str)
+    ranges = {s: declared.symbols[s] for s in symbols}
+    count = DRAWS * TIMES if given.meaning else 1
+    for k, point in enumerate(draw_points(ranges, count, rng)):
+        yield k % DRAWS, point
+
+
+def _values(
+    given: Abstract, declared: Declared, draw: int, point: Mapping[Symbol, Expr]
+) -> Callable[[int], dict[Expr, Any]]:
+    """The values of the unknowns at a point, by working precision."""
+    atoms = {s: a if isinstance(a, Symbol) else _concrete(a, declared, draw) for s, a in given.meaning.items()}
+    return lambda digits: {s: point[a] if a in point else evaluate(a, point, digits + 10) for s, a in atoms.items()}
+
+
+def _concrete(atom: Expr, declared: Declared, draw: int) -> Expr:
+    found = declared.drawn.get((atom, draw))
+    if found is None:
+        found = declared.drawn[atom, draw] = concretize(atom, _bodies(declared, draw))
+    return found
+
+
+def _bodies(declared: Declared, draw: int) -> dict[Any, Callable[..., Expr]]:
+    """The functions of one draw: the same for every statement of a derivation."""
+    return {
+        f: draw_function(words, random.Random(f"{f.__name__}:{draw}"))  # noqa: S311
+        for f, words in declared.functions.items()
+    }
+
+
+def _by_quadrature(sides: tuple[Expr, Expr], declared: Declared, seed: str) -> tuple[int, float, str]:
+    """The same where a side holds an integral: both sides to 50 digits, of which 30 must agree."""
+    worst, where, points = mpmath.mpf(0), "", 0
+    rng = random.Random(seed)  # noqa: S311
+    for draw, point in enumerate(draw_points(declared.symbols, _QUADRATURES, rng)):
+        found = [evaluate(concretize(side, _bodies(declared, draw)), point, 50) for side in sides]
+        gap = abs(found[0] - found[1])
+        size = max(map(abs, found))
+        if not mpmath.isfinite(size):
             continue
+        points += 1
+        worst = max(worst, gap / size if gap < size else gap)
+        if gap > size * mpmath.mpf("1e-10"):
+            where = ", ".join(f"{s}={mpmath.nstr(mpmath.mpmathify(v), 6)}" for s, v in point.items()) or "everywhere"
+    return points, float(worst), where
+
+
+def check_tends(expr: Expr, variable: Symbol, value: Expr, declared: Declared, side: int, end: int) -> Check:
+    """Check that expr -> value as variable -> end from above (side = 1) or below (side = -1).
+
+    The expansion must be valid, and its terms must vanish or give `value`, for every parameter in its range: exactly,
+    by rewriting. At random parameters, the distance from `value` must shrink as the end is approached.
+    """
+    declared.require(expr, value)
+    if (expr + value).atoms(AppliedUndef):
+        return Check("", 0, 0.0, reason="an undetermined function has no power series")
+    reason = _expands(expr, variable, value, declared, side, end)
+    rng = random.Random(sstr(expr))  # noqa: S311
+    ranges = {s: declared.symbols[s] for s in sorted((expr.free_symbols | value.free_symbols) - {variable}, key=str)}
+    points, where = 0, ""
+    for draw in draw_points(ranges, TIMES, rng):
+        goal = evaluate(value, draw, _NEAR_DIGITS)
+        gaps = [
+            abs(evaluate(expr, {**draw, variable: end + side * Rational(10) ** -k}, _NEAR_DIGITS) - goal)
+            for k in (30, 60, 120)
+        ]
+        points += 1
+        if not all(after == 0 or after < before / 2 for before, after in pairwise(gaps)):
+            sign = "+" if side > 0 else "-"
+            at = "".join(f", {s}={float(v):.6g}" for s, v in draw.items())
+            where = f"{variable} = {end} {sign} 1e-120{at}, gap {mpmath.nstr(gaps[-1], 3)}"
+    return Check("" if reason or where else "series", points, float(gaps[-1]) if where else 0.0, where, (), reason)
+
+
+def _expands(expr: Expr, variable: Symbol, value: Expr, declared: Declared, side: int, end: int) -> str:
+    """Why the power series of `expr` does not prove its limit for all declared parameters, or ""."""
+    inside = Declared()
+    swaps = {s: _of_positives(*declared.symbols[s], inside) for s in sorted(declared.symbols, key=str) if s != variable}
+    expr, value = expr.xreplace(swaps), value.xreplace(swaps)
+
+    def environment(size: int) -> dict[Symbol, Series]:
+        return {variable: near(Integer(end), side)}
+
+    with decisions() as made:
+        try:
+            found = series_limit(expr, environment, Integer(end), side)
+        except (UnsupportedError, ValueError) as error:
+            return f"no power series: {error}"
+    if found.value is None:
+        return f"the expansion {found}"
+    for zero in [*made.zeros, found.value - value]:
+        if not reduce_to_zero(zero, inside):
+            return f"{sstr(zero)} is not 0 for all parameters"
+    given = inside.abstract(*made.nonzeros, *made.positives)
+    for k, part in enumerate(given.exprs):
+        if not (nonzero(part, given) if k < len(made.nonzeros) else positive(part, given)):
+            wanted = "nonzero" if k < len(made.nonzeros) else "positive"
+            return f"{sstr([*made.nonzeros, *made.positives][k])} is not {wanted} for all parameters"
     return ""
 
 
-def _unknowns(expr: Expr, positive: Callable[[Expr], bool]) -> Expr:
-    for kind in (sp.Subs, sp.Derivative, AppliedUndef):
-        atoms = sorted(expr.atoms(kind), key=lambda a: -sp.count_ops(a))
-        for atom in atoms:
-            expr = expr.xreplace({atom: sp.Dummy(positive=True) if positive(atom) else sp.Dummy(real=True)})
-    symbols = {s: sp.Dummy(s.name, positive=True) for s in expr.free_symbols if isinstance(s, Symbol) and positive(s)}
-    return expr.xreplace(symbols)
-
-
-def _draw_number(low: float, high: float, rng: random.Random) -> Rational:
-    grain = 1000
-    a, b = Rational(str(low)), Rational(str(high))
-    return a + (b - a) * Rational(rng.randint(1, grain - 1), grain)
-
-
-def _draw_function(shape: str, rng: random.Random) -> Callable[..., Expr]:
-    """A random elementary function of the wanted shape in its first argument on (0, 1)."""
-
-    def c() -> Rational:
-        return Rational(rng.randint(2, 17), 9)
-
-    c0, c1, c2, c3 = c(), c(), c(), c()
-    weights = [c() for _ in range(4)]
-
-    def mixed(*args: Expr) -> Expr:
-        return c0 * sp.sin(sum((w * a for w, a in zip(weights, args, strict=False)), c3)) + c1
-
-    shapes: dict[str, Callable[..., Expr]] = {
-        "any": mixed,
-        "positive": lambda *args: sp.exp(mixed(*args) / 2),
-        "increasing": lambda a: c0 * a + c1 * a**2 + c2 / 9,
-        "decreasing": lambda a: c2 / (c0 + c3 * a + c1 * a**2),
-    }
-    return shapes[shape]
-
-
-def _concretize(expr: Expr, concrete: Mapping[Any, Callable[..., Expr]]) -> Expr:
-    for derivative in expr.atoms(sp.Derivative):
-        (variable, *_others) = derivative.variables
-        if isinstance(variable, AppliedUndef):  # f'(g(t)): differentiate f first, then put g(t) in
-            z = sp.Dummy("z")
-            outer = _concretize(derivative.xreplace({variable: z}), concrete)
-            expr = expr.xreplace({derivative: outer.subs(z, _concretize(variable, concrete))})
-    for f, body in concrete.items():
-        expr = expr.replace(f, body)
-    return expr.doit()
-
-
-def _settle_exponents(expr: Expr) -> Expr:
-    """Cancel inside exponents: w^(2 kappa (kappa/2 + 1/2)/(kappa + 1)) is w^kappa."""
-    return expr.replace(lambda e: e.is_Pow and not e.exp.is_Rational, lambda e: e.base ** sp.cancel(e.exp))
-
-
-def _expand_exponents(expr: Expr) -> Expr:
-    """Multiply exponents out, so that exp(a + b log(c)) becomes exp(a) c^b."""
-    return expr.replace(lambda e: isinstance(e, sp.exp), lambda e: sp.exp(sp.expand(e.args[0], log=False)))
-
-
-def _factor_roots(expr: Expr) -> Expr:
-    """Pull positive factors out of every root."""
-    return sp.powsimp(
-        expr.replace(
-            lambda e: e.is_Pow and e.exp.is_Rational and not e.exp.is_Integer,
-            lambda e: sp.expand_power_base(sp.factor(sp.expand_power_exp(e.base)) ** e.exp, force=True),
-        )
-    )
+def _of_positives(low: Expr, high: Expr, inside: Declared) -> Expr:
+    """Write a number of the range (low, high) by positive ones."""
+    p, q = (inside.symbol(f"{name}{len(inside.symbols)}", 0, oo) for name in ("p", "q"))
+    return p - q if low == -oo and high == oo else in_range(p, low, high)

@@ -18,7 +18,7 @@ from symsi.algebra.simplify import simplify
 from symsi.algebra.symbols import t
 from symsi.errors import EndpointError
 
-__all__ = ["Limit", "check_limit", "limit"]
+__all__ = ["Limit", "check_limit", "limit", "series_limit"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,14 @@ def limit(expr: Expr, environment: Callable[[int], Mapping[Symbol, Series]], end
 
     Falls back on SymPy's `limit` (in u, without assumptions) for a function of t alone that has no power series.
     """
+    try:
+        return series_limit(expr, environment, end, side)
+    except UnsupportedError as reason:
+        return _sympy_limit(expr, end, side, str(reason))
+
+
+def series_limit(expr: Expr, environment: Callable[[int], Mapping[Symbol, Series]], end: Expr, side: int) -> Limit:
+    """Return the same by a power series alone. Raises UnsupportedError where there is none."""
     for size in SIZES:
         try:
             series = Expansion(environment(size), size)(expr)
@@ -74,8 +82,6 @@ def limit(expr: Expr, environment: Callable[[int], Mapping[Symbol, Series]], end
             return Limit(end, side, simplify(coefficient.expr), Rational(power))
         except CancelledError:
             continue
-        except UnsupportedError as reason:
-            return _sympy_limit(expr, end, side, str(reason))
     exponent = Integer(0) if simplify(expr) == 0 else None
     return Limit(end, side, Integer(0), exponent, f"the first {SIZES[-1]} terms cancel")
 

@@ -1,11 +1,8 @@
 """Proofs as values: a list of checked steps, each reduced exactly to 0 *and* evaluated at random points.
 
-A derivation declares its undetermined functions and symbols, then states equalities. For each one
- * the residual left - right, with every undetermined function and derivative replaced by an independent unknown, must
-   be rewritten to exactly 0 (so it holds for all functions), and
- * with random concrete functions and numbers in their place, |left - right| must vanish to 30 digits.
-A step that fails numerically is *refuted*, with the point; one that only resists rewriting is *undecided*. Neither
-counts as proved.
+A derivation declares its undetermined functions and symbols, then states equalities, which `checks` decides: proved,
+refuted with a point, or undecided with a reason. Neither of the latter counts as proved. What is declared is all that
+is assumed; it is printed with the theorem, and so is where a side of a step has no meaning.
 
 Its statement is cut into claims. A claim is covered by the steps that name it, or cited from the literature, or open.
 """
@@ -19,11 +16,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy as sp
-from sympy import Expr, Function, Symbol
+from sympy import Expr, Symbol, oo
 
-from symsi.algebra.checks import Check, Declared, Verdict, check_equal, check_tends
+from symsi.algebra.checks import Check, Verdict, check_equal, check_tends
 from symsi.algebra.claims import Claim, Kind, Status
-from symsi.algebra.signs import evidently_positive
+from symsi.algebra.declared import Declared
+from symsi.algebra.rewriting import positive
 
 __all__ = ["Claim", "Derivation", "Kind", "Proof", "Remark", "Status", "Step", "Verdict"]
 
@@ -53,6 +51,8 @@ class Step:
     points: int
     max_residual: float
     where: str = ""  # for a refuted step: the point, as text
+    excluded: tuple[str, ...] = ()  # where a side has no meaning, as text
+    reason: str = ""  # for an undecided step
     claims: tuple[str, ...] = ()  # keys of the claims that it proves
     positive: bool = False  # whether it also says that both sides are > 0
 
@@ -77,8 +77,10 @@ class Step:
         if self.kind is Kind.DEFINITION and self.verdict is Verdict.PROVED:
             return "definition: both sides are one expression"
         how = f"{self.verdict}: residual 0 by {self.method}" if self.method else str(self.verdict)
+        how = f"{how} ({self.reason})" if self.reason else how
         where = f"; counterexample: {self.where}" if self.where else ""
-        return f"{how}; {self.points} random points, max residual {self.max_residual:.1e}{where}"
+        excluded = f"; except where {' or '.join(self.excluded)}" if self.excluded else ""
+        return f"{how}; {self.points} random points, max residual {self.max_residual:.1e}{where}{excluded}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Proof:
     source: str
     parts: tuple[Remark | Step, ...]
     seconds: float
+    assumptions: tuple[str, ...] = ()  # what is declared of symbols and undetermined functions, and no more is used
     claims: tuple[Claim, ...] = ()
 
     @property
@@ -143,6 +146,7 @@ class Proof:
         """Return the proof as plain text with LaTeX formulas."""
         lines = [f"{self.id} · {self.title}", f"Claim. {self.premise or self.statement}", *map(str, self.claims)]
         lines += [f"Source: {self.source}."] if self.source else []
+        lines += [f"Assumed: {'; '.join(self.assumptions)}."] if self.assumptions else []
         for number, part in self.numbered():
             if isinstance(part, Remark):
                 lines += ["", part.text, *([f"      {part.latex()}"] if part.formula is not None else [])]
@@ -157,6 +161,7 @@ class Proof:
         blocks += [f"**Claim.** {_escaped(self.premise or self.statement)}"]
         blocks += ["\n".join(f"- {_escaped(str(claim))}" for claim in self.claims)] if self.claims else []
         blocks += [f"Source: {_escaped(self.source)}."] if self.source else []
+        blocks += [f"Assumed: {_escaped('; '.join(self.assumptions))}."] if self.assumptions else []
         for number, part in self.numbered():
             if isinstance(part, Remark):
                 blocks += [_escaped(part.text), *([f"$$\n{part.latex()}\n$$"] if part.formula is not None else [])]
@@ -212,16 +217,20 @@ class Derivation:
         self._cited.setdefault(key, []).append(f"{what} ({source})")
 
     def function(self, name: str, shape: str = "positive") -> Any:
-        """Declare an undetermined function; `shape` (positive, increasing, decreasing, any) shapes its random draws."""
-        f = Function(name)
-        self._declared.functions[f] = shape
-        return f
+        """Declare an undetermined function by words: positive, unit, increasing, decreasing, convex, concave; or any.
 
-    def symbol(self, name: str, low: float = 0.1, high: float = 3.0) -> Symbol:
-        """Declare a symbol and the open interval of its random draws. low >= 0 makes it positive in rewriting."""
-        s = Symbol(name)
-        self._declared.symbols[s] = (low, high)
-        return s
+        Nothing is assumed that is not said: "increasing" may be negative. Raises ValueError for a known name of another
+        shape.
+        """
+        return self._declared.function(name, shape)
+
+    def symbol(self, name: str, low: Any = 0, high: Any = oo) -> Symbol:
+        """Declare a symbol of the open interval (low, high), by default positive; ValueError if it was another."""
+        return self._declared.symbol(name, low, high)
+
+    def real(self, name: str) -> Symbol:
+        """Declare a symbol that is any real number."""
+        return self.symbol(name, -oo, oo)
 
     def say(self, text: str, formula: Expr | None = None) -> None:
         """Add a remark."""
@@ -237,8 +246,9 @@ class Derivation:
         """State left = right > 0, where `right` is a form whose sign the declarations show."""
         left, right = sp.sympify(left), sp.sympify(right)
         found = check_equal(left, right, self._declared, self._seed)
-        if not evidently_positive(right, self._declared):
-            found = replace(found, method="")
+        given = self._declared.abstract(right)
+        if not positive(given.exprs[0], given):
+            found = replace(found, method="", reason=found.reason or "the sign of the right side does not show")
         self._add(claim, by, left, right, found, proves, positive=True)
         return right
 
@@ -264,7 +274,7 @@ class Derivation:
         seconds = time.perf_counter() - self._started
         statement = " ".join([*([self.statement] if self.statement else []), *self._claims.values()])
         parts = tuple(self._parts)
-        return Proof(self.id, self.title, statement, self.source, parts, seconds, tuple(self._settled()))
+        return Proof(self.id, self.title, statement, self.source, parts, seconds, self._declared.assumptions, tuple(self._settled()))
 
     def _settled(self) -> Iterator[Claim]:
         steps = [part for part in self._parts if isinstance(part, Step)]
@@ -311,6 +321,8 @@ class Derivation:
                 found.points,
                 found.worst,
                 found.where,
+                found.excluded,
+                found.reason,
                 keys,
                 positive,
             )

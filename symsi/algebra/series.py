@@ -9,8 +9,11 @@ recognised by 60-digit arithmetic, and every leading term is compared with multi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -21,7 +24,7 @@ from sympy import Expr, Integer, Rational, Symbol
 
 from symsi.algebra.multiprecision import evaluate
 
-__all__ = ["SIZES", "CancelledError", "Expansion", "Series", "UnsupportedError", "near"]
+__all__ = ["SIZES", "CancelledError", "Decisions", "Expansion", "Series", "UnsupportedError", "decisions", "near"]
 
 SIZES = (4, 8, 16)  # terms carried; more are tried only when the leading ones cancel
 _DPS = 150
@@ -35,6 +38,32 @@ class UnsupportedError(Exception):
 
 class CancelledError(Exception):
     """All carried terms cancelled; carry more."""
+
+
+@dataclass
+class Decisions:
+    """What an expansion took for granted about its constants, because 150-digit values at two draws show it.
+
+    It holds at parameters where all of `zeros` vanish, none of `nonzeros` does, and all of `positives` are positive.
+    """
+
+    zeros: list[Expr] = field(default_factory=list)
+    nonzeros: list[Expr] = field(default_factory=list)
+    positives: list[Expr] = field(default_factory=list)
+
+
+_record: ContextVar[Decisions | None] = ContextVar("decisions", default=None)
+
+
+@contextmanager
+def decisions() -> Iterator[Decisions]:
+    """Collect the decisions of the expansions made inside."""
+    found = Decisions()
+    token = _record.set(found)
+    try:
+        yield found
+    finally:
+        _record.reset(token)
 
 
 class Coefficient:
@@ -60,7 +89,11 @@ class Coefficient:
 
     def __bool__(self) -> bool:
         """Whether the constant is nonzero: 60 digits below the magnitude of its parts counts as zero."""
-        return any(abs(v) > self.size * _TINY for v in self.values)
+        nonzero = any(abs(v) > self.size * _TINY for v in self.values)
+        found = _record.get()
+        if found is not None and not nonzero:
+            found.zeros.append(self.expr)
+        return nonzero
 
     def __mul__(self, other: Coefficient) -> Coefficient:
         with mpmath.workdps(_DPS):
@@ -72,6 +105,12 @@ class Coefficient:
             values = tuple(a / b for a, b in zip(self.values, other.values, strict=True))
         return Coefficient(values, lambda: self.expr / other.expr)
 
+    def to(self, power: Coefficient) -> Coefficient:
+        """Return the constant to a constant power."""
+        with mpmath.workdps(_DPS):
+            values = tuple(a**b for a, b in zip(self.values, power.values, strict=True))
+        return Coefficient(values, lambda: self.expr**power.expr)
+
     def apply(self, numeric: Callable[[Any], Any], exact: Callable[[Expr], Expr], floor: int = 0) -> Coefficient:
         """Return a function of the constant; `floor` is the function's size where it may have a zero, as cos has."""
         with mpmath.workdps(_DPS):
@@ -81,8 +120,18 @@ class Coefficient:
     @property
     def sign(self) -> int:
         """1 or -1 where both draws agree and are real, else 0."""
-        signs = {int(mpmath.sign(mpmath.re(v))) for v in self.values if abs(mpmath.im(v)) <= abs(v) * _TINY}
-        return signs.pop() if len(signs) == 1 and self else 0
+        signs = {int(mpmath.sign(mpmath.re(v))) if abs(mpmath.im(v)) <= abs(v) * _TINY else 0 for v in self.values}
+        sign = signs.pop() if len(signs) == 1 and self else 0
+        found = _record.get()
+        if found is not None and sign:
+            found.positives.append(sign * self.expr)
+        return sign
+
+    def needed(self) -> None:
+        """Record that an expansion divides by the constant, or takes its root or logarithm."""
+        found = _record.get()
+        if found is not None:
+            found.nonzeros.append(self.expr)
 
 
 def _total(parts: list[Coefficient]) -> Coefficient:
@@ -95,11 +144,19 @@ def _total(parts: list[Coefficient]) -> Coefficient:
 @lru_cache(maxsize=16384)
 def constant(value: Expr) -> Coefficient:
     """Wrap an exact constant, which may hold positive parameters."""
-    symbols = sorted(value.free_symbols, key=str)
-    draws = [{s: Rational(seed + 5 * i, 8 + 3 * i) for i, s in enumerate(symbols)} for seed in (7, 11)]
+    draws = _draws(value)
     with mpmath.workdps(_DPS):
         parts = [abs(evaluate(a, draws[0], _DPS)) for a in sp.Add.make_args(value)]
         return Coefficient(tuple(evaluate(value, d, _DPS) for d in draws), lambda: value, max(parts))
+
+
+def _draws(value: Expr) -> list[dict[Symbol, Rational]]:
+    """Two draws of each parameter in (1/2, 2), the same wherever it occurs."""
+
+    def number(s: Symbol, k: int) -> Rational:
+        return Rational(1, 2) + Rational(3 * random.Random(f"{s}:{k}").getrandbits(90), 2**91)  # noqa: S311
+
+    return [{s: number(s, k) for s in value.free_symbols} for k in range(2)]
 
 
 @dataclass(frozen=True)
@@ -205,8 +262,9 @@ class Expansion:
             raise UnsupportedError(f"the exponent {power} is not a rational number")
         if not power.is_Integer and a.sign <= 0:
             raise UnsupportedError("a root of a negative number")
+        a.needed()
         g = self._relative(f)
-        scaled = a.apply(lambda v: v ** _multiprecision(power), lambda e: e**power)
+        scaled = a.to(constant(power))
         head = Series(((p * Fraction(int(power.p), int(power.q)) if p else Fraction(0), scaled),))
         return _product(head, self._compose(g, lambda k: sp.ff(power, k) / sp.factorial(k)), self.size)
 
@@ -222,6 +280,7 @@ class Expansion:
         p, a = f.leading
         if p != 0:
             raise UnsupportedError("a logarithmic singularity")
+        a.needed()
         tail = self._compose(self._relative(f), lambda k: Integer(0) if k == 0 else Integer(-1) ** (k + 1) / k)
         return _sum([_constant(a.apply(mpmath.log, sp.log, floor=1)), tail], self.size)
 
@@ -248,8 +307,11 @@ class Expansion:
             sine, cosine = self._function(sp.sin, f), self._function(sp.cos, f)
             top, bottom = (sine, cosine) if func is sp.tan else (cosine, sine)
             return _product(top, self.power(bottom, Integer(-1)), self.size)
-        if func in (sp.asin, sp.acos) and all(abs(abs(v) - 1) < _TINY for v in c.values):
-            return self._arc(func, c, g)
+        if func in _SINGULAR:
+            square = Coefficient(tuple(v * v - 1 for v in c.values), lambda: c.expr**2 - 1, 1 + max(map(abs, c.values)))
+            if not square and func in (sp.asin, sp.acos):
+                return self._arc(func, c, g)
+            square.needed()
 
         def taylor(k: int) -> Coefficient:
             derivative = _derivative(func, k)
@@ -299,13 +361,10 @@ def _scaled(f: Series, factor: Expr | int | Coefficient) -> Series:
 
 
 _Z = Symbol("z")
+_SINGULAR = (sp.asin, sp.acos, sp.atanh, sp.acosh)  # at 1 or -1
 
 
 @lru_cache(maxsize=512)
 def _derivative(func: Callable[..., Expr], k: int) -> Expr:
     """The k-th Taylor coefficient of a function, as an expression in its argument."""
     return sp.diff(func(_Z), _Z, k) / sp.factorial(k)
-
-
-def _multiprecision(number: Expr) -> Any:
-    return evaluate(number, {s: Rational(7, 8) for s in number.free_symbols}, _DPS)

@@ -105,4 +105,6 @@ def _record(p: Proof) -> dict[str, Any]:
         "seconds": round(p.seconds, 3),
         "numeric_points": p.numeric_points,
         "max_residual": p.max_residual,
+        "assumptions": list(p.assumptions),
+        "excluded": list(p.excluded),
     }

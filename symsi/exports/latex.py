@@ -65,6 +65,7 @@ def proofs_tex(proofs: Iterable[Proof]) -> str:
         lines.append(f"\\textbf{{Claim.}} {_plain(proof.premise or proof.statement)}\\par")
         lines += [f"\\noindent {_plain(str(claim))}\\par" for claim in proof.claims]
         lines += [f"Source: {_plain(proof.source)}.\\par"] if proof.source else []
+        lines += [f"Assumed: {_plain('; '.join(proof.assumptions))}.\\par"] if proof.assumptions else []
         lines += [*_steps(proof), f"\\textbf{{{_plain(proof.conclusion)}}}"]
     return _PAGE % "\n".join(lines)
 

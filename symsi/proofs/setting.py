@@ -12,19 +12,19 @@ __all__ = ["conversion", "increasing_ratio", "schedule"]
 
 def schedule(d: Derivation) -> tuple[Symbol, Pair]:
     """t and (alpha, beta), undetermined positive functions of t: nothing else is assumed of them."""
-    t = d.symbol("t", 0.05, 0.95)
+    t = d.symbol("t", 0, 1)
     return t, Pair.of(d.function("alpha")(t), d.function("beta")(t), t)
 
 
 def increasing_ratio(d: Derivation, time: Symbol) -> Pair:
     """(alpha, beta) with beta = rho alpha: any positive alpha and any increasing rho."""
     alpha = d.function("alpha")(time)
-    return Pair.of(alpha, d.function("rho", "increasing")(time) * alpha, time)
+    return Pair.of(alpha, d.function("rho", "positive increasing")(time) * alpha, time)
 
 
 def conversion(d: Derivation) -> tuple[Symbol, Expr, Expr, Pair, Pair]:
     """t, tau, c, the base at tau and the target (c alpha(tau), c beta(tau)) at t, as T4 gives it; c, tau undetermined."""
-    t, u = d.symbol("t", 0.05, 0.95), d.symbol("u", 0.05, 0.95)
+    t, u = d.symbol("t", 0, 1), d.symbol("u", 0, 1)
     tau, c = d.function("tau", "increasing")(t), d.function("c")(t)
     base = Pair.of(d.function("alpha")(u), d.function("beta")(u), u).at(tau, u)
     return t, tau, c, base, Pair.of(c * base.alpha, c * base.beta, t)

@@ -24,7 +24,7 @@ def prove() -> Proof:
     d.claim("c", "So each determines the other three, by Cramer's rule.")
     d.claim("d", "In particular v = (beta'/beta) x + epsilon* s, with epsilon* of T3.")
     t, p = schedule(d)
-    noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
+    noise, data = d.real("eta_Z"), d.real("eta_X")
     x = p.state(noise=noise, data=data)
     fields = {kind: row(p, kind)(noise=noise, data=data) for kind in PREDICTIONS}
 

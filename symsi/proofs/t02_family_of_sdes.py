@@ -26,8 +26,8 @@ def prove() -> Proof:
     d.claim("f", "The reverse-time SDE has the drift v - epsilon s.")
     t, p = schedule(d)
     size = 3
-    x = [d.symbol(f"x{i}", -2, 2) for i in range(size)]
-    data = [d.symbol(f"X{i}", -2, 2) for i in range(size)]
+    x = [d.real(f"x{i}") for i in range(size)]
+    data = [d.real(f"X{i}") for i in range(size)]
 
     z = [(a - p.beta * b) / p.alpha for a, b in zip(x, data, strict=True)]
     kernels = [exp(-(n**2) / 2) / (p.alpha * sqrt(2 * pi)) for n in z]
@@ -49,7 +49,7 @@ def prove() -> Proof:
 
     d.say("Integrated over X, both lines are linear in q: p is the integral, v p and s p are those of the right sides.")
     d.cite("c", "dominated convergence: a Gaussian kernel's derivatives are bounded", "Billingsley 1995, Theorem 16.8")
-    places, weights = (d.symbol("X_1", -2, 2), d.symbol("X_2", -2, 2)), (d.symbol("q_1"), d.symbol("q_2"))
+    places, weights = (d.real("X_1"), d.real("X_2")), (d.symbol("q_1"), d.symbol("q_2"))
     noises = [(x[0] - p.beta * b) / p.alpha for b in places]
     parts = [q * exp(-(n**2) / 2) / p.alpha for q, n in zip(weights, noises, strict=True)]
     density = sum(parts)

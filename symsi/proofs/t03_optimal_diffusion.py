@@ -37,9 +37,9 @@ def prove() -> Proof:
     growth = q.alpha**2 * diff(q.ratio, t) / q.ratio
     d.positive("It is positive where rho increases.", optimal_diffusion(q), growth, "beta = rho alpha", "a")
 
-    e, x = d.symbol("epsilon"), d.symbol("x", -2, 2)
-    score = [d.symbol(f"s{i}", -2, 2) for i in range(3)]
-    error = [d.symbol(f"ds{i}", -2, 2) for i in range(3)]
+    e, x = d.symbol("epsilon"), d.real("x")
+    score = [d.real(f"s{i}") for i in range(3)]
+    error = [d.real(f"ds{i}") for i in range(3)]
 
     def drift(s: Expr) -> Expr:
         return drift_row(p, e)(**{kind: predict(p, "score", kind)(x, s) for kind in ("noise", "data")})
@@ -54,11 +54,11 @@ def prove() -> Proof:
         Symbol("z", real=True),
         Symbol("V", positive=True),
         Symbol("g", real=True),
-        d.symbol("h", 0.01, 0.5),
+        d.symbol("h"),
     )
     law = exp(-(z**2) / (2 * var)) / sqrt(2 * pi * var)
     divergence = integrate(law * ((z - gap) ** 2 - z**2) / (2 * var), (z, -oo, oo))
-    size = d.symbol("db", -2, 2)
+    size = d.real("db")
     d.equal(
         "KL of the step, divided by h; coordinates are independent and add.",
         divergence.subs({var: 2 * e * h, gap: size * h}) / h,

@@ -25,8 +25,8 @@ def prove() -> Proof:
     d.claim("f", "I_bar_t = c I_tau for every Z and X: in law and path by path.")
     d.claim("g", "Log-densities shift by -log c in each dimension.")
     d.claim("h", "For the linear base tau = beta_bar/(alpha_bar + beta_bar) and c = alpha_bar + beta_bar.")
-    t, u = d.symbol("t", 0.05, 0.95), d.symbol("u", 0.05, 0.95)
-    low, h, part = d.symbol("a", 0.05, 0.4), d.symbol("h", 0.05, 0.5), d.symbol("sigma", 0, 1)
+    t, u = d.symbol("t", 0, 1), d.symbol("u", 0, 1)
+    low, h, part = d.symbol("a"), d.symbol("h"), d.symbol("sigma", 0, 1)
 
     general = increasing_ratio(d, u)
     inside = general.at(low + part * h, u)
@@ -45,7 +45,7 @@ def prove() -> Proof:
         "T1",
         "a",
     )
-    size, alpha, beta = d.symbol("delta", 0.01, 0.5), d.symbol("alpha_0"), d.symbol("beta_1")
+    size, alpha, beta = d.symbol("delta"), d.symbol("alpha_0"), d.symbol("beta_1")
     d.say("From noise, beta -> 0 beside any alpha_0; a point mass has rho -> 0 by definition. At the end, alpha -> 0.")
     d.tends("rho at the start.", Pair.of(alpha, size, t).ratio, size, Integer(0), proves="b")
     d.tends("1/rho at the end.", 1 / Pair.of(size, beta, t).ratio, size, Integer(0), proves="b")
@@ -67,7 +67,7 @@ def prove() -> Proof:
         "d",
     )
     d.equal("It is the quotient of determinants over c^2, as coded.", time_rate(at_tau, target), rate, "T1", "d")
-    q, q_bar = increasing_ratio(d, u), Pair.of(alpha_bar, alpha_bar * d.function("rho_bar", "increasing")(t), t)
+    q, q_bar = increasing_ratio(d, u), Pair.of(alpha_bar, alpha_bar * d.function("rho_bar", "positive increasing")(t), t)
     d.positive(
         "It is positive where both ratios increase.",
         time_rate(q, q_bar),
@@ -77,7 +77,7 @@ def prove() -> Proof:
     )
     d.equal("The scale as coded, by alpha.", c, alpha_bar / at_tau.alpha, "rho(tau) = rho_bar(t)", "e")
     d.equal("And by beta.", c, target.beta / at_tau.beta, "rho(tau) = rho_bar(t)", "e")
-    z, data = d.symbol("Z", -2, 2), d.symbol("X", -2, 2)
+    z, data = d.real("Z"), d.real("X")
     d.equal(
         "The interpolants agree path by path.",
         target.state(noise=z, data=data),
@@ -85,7 +85,7 @@ def prove() -> Proof:
         "the two forms of c",
         "f",
     )
-    k, y = d.symbol("k"), [d.symbol(f"y{i}", -2, 2) for i in range(3)]
+    k, y = d.symbol("k"), [d.real(f"y{i}") for i in range(3)]
     d.say("The law of c I_tau has the density p(y/c)/c^3 in three dimensions: c^d in d.")
     density = d.function("p")(*(a / k for a in y))
     d.equal("Its logarithm.", log(density / k ** len(y)), log(density) - len(y) * log(k), "change of variables", "g")

@@ -29,7 +29,7 @@ def prove() -> Proof:
     d.claim("f", "Conversions compose as pairs: (tau, c) and then (sigma, k) is (tau(sigma), k c(sigma)).")
     d.claim("g", "The inverse of (tau, c) is (the inverse function of tau, 1/c): a bijection.")
     t, tau, c, base, target = conversion(d)
-    noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
+    noise, data = d.real("eta_Z"), d.real("eta_X")
     rate, epsilon = diff(tau, t), d.function("epsilon")(t)
     d.say("E[Z | .] and E[X | .] are the same for X_tau and X_bar_t (T4); epsilon is the base's at tau. Ito's formula:")
 
@@ -44,7 +44,7 @@ def prove() -> Proof:
         "Ito's formula, T2",
         "a",
     )
-    dw = d.symbol("dW", -2, 2)
+    dw = d.real("dW")
     d.say("dW_tau has the variance tau' dt, so it is sqrt(tau') dW_bar:")
     d.equal(
         "The noise terms.",
@@ -71,7 +71,7 @@ def prove() -> Proof:
         "e",
     )
 
-    s, sigma, k = d.symbol("s", 0.05, 0.95), d.function("sigma", "increasing"), d.function("k")
+    s, sigma, k = d.symbol("s", 0, 1), d.function("sigma", "increasing"), d.function("k")
     start, middle = base.at(sigma(s), t), target.at(sigma(s), t)
     outer = Pair.of(k(s) * middle.alpha, k(s) * middle.beta, s)
     d.say("A second conversion (sigma, k) follows, at s.", outer.alpha)

@@ -27,7 +27,7 @@ def prove() -> Proof:
     t, tau, c, base, target = conversion(d)
     rate = diff(tau, t)
     epsilon = d.function("epsilon")(t)
-    x, given = d.symbol("x", -2, 2), d.symbol("P", -2, 2)
+    x, given = d.real("x"), d.real("P")
 
     d.say("Pathwise equality (T4): I_bar_t = x and I_tau = x/c are one event. P is what the network says there.")
     for kind in PREDICTIONS:

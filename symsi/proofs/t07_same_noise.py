@@ -25,8 +25,8 @@ def prove() -> Proof:
     d.claim("c", "W drives one strong solution under any other epsilon_bar.")
     d.claim("d", "Recovery and conversion (T5) commute: the converted path's noise is W_bar.")
     d.claim("e", "On a grid, with the coefficients at its points, the noise of a step is recovered exactly.")
-    t = d.symbol("t", 0.05, 0.95)
-    e, w, start = d.function("epsilon")(t), d.function("W", "any")(t), d.symbol("x_0", -2, 2)
+    t = d.symbol("t", 0, 1)
+    e, w, start = d.function("epsilon")(t), d.function("W", "any")(t), d.real("x_0")
     travelled, weight = d.function("B", "any")(t), d.function("V", "any")(t)
     sigma = sqrt(2 * e)
     d.say(
@@ -66,8 +66,8 @@ def prove() -> Proof:
 
     d.say("Conversion: over dt, with dW_tau = sqrt(tau') dW_bar.")
     _, _, c, base, target = conversion(d)
-    noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
-    dt, dw = d.symbol("dt", 0.01, 0.5), d.symbol("dW", -2, 2)
+    noise, data = d.real("eta_Z"), d.real("eta_X")
+    dt, dw = d.symbol("dt"), d.real("dW")
     rate = time_rate(base, target)
     e_bar = diffusion_factor(base, target) * e
     step = drift_row(base, e)(noise=noise, data=data) * rate * dt + sqrt(2 * e) * sqrt(rate) * dw
@@ -79,7 +79,7 @@ def prove() -> Proof:
         "T5 and T6",
         "d",
     )
-    before, e_any = d.symbol("x_k", -2, 2), d.symbol("epsilon_bar")
+    before, e_any = d.real("x_k"), d.symbol("epsilon_bar")
     d.say("Grid: a step from x_k with v and s frozen there, driven by dW; then the same noise under epsilon_bar.")
     for name, scale in {"epsilon": e, "another epsilon_bar": e_any}.items():
         v, s = (row(base, kind)(noise=noise, data=data) for kind in ("velocity", "score"))

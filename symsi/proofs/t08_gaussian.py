@@ -28,14 +28,14 @@ def prove() -> Proof:
     d.claim("h", "They keep the marginals; for any epsilon V = S_t - F^2 S_s.")
     d.claim("i", "kappa = 0 is the flow map: F = sqrt(S_t/S_s), V = 0.")
     t, p = schedule(d)
-    x, m, lam, kappa = d.symbol("x", -2, 2), d.symbol("m", -2, 2), d.symbol("lamda"), d.symbol("kappa")
+    x, m, lam, kappa = d.real("x"), d.real("m"), d.symbol("lamda"), d.symbol("kappa")
     variance, centred = marginal_variance(p, lam), x - p.beta * m
     noise, data = (gaussian_field(p, kind, x, m, lam) for kind in ("noise", "data"))
 
     def at(time: Expr) -> Pair:
         return p.at(time, t)
 
-    guess = d.symbol("X", -2, 2)
+    guess = d.real("X")
 
     def log_joint(value: Expr) -> Expr:
         return -((x - p.beta * value) ** 2) / (2 * p.alpha**2) - (value - m) ** 2 / (2 * lam)
@@ -52,7 +52,7 @@ def prove() -> Proof:
     d.equal("Velocity.", v, p.beta_dot * m + diff(variance, t) / (2 * variance) * centred, "T1", "b")
     d.equal("Score.", gaussian_field(p, "score", x, m, lam), -centred / variance, "T1", "b")
 
-    s, r = d.symbol("s", 0.05, 0.45), d.symbol("r", 0.45, 0.5)
+    s, r = d.symbol("s", 0, 1), d.symbol("r", 0, 1)
     start, middle = at(s), at(r)
     path = flow_map(start, p, x, m, lam)
     d.equal("The flow map solves the ODE,", diff(path, t), v.subs(x, path), "differentiation", "c")

@@ -21,7 +21,7 @@ def prove() -> Proof:
     d.claim("b", "Under no other epsilon does it vanish at any x other than 0.")
     d.claim("c", "With a mean, the same holds of the drift of the centred state x - beta m.")
     t, p = schedule(d)
-    x, lam, e, zero = d.symbol("x", -2, 2), d.symbol("lamda"), d.symbol("epsilon"), Integer(0)
+    x, lam, e, zero = d.real("x"), d.symbol("lamda"), d.symbol("epsilon"), Integer(0)
     variance, lazy = marginal_variance(p, lam), lazy_diffusion(p, lam)
     d.equal("The lazy diffusion as coded.", 2 * lazy, diff(variance, t), "chain rule", "a")
     d.equal("The drift as coded, under it.", gaussian_drift(p, lazy, x, zero, lam), 0, "T8 with m = 0", "a")
@@ -30,7 +30,7 @@ def prove() -> Proof:
     )
     drift = gaussian_drift(p, e, x, zero, lam)
     d.equal("S b tells how far epsilon is from it.", variance * drift, (lazy - e) * x, "T8 with m = 0", "b")
-    m = d.symbol("m", -2, 2)
+    m = d.real("m")
     centred = gaussian_drift(p, e, x + p.beta * m, m, lam) - p.beta_dot * m
     d.equal("The drift of the centred state does not know m.", centred, drift, "T8", "c")
     return d.proof()

@@ -28,8 +28,8 @@ def prove() -> Proof:
     d.claim(
         "h", "kappa = 1 is alpha^2 = lambda beta (1 - beta), with epsilon* = lambda beta'/2: constant for beta = t."
     )
-    t, x = d.symbol("t", 0.05, 0.95), d.symbol("x", -2, 2)
-    lam, kappa, clock = d.symbol("lamda"), d.symbol("kappa"), d.symbol("beta", 0.05, 0.95)
+    t, x = d.symbol("t", 0, 1), d.real("x")
+    lam, kappa, clock = d.symbol("lamda"), d.symbol("kappa"), d.symbol("beta", 0, 1)
 
     square = d.function("A")(clock)
     p = Pair.of(sqrt(square), clock, clock)
@@ -72,7 +72,7 @@ def prove() -> Proof:
     d.positive("The slope of beta.", q.beta_dot, (1 + kappa) / 2 * w ** ((kappa - 1) / 2), "powers", "d")
     d.positive("The slope of rho^2.", diff(q.ratio**2, w), 1 / (lam * (1 - w) ** 2), "quotient rule", "d")
 
-    beta = d.function("beta_t", "increasing")(t)
+    beta = d.function("beta_t", "unit increasing")(t)
     lazy = Pair.of(sqrt(lazy_alpha_squared(kappa, lam, beta)), beta, t)
     drift = gaussian_drift(lazy, kappa * optimal_diffusion(lazy), x, Integer(0), lam)
     d.equal("The coded drift under kappa epsilon*.", drift, 0, "T8", "e")

@@ -31,15 +31,15 @@ def prove() -> Proof:
     d.claim("h", "kappa = 1, any data: b = beta' (eta_X - x)/(1 - beta), for beta = t the Foellmer drift.")
     d.claim("i", "At the start eta_X -> E[X], so b(0, 0) = E[X].")
     d.claim("j", "A step with eta_X frozen ends on eta_X.")
-    t, x, z, data = d.symbol("t", 0.05, 0.95), d.symbol("x", -2, 2), d.symbol("Z", -2, 2), d.symbol("X", -2, 2)
-    lam, kappa, other, w = d.symbol("lamda"), d.symbol("kappa"), d.symbol("excess", -2, 2), d.symbol("w", 0, 1)
+    t, x, z, data = d.symbol("t", 0, 1), d.real("x"), d.real("Z"), d.real("X")
+    lam, kappa, other, w = d.symbol("lamda"), d.symbol("kappa"), d.real("excess"), d.symbol("w", 0, 1)
     zero, one = Integer(0), Integer(1)
 
     u, h, part, time = (
-        d.symbol("u", 0.05, 0.95),
-        d.symbol("h", 0.05, 0.5),
+        d.symbol("u", 0, 1),
+        d.symbol("h"),
         d.symbol("sigma", 0, 1),
-        d.symbol("tau", 0.05, 0.4),
+        d.symbol("tau"),
     )
     ratio = increasing_ratio(d, u).ratio
     d.say("Let delta = tau + h be later than tau; sigma runs from 0 to 1.")
@@ -50,9 +50,9 @@ def prove() -> Proof:
         "T4",
         "a",
     )
-    r = d.symbol("r", 0.05, 0.95)
+    r = d.symbol("r", 0, 1)
     d.tends("For the linear base tau is an explicit function of the ratio r.", r / (1 + r), r, zero, proves="a")
-    a, b, g = d.symbol("a"), d.symbol("b"), d.symbol("g", -2, 2)
+    a, b, g = d.symbol("a"), d.symbol("b"), d.real("g")
     d.say("Both schedules have the ratio r b; r -> 0. alpha_bar = r a and alpha = 1 + r g, for any a, b, g.")
     target, base = Pair.of(r * a, r * b * r * a, r), Pair.of(1 + r * g, r * b * (1 + r * g), r)
     d.tends("The interpolant.", target.state(noise=z, data=data), r, zero, proves="b")
@@ -94,22 +94,22 @@ def prove() -> Proof:
     )
     d.equal("For kappa = 1.", by_beta.subs(kappa, 1) * p.beta_dot, lam / 2 * p.beta_dot, "substitution", "f")
 
-    clock = d.function("beta", "increasing")(t)
+    clock = d.function("beta", "unit increasing")(t)
     q = Pair.of(sqrt(lazy_alpha_squared(one, lam, clock)), clock, t)
-    eta, formula = d.symbol("eta_X", -2, 2), combine(q.state, row(q, "data"), drift_row(q, optimal_diffusion(q)))
+    eta, formula = d.real("eta_X"), combine(q.state, row(q, "data"), drift_row(q, optimal_diffusion(q)))
     d.equal("The drift by the denoiser.", formula(x, eta), diff(clock, t) * (eta - x) / (1 - clock), "T1, T2", "h")
     plain = Pair.of(sqrt(lazy_alpha_squared(one, lam, t)), t, t)
     foellmer = combine(plain.state, row(plain, "data"), drift_row(plain, optimal_diffusion(plain)))
     d.equal("With beta = t.", foellmer(x, eta), (eta - x) / (1 - t), "T1, T2", "h")
-    first, weights, y = d.symbol("X_1", -2, 2), (d.symbol("q_1"), d.symbol("q_2")), d.symbol("y", -2, 2)
-    places = (first, first + d.symbol("gap", -2, 2))
+    first, weights, y = d.real("X_1"), (d.symbol("q_1"), d.symbol("q_2")), d.real("y")
+    places = (first, first + d.real("gap"))
     likely = [n * exp(-((y - r * b) ** 2) / 2) for n, b in zip(weights, places, strict=True)]
     mean = sum(k * b for k, b in zip(likely, places, strict=True)) / sum(likely)
     d.say("On two points of weights q_1, q_2, at x = alpha y and ratio r, eta_X is by Bayes' rule", mean)
     expected = sum(n * b for n, b in zip(weights, places, strict=True)) / sum(weights)
     d.tends("It forgets y.", mean, r, expected, proves="i")
     d.tends("The drift there, per Foellmer's formula.", foellmer(t * y, eta), t, eta, proves="i")
-    s, x0 = d.symbol("s", 0.05, 0.9), d.symbol("x0", -2, 2)
+    s, x0 = d.symbol("s", 0, 1), d.real("x0")
     frozen = eta + (x0 - eta) * (1 - t) / (1 - s)
     d.equal(
         "With eta_X frozen at s the path is a straight line,",

@@ -71,11 +71,11 @@ def prove() -> Proof:
 
 def _rotation(d: Derivation, p: Pair) -> None:
     """Two modes of a full covariance R diag(lambda) R', for any rotation R."""
-    q = d.symbol("q", -2, 2)
+    q = d.real("q")
     turn = Matrix([[1 - q**2, -2 * q], [2 * q, 1 - q**2]]) / (1 + q**2)
     lam, mean, state = (
-        [d.symbol(f"{name}_{i}", *span) for i in (1, 2)]
-        for name, span in {"lamda": (0.1, 3), "m": (-2, 2), "y": (-2, 2)}.items()
+        [declare(f"{name}_{i}") for i in (1, 2)]
+        for name, declare in {"lamda": d.symbol, "m": d.real, "y": d.real}.items()
     )
     modes = [gaussian_field(p, "data", y, m, v) for y, m, v in zip(state, mean, lam, strict=True)]
     precision = turn * Matrix([[1 / lam[0], 0], [0, 1 / lam[1]]]) * turn.T
@@ -97,7 +97,7 @@ def _rotation(d: Derivation, p: Pair) -> None:
 
 def _motion(d: Derivation, t: Symbol, p: Pair, lam: Symbol, kappa: Symbol) -> None:
     """Drift and noise of y, on its Gaussian and on any data, and the exact step."""
-    x, m, delta = d.symbol("x", -2, 2), d.symbol("m", -2, 2), d.symbol("Delta", -2, 2)
+    x, m, delta = d.real("x"), d.real("m"), d.real("Delta")
     epsilon, c, w = kappa * optimal_diffusion(p), coordinate_scale(p, lam, kappa), revealed(p, lam)
     variance = marginal_variance(p, lam)
     moving = c * (gaussian_drift(p, epsilon, x + p.beta * m, m, lam) - p.beta_dot * m)
@@ -109,7 +109,7 @@ def _motion(d: Derivation, t: Symbol, p: Pair, lam: Symbol, kappa: Symbol) -> No
     rate = residual_rate(w, kappa) * delta * diff(log(p.ratio), t)
     d.equal("The excess drift, as coded, depends on the mode through w alone.", c * excess, rate, "T1, T2", "c")
     d.equal("The noise.", c**2 * 2 * epsilon, diff(spread, t), "T3, T8: 2 epsilon*/S = (log w)'", "c")
-    s = d.symbol("s", 0.05, 0.05 + 0.4)
+    s = d.symbol("s", 0, 1)
     start = p.at(s, t)
     law, before = transition(start, p, lam, kappa), coordinate_scale(start, lam, kappa)
     d.equal("The factor of the transition.", c * law.factor, before, "T8", ("d", "g"))
@@ -121,7 +121,7 @@ def _motion(d: Derivation, t: Symbol, p: Pair, lam: Symbol, kappa: Symbol) -> No
 
 def _special(d: Derivation, t: Symbol, p: Pair, lam: Symbol) -> None:
     """kappa = 0 in the angle theta, kappa = 1 in w."""
-    x, delta = d.symbol("x", -2, 2), d.symbol("Delta", -2, 2)
+    x, delta = d.real("x"), d.real("Delta")
     w, growth = revealed(p, lam), diff(log(p.ratio), t)
     theta = asin(sqrt(w))
     noise, data = (gaussian_field(p, kind, x, ZERO, lam) for kind in ("noise", "data"))
@@ -150,10 +150,10 @@ def _special(d: Derivation, t: Symbol, p: Pair, lam: Symbol) -> None:
     pull = (eta_x - y) * diff(w, t) / (1 - w)
     d.equal("On any data.", residual_rate(w, ONE) * delta * growth, pull, "dw = 2 w (1 - w) d log rho", "h")
     u, v, start, eta = (
-        d.symbol("u", 0.1, 0.4),
-        d.symbol("v", 0.5, 0.9),
-        d.symbol("y_s", -2, 2),
-        d.symbol("eta_X", -2, 2),
+        d.symbol("u", 0, 1),
+        d.symbol("v", 0, 1),
+        d.real("y_s"),
+        d.real("eta_X"),
     )
     line = start + (eta - start) * (v - u) / (1 - u)
     d.equal("From y_s at w = u, with eta_X frozen.", diff(line, v), (eta - line) / (1 - v), "differentiation", "h")
@@ -162,7 +162,7 @@ def _special(d: Derivation, t: Symbol, p: Pair, lam: Symbol) -> None:
 
 def _natural(d: Derivation, t: Symbol, p: Pair, lam: Symbol, kappa: Symbol) -> None:
     """The natural variable s of any kappa."""
-    delta, frozen, w = d.symbol("Delta", -2, 2), d.symbol("r", -2, 2), revealed(p, lam)
+    delta, frozen, w = d.real("Delta"), d.real("r"), revealed(p, lam)
     for k in (kappa, ZERO, ONE):
         speed = natural_rate(w, k) * diff(w, t)
         d.equal(f"The rate of the coded s, kappa = {k}.", diff(natural_variable(w, k), t), speed, "d B, d asin", "i")

@@ -27,14 +27,14 @@ def prove(start: Schedule, goal: Schedule, prediction: str, diffusion: str, time
     elif start.inverse_ratio is None:
         d.say("tau is the root of rho(tau) = rho_bar(t); rho increases, so there is one.", time_equation)
     else:
-        r = d.symbol(R.name, *((0.1, 9) if start.start_ratio == 0 else (0.2, 9)))
+        r = d.symbol(R.name, start.start_ratio)
         for parameter in start.free_parameters:
             d.symbol(parameter.name)
         d.equal("The inverse of rho.", start.ratio.subs(t, start.inverse_ratio), r, by="substitution")
     a, b, c = d.symbol("a"), d.symbol("b"), d.symbol("c")
-    a_dot, b_dot = d.symbol("a_dot", -2, -0.1), d.symbol("b_dot", 0.1, 2)
-    rate, c_dot, e = d.symbol("tau_dot"), d.symbol("c_dot", -2, 2), d.symbol("epsilon_bar")
-    noise, data = d.symbol("eta_Z", -2, 2), d.symbol("eta_X", -2, 2)
+    a_dot, b_dot = d.real("a_dot"), d.real("b_dot")
+    rate, c_dot, e = d.symbol("tau_dot"), d.real("c_dot"), d.symbol("epsilon_bar")
+    noise, data = d.real("eta_Z"), d.real("eta_X")
     base = Pair(a, b, a_dot, b_dot)
     target = Pair(c * a, c * b, c_dot * a + c * rate * a_dot, c_dot * b + c * rate * b_dot)
     d.equal("Scale.", scale(base, target), c, by="T4")
