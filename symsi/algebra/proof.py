@@ -136,6 +136,11 @@ class Proof:
         return max((s.max_residual for s in self.steps), default=float("nan"))
 
     @property
+    def excluded(self) -> tuple[str, ...]:
+        """Where a side of some step has no meaning, and the step says nothing."""
+        return tuple(dict.fromkeys(e for s in self.steps for e in s.excluded))
+
+    @property
     def cites(self) -> tuple[str, ...]:
         """Other theorems that rules, claims and remarks name, in order of their numbers."""
         words = (f"{p.claim} {p.rule}" if isinstance(p, Step) else p.text for p in self.parts)
@@ -273,8 +278,8 @@ class Derivation:
         """Close the derivation."""
         seconds = time.perf_counter() - self._started
         statement = " ".join([*([self.statement] if self.statement else []), *self._claims.values()])
-        parts = tuple(self._parts)
-        return Proof(self.id, self.title, statement, self.source, parts, seconds, self._declared.assumptions, tuple(self._settled()))
+        parts, assumptions, claims = tuple(self._parts), self._declared.assumptions, tuple(self._settled())
+        return Proof(self.id, self.title, statement, self.source, parts, seconds, assumptions, claims)
 
     def _settled(self) -> Iterator[Claim]:
         steps = [part for part in self._parts if isinstance(part, Step)]

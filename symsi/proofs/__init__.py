@@ -36,7 +36,7 @@ def prove_all(only: tuple[str, ...] = ()) -> Iterator[Proof]:
 
 
 def run_script(prove: Callable[[], Proof]) -> None:
-    """Command line of a derivation script: print the proof, or its Markdown, or write that; exit 1 unless proved whole."""
+    """Command line of a derivation script: print the proof or its Markdown, or write that; exit 1 if it has gaps."""
     import argparse
 
     from symsi.files import write_text

@@ -23,7 +23,7 @@ def increasing_ratio(d: Derivation, time: Symbol) -> Pair:
 
 
 def conversion(d: Derivation) -> tuple[Symbol, Expr, Expr, Pair, Pair]:
-    """t, tau, c, the base at tau and the target (c alpha(tau), c beta(tau)) at t, as T4 gives it; c, tau undetermined."""
+    """t, tau, c, the base at tau and the target (c alpha(tau), c beta(tau)) at t, by T4; tau, c undetermined."""
     t, u = d.symbol("t", 0, 1), d.symbol("u", 0, 1)
     tau, c = d.function("tau", "increasing")(t), d.function("c")(t)
     base = Pair.of(d.function("alpha")(u), d.function("beta")(u), u).at(tau, u)

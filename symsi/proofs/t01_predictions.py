@@ -1,9 +1,9 @@
 """T1: one network, four predictions."""
 
-from sympy import Matrix, diff, log
+from sympy import Expr, Matrix, diff, log
 
 from symsi.algebra.proof import Derivation, Proof
-from symsi.interpolants.rows import Row, determinant
+from symsi.interpolants.rows import determinant
 from symsi.proofs import run_script
 from symsi.proofs.setting import increasing_ratio, schedule
 from symsi.theory.diffusion import optimal_diffusion
@@ -15,8 +15,8 @@ def prove() -> Proof:
     d = Derivation(
         "T1",
         "One network, four predictions",
-        "Let I_t = alpha Z + beta X with rho = beta/alpha increasing, and let eta_Z, eta_X be the means of Z and X given "
-        "I_t = x, so that x = alpha eta_Z + beta eta_X, v = alpha' eta_Z + beta' eta_X, s = -eta_Z/alpha.",
+        "Let I_t = alpha Z + beta X with rho = beta/alpha increasing, and let eta_Z, eta_X be the means of Z and X "
+        "given I_t = x, so that x = alpha eta_Z + beta eta_X, v = alpha' eta_Z + beta' eta_X, s = -eta_Z/alpha.",
         "Damsholt, Frellsen, Ditlevsen 2026; Albergo, Boffi, Vanden-Eijnden 2023",
     )
     d.claim("a", "The determinant of state and velocity, alpha beta' - alpha' beta, is alpha^2 rho' > 0.")
@@ -28,7 +28,7 @@ def prove() -> Proof:
     x = p.state(noise=noise, data=data)
     fields = {kind: row(p, kind)(noise=noise, data=data) for kind in PREDICTIONS}
 
-    def det(kind: str) -> Row:
+    def det(kind: str) -> Expr:
         return Matrix([[r["noise"], r["data"]] for r in (p.state, row(p, kind))]).det()
 
     d.say("Taking E[. | I_t = x] of I_t and of its time derivative gives the state and the velocity.", x)

@@ -1,6 +1,6 @@
 """T2: a family of SDEs with the same marginals."""
 
-from sympy import Integer, diff, exp, log, pi, prod, sqrt
+from sympy import Expr, Integer, diff, exp, log, pi, prod, sqrt
 
 from symsi.algebra.proof import Derivation, Proof
 from symsi.proofs import run_script
@@ -72,7 +72,7 @@ def prove() -> Proof:
     grad = [diff(whole, a) / whole for a in x]
     eta = [{"noise": -p.alpha * s, "data": d.function(f"eta_{i}", "any")(t, *x)} for i, s in enumerate(grad)]
 
-    def divergence(field: list) -> object:
+    def divergence(field: list[Expr]) -> Expr:
         return sum(diff(f * whole, a) for f, a in zip(field, x, strict=True))
 
     v = [row(p, "velocity")(**e) for e in eta]

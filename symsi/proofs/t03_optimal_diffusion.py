@@ -50,12 +50,7 @@ def prove() -> Proof:
         d.equal(f"Error of the drift from {ds}.", wrong, (star + e) * ds, "T1, T2", "b")
 
     d.say("Girsanov, seen on a step of length h: Gaussians of variance 2 epsilon h whose means differ by db h.")
-    z, var, gap, h = (
-        Symbol("z", real=True),
-        Symbol("V", positive=True),
-        Symbol("g", real=True),
-        d.symbol("h"),
-    )
+    z, var, gap, h = (Symbol("z", real=True), Symbol("V", positive=True), Symbol("g", real=True), d.symbol("h"))
     law = exp(-(z**2) / (2 * var)) / sqrt(2 * pi * var)
     divergence = integrate(law * ((z - gap) ** 2 - z**2) / (2 * var), (z, -oo, oo))
     size = d.real("db")

@@ -14,7 +14,7 @@ def prove() -> Proof:
     d = Derivation(
         "T4",
         "Time and scale",
-        "Let rho = beta/alpha increase with alpha -> 0, beta -> 1 at t = 1 and rho -> 0 at t = 0; a bar marks the target.",
+        "Let rho = beta/alpha increase, rho -> 0 at t = 0 and alpha -> 0, beta -> beta_1 at t = 1; a bar marks the target.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
     d.claim("a", "rho(tau) = rho_bar(t) has at most one root tau.")
@@ -67,7 +67,10 @@ def prove() -> Proof:
         "d",
     )
     d.equal("It is the quotient of determinants over c^2, as coded.", time_rate(at_tau, target), rate, "T1", "d")
-    q, q_bar = increasing_ratio(d, u), Pair.of(alpha_bar, alpha_bar * d.function("rho_bar", "positive increasing")(t), t)
+    q, q_bar = (
+        increasing_ratio(d, u),
+        Pair.of(alpha_bar, alpha_bar * d.function("rho_bar", "positive increasing")(t), t),
+    )
     d.positive(
         "It is positive where both ratios increase.",
         time_rate(q, q_bar),

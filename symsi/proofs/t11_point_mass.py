@@ -18,7 +18,8 @@ def prove() -> Proof:
     d = Derivation(
         "T11",
         "Point-mass limits",
-        "Let the target start at a point mass, alpha_0 = beta_0 = 0 with rho -> 0, and the base at noise, alpha_0 = 1, beta_0 = 0. At t -> 0:",
+        "Let the target start at a point mass, alpha_bar, beta_bar, rho_bar -> 0 with t, and the base at noise, "
+        "alpha -> 1, beta -> 0.",
         "Damsholt, Frellsen, Ditlevsen 2026; Foellmer 1985 for the drift at the start",
     )
     d.claim("a", "tau -> 0.")
@@ -35,12 +36,7 @@ def prove() -> Proof:
     lam, kappa, other, w = d.symbol("lamda"), d.symbol("kappa"), d.real("excess"), d.symbol("w", 0, 1)
     zero, one = Integer(0), Integer(1)
 
-    u, h, part, time = (
-        d.symbol("u", 0, 1),
-        d.symbol("h"),
-        d.symbol("sigma", 0, 1),
-        d.symbol("tau"),
-    )
+    u, h, part, time = (d.symbol("u", 0, 1), d.symbol("h"), d.symbol("sigma", 0, 1), d.symbol("tau"))
     ratio = increasing_ratio(d, u).ratio
     d.say("Let delta = tau + h be later than tau; sigma runs from 0 to 1.")
     d.positive(
@@ -101,13 +97,14 @@ def prove() -> Proof:
     plain = Pair.of(sqrt(lazy_alpha_squared(one, lam, t)), t, t)
     foellmer = combine(plain.state, row(plain, "data"), drift_row(plain, optimal_diffusion(plain)))
     d.equal("With beta = t.", foellmer(x, eta), (eta - x) / (1 - t), "T1, T2", "h")
-    first, weights, y = d.real("X_1"), (d.symbol("q_1"), d.symbol("q_2")), d.real("y")
-    places = (first, first + d.real("gap"))
+    weights, y = (d.symbol("q_1"), d.symbol("q_2")), d.real("y")
+    places = (d.real("X_1"), d.real("X_2"))
     likely = [n * exp(-((y - r * b) ** 2) / 2) for n, b in zip(weights, places, strict=True)]
     mean = sum(k * b for k, b in zip(likely, places, strict=True)) / sum(likely)
     d.say("On two points of weights q_1, q_2, at x = alpha y and ratio r, eta_X is by Bayes' rule", mean)
     expected = sum(n * b for n, b in zip(weights, places, strict=True)) / sum(weights)
-    d.tends("It forgets y.", mean, r, expected, proves="i")
+    d.positive("It is continuous, its denominator being positive,", sum(likely), sum(likely), "sum", "i")
+    d.equal("and at r = 0 it forgets y.", mean.subs(r, 0), expected, "substitution", "i")
     d.tends("The drift there, per Foellmer's formula.", foellmer(t * y, eta), t, eta, proves="i")
     s, x0 = d.symbol("s", 0, 1), d.real("x0")
     frozen = eta + (x0 - eta) * (1 - t) / (1 - s)

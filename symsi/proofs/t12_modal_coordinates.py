@@ -35,8 +35,8 @@ def prove() -> Proof:
     d = Derivation(
         "T12",
         "Modal lazy coordinates",
-        "Let C = lambda^((1+kappa)/2) beta^kappa/S^((1+kappa)/2), y = C (x - beta m) and epsilon = kappa epsilon*, in each "
-        "mode of variance lambda; Delta = eta_X - eta_X^G is what the data has beyond the Gaussian N(m, lambda).",
+        "Let C = lambda^((1+kappa)/2) beta^kappa/S^((1+kappa)/2), y = C (x - beta m) and epsilon = kappa epsilon*, in "
+        "each mode of variance lambda; Delta = eta_X - eta_X^G is what the data has beyond the Gaussian N(m, lambda).",
         "derived for symsi",
     )
     d.claim(
@@ -149,12 +149,7 @@ def _special(d: Derivation, t: Symbol, p: Pair, lam: Symbol) -> None:
     )
     pull = (eta_x - y) * diff(w, t) / (1 - w)
     d.equal("On any data.", residual_rate(w, ONE) * delta * growth, pull, "dw = 2 w (1 - w) d log rho", "h")
-    u, v, start, eta = (
-        d.symbol("u", 0, 1),
-        d.symbol("v", 0, 1),
-        d.real("y_s"),
-        d.real("eta_X"),
-    )
+    u, v, start, eta = (d.symbol("u", 0, 1), d.symbol("v", 0, 1), d.real("y_s"), d.real("eta_X"))
     line = start + (eta - start) * (v - u) / (1 - u)
     d.equal("From y_s at w = u, with eta_X frozen.", diff(line, v), (eta - line) / (1 - v), "differentiation", "h")
     d.tends("The end of that line.", line, v, eta, side=-1, end=1, proves="h")

@@ -104,7 +104,8 @@ def _counted(claims: Sequence[Claim]) -> str:
 
 def _step(step: Step, name: str) -> Html:
     how = f"residual 0 by {step.method}" if step.method else "residual not reduced to 0"
-    found = (verdict(step.verdict), f" · {how} · {step.points} points, largest ", number(step.max_residual))
+    found: tuple[str, ...] = (verdict(step.verdict), f" · {how} · {step.points} points, largest ")
+    found = (*found, number(step.max_residual))
     if step.kind is Kind.DEFINITION and step.verdict is Verdict.PROVED:
         found = (element("span", str(Kind.DEFINITION), class_="verdict definition"), ": both sides are one expression")
     check = join(prose(step.rule), " · ", *found)
