@@ -23,7 +23,7 @@ def prove() -> Proof:
         "d", "b = v + epsilon s, as coded, makes p solve the Fokker-Planck equation of dX = b dt + sqrt(2 epsilon) dW."
     )
     d.claim("e", "So this SDE, started from I_0, has the marginals of I_t for every epsilon.")
-    d.claim("f", "The reverse-time SDE has the drift v - epsilon s.")
+    d.claim("f", "Run backward, the SDE of drift v - epsilon s has the same equation: it is the reverse-time SDE.")
     t, p = schedule(d)
     size = 3
     x = [d.real(f"x{i}") for i in range(size)]
@@ -45,7 +45,7 @@ def prove() -> Proof:
         ("a", "b"),
     )
     for a, n, b in zip(x, z, data, strict=True):
-        d.equal(f"Score in {a}.", diff(log(joint), a), row(p, "score")(noise=n, data=b), "Tweedie, given X", "a")
+        d.equal(f"Score in {a}.", diff(log(joint), a), row(p, "score")(noise=n, data=b), "Tweedie, given X", ("a", "b"))
 
     d.say("Integrated over X, both lines are linear in q: p is the integral, v p and s p are those of the right sides.")
     d.cite("c", "dominated convergence: a Gaussian kernel's derivatives are bounded", "Billingsley 1995, Theorem 16.8")

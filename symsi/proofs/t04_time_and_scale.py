@@ -14,7 +14,7 @@ def prove() -> Proof:
     d = Derivation(
         "T4",
         "Time and scale",
-        "Let rho = beta/alpha increase, rho -> 0 at t = 0 and alpha -> 0, beta -> beta_1 at t = 1; a bar marks the target.",
+        "Let rho = beta/alpha increase, with rho -> 0 at t = 0 and alpha -> 0 at t = 1; a bar marks the target.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
     d.claim("a", "rho(tau) = rho_bar(t) has at most one root tau.")
@@ -51,7 +51,7 @@ def prove() -> Proof:
     d.tends("1/rho at the end.", 1 / Pair.of(size, beta, t).ratio, size, Integer(0), proves="b")
     d.cite("c", "the intermediate value theorem", "Bolzano 1817")
 
-    tau = d.function("tau", "increasing")(t)
+    tau = d.function("tau", "any")(t)
     base = Pair.of(d.function("alpha")(u), d.function("beta")(u), u)
     at_tau = base.at(tau, u)
     alpha_bar = d.function("alpha_bar")(t)
@@ -67,10 +67,8 @@ def prove() -> Proof:
         "d",
     )
     d.equal("It is the quotient of determinants over c^2, as coded.", time_rate(at_tau, target), rate, "T1", "d")
-    q, q_bar = (
-        increasing_ratio(d, u),
-        Pair.of(alpha_bar, alpha_bar * d.function("rho_bar", "positive increasing")(t), t),
-    )
+    rho_bar = d.function("rho_bar", "positive increasing")(t)
+    q, q_bar = increasing_ratio(d, u), Pair.of(alpha_bar, alpha_bar * rho_bar, t)
     d.positive(
         "It is positive where both ratios increase.",
         time_rate(q, q_bar),

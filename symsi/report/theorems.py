@@ -61,7 +61,9 @@ def theorem(proof: Proof, picture: Html = _NOTHING) -> Html:
     source = element("p", "Source: ", prose(proof.source), ".", class_="source") if proof.source else _NOTHING
     statement = element("p", prose(proof.premise), class_="statement")
     claims = element("ul", (_claim(proof, c) for c in proof.claims), class_="claims") if proof.claims else _NOTHING
-    return element("article", heading, statement, claims, source, picture, steps(proof), id=proof.id)
+    words = "; ".join(proof.assumptions)
+    assumed = element("p", "Assumed, and nothing else: ", prose(words), ".", class_="source") if words else _NOTHING
+    return element("article", heading, statement, claims, source, picture, assumed, steps(proof), id=proof.id)
 
 
 def verdict(value: Verdict) -> Html:
@@ -109,6 +111,8 @@ def _step(step: Step, name: str) -> Html:
     if step.kind is Kind.DEFINITION and step.verdict is Verdict.PROVED:
         found = (element("span", str(Kind.DEFINITION), class_="verdict definition"), ": both sides are one expression")
     check = join(prose(step.rule), " · ", *found)
+    if step.excluded:
+        check = join(check, " · except where ", prose(" or ".join(step.excluded)))
     where = element("p", f"Counterexample: {step.where}", class_="where") if step.where else _NOTHING
     sign = (Html("<wbr>"), math(">", Integer(0))) if step.positive else ()
     shown = formula(join(equation(step.left, step.right), *sign))
