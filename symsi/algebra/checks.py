@@ -27,7 +27,7 @@ from symsi.algebra.multiprecision import evaluate, evaluate_many
 from symsi.algebra.rewriting import nonzero, positive, reduce_to_zero, zeros_of_divisors
 from symsi.algebra.series import Series, UnsupportedError, decisions, near
 
-__all__ = ["Check", "Declared", "Verdict", "check_equal", "check_tends", "reduce_to_zero"]
+__all__ = ["Check", "Declared", "Verdict", "check_equal", "check_tends", "compare_at", "reduce_to_zero"]
 
 DRAWS, TIMES = 4, 4  # random function draws, and points for each
 _DIGITS = (80, 160, 320, 640)  # working precisions; a residual that does not shrink from one to the next is there
@@ -37,9 +37,10 @@ _NEAR_DIGITS = 400
 
 
 class Verdict(StrEnum):
-    """Outcome of a step or of a proof."""
+    """Outcome of a step or of a proof; a step is confirmed where numbers agree and nothing else is known."""
 
     PROVED = "proved"
+    CONFIRMED = "confirmed"
     REFUTED = "refuted"
     UNDECIDED = "undecided"
 
@@ -58,13 +59,19 @@ class Check:
     where: str = ""
     excluded: tuple[str, ...] = ()
     reason: str = ""
+    by_numbers: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """Refuted by a counterexample; proved by a rewriting that numbers confirm; else undecided."""
+        """Refuted by a counterexample; proved by a rewriting that numbers confirm; else undecided.
+
+        Confirmed where `by_numbers` says that there is no rewriting.
+        """
         if self.where:
             return Verdict.REFUTED
-        return Verdict.PROVED if self.method and self.worst < _ZERO and self.points else Verdict.UNDECIDED
+        if not (self.method and self.worst < _ZERO and self.points):
+            return Verdict.UNDECIDED
+        return Verdict.CONFIRMED if self.by_numbers else Verdict.PROVED
 
 
 def check_equal(left: Expr, right: Expr, declared: Declared, seed: str) -> Check:
@@ -80,7 +87,7 @@ def check_equal(left: Expr, right: Expr, declared: Declared, seed: str) -> Check
     if residual.has(Integral):
         points, worst, where = _by_quadrature(done, declared, seed)
     else:
-        points, worst, where = _numeric(declared.abstract(*done, residual), declared, seed)
+        points, worst, where = _numeric(declared.abstract(*done, residual, bare=True), declared, seed)
     excluded = tuple(f"{sstr(z)} = 0" for z in zeros_of_divisors(declared, left, right, *done))
     return Check("" if where else method, points, worst, where, excluded, "" if method or where else reason)
 
@@ -89,7 +96,7 @@ def _numeric(given: Abstract, declared: Declared, seed: str) -> tuple[int, float
     """Evaluate (left, right, residual) at random points of random functions; return points, worst, counterexample."""
     formulas, worst, where, points = Tuple(*given.exprs), mpmath.mpf(0), "", 0
     for draw, point in _draws(given, declared, seed):
-        here = _at(formulas, _values(given, declared, draw, point))
+        here = compare_at(formulas, _values(given, declared, draw, point))
         if here is None:
             continue
         gap, place = here
@@ -99,10 +106,10 @@ def _numeric(given: Abstract, declared: Declared, seed: str) -> tuple[int, float
     return points, float(worst), where
 
 
-def _at(formulas: Tuple, values: Callable[[int], dict[Expr, Any]]) -> tuple[Any, str] | None:
-    """What is left of the residual at one point, relative to its sides, and the point if it refutes the statement.
+def compare_at(formulas: Tuple, values: Callable[[int], dict[Expr, Any]]) -> tuple[Any, str] | None:
+    """Return what is left of the residual of (left, right, residual) at one point, and the point if that refutes it.
 
-    None where a side is not defined there.
+    `values` gives the point to a working precision. None where a side is not defined there.
     """
     before = gap = None
     for digits in _DIGITS:

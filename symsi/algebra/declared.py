@@ -96,8 +96,10 @@ class Declared:
         if missing:
             raise ValueError(f"declare {', '.join(sorted(map(str, missing)))} with symbol() or function().")
 
-    def abstract(self, *exprs: Expr) -> Abstract:
+    def abstract(self, *exprs: Expr, bare: bool = False) -> Abstract:
         """Replace symbols, values and derivatives of undetermined functions by unknowns; see the module's docstring.
+
+        `bare` unknowns carry no assumptions: SymPy then evaluates nothing, which is all that numbers need.
 
         Raises ValueError where such a value depends on a bound variable, as f(s) in an integral over s does.
         """
@@ -108,11 +110,10 @@ class Declared:
         meaning: dict[Symbol, Expr] = {}
         ranges: dict[Symbol, Range] = {}
         atoms = {kind: whole.atoms(kind) for kind in (sp.Subs, sp.Derivative, AppliedUndef)}
-        symbols = {s: self._unknown(s) for s in sorted(self.symbols, key=str)}
         ordered = [a for kind in atoms for a in sorted(atoms[kind], key=lambda a: (-sp.count_ops(a), str(a)))]
         for atom in [*ordered, *sorted(whole.free_symbols, key=str)]:
             if whole.has(atom):
-                unknown = symbols[atom] if atom in symbols else self._unknown(atom)
+                unknown = sp.Dummy(sp.sstr(atom)) if bare else self._unknown(atom)
                 meaning[unknown] = atom
                 whole = whole.xreplace({atom: unknown})
                 bounds = self._bounds(atom)

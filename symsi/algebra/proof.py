@@ -76,7 +76,8 @@ class Step:
         """What both checks found, as a sentence; the counterexample of a refuted step."""
         if self.kind is Kind.DEFINITION and self.verdict is Verdict.PROVED:
             return "definition: both sides are one expression"
-        how = f"{self.verdict}: residual 0 by {self.method}" if self.method else str(self.verdict)
+        by = "by" if self.verdict is Verdict.CONFIRMED else "residual 0 by"
+        how = f"{self.verdict}: {by} {self.method}" if self.method else str(self.verdict)
         how = f"{how} ({self.reason})" if self.reason else how
         where = f"; counterexample: {self.where}" if self.where else ""
         excluded = f"; except where {' or '.join(self.excluded)}" if self.excluded else ""
@@ -103,12 +104,16 @@ class Proof:
 
     @property
     def verdict(self) -> Verdict:
-        """Proved if every step is, and one is no definition; refuted if any step is."""
+        """Proved if every step is, or is confirmed by numbers, and some is proved; refuted if any step is.
+
+        Definitions alone prove no claim. Only the proof of a conversion has confirmed steps; the conclusion counts them.
+        """
         verdicts = {s.verdict for s in self.steps}
         if Verdict.REFUTED in verdicts:
             return Verdict.REFUTED
-        says = any(s.kind is Kind.PROVED for s in self.steps)
-        return Verdict.PROVED if says and verdicts == {Verdict.PROVED} else Verdict.UNDECIDED
+        says = not self.claims or any(s.kind is Kind.PROVED for s in self.steps)
+        proved = says and Verdict.PROVED in verdicts and verdicts <= {Verdict.PROVED, Verdict.CONFIRMED}
+        return Verdict.PROVED if proved else Verdict.UNDECIDED
 
     @property
     def proved(self) -> bool:
@@ -189,11 +194,13 @@ class Proof:
 
     @property
     def conclusion(self) -> str:
-        """The last line: verdict, steps, claims and time."""
+        """The last line: verdict, steps, how many of them rest on numbers alone, claims and time."""
+        confirmed = sum(s.verdict is Verdict.CONFIRMED for s in self.steps)
+        by_numbers = f", {confirmed} of them confirmed by numbers alone" if confirmed else ""
         counts = {status: sum(c.status is status for c in self.claims) for status in Status}
         claims = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         said = f"; claims: {claims}" if claims else ""
-        return f"{self.id} is {self.verdict} ({len(self.steps)} steps, {self.seconds:.2f} s{said})."
+        return f"{self.id} is {self.verdict} ({len(self.steps)} steps{by_numbers}, {self.seconds:.2f} s{said})."
 
 
 @dataclass
@@ -244,7 +251,7 @@ class Derivation:
     def equal(self, claim: str, left: Expr, right: Expr, by: str, proves: str | Iterable[str] = ()) -> Expr:
         """State left = right and check it both ways; return `right`, for use in later steps."""
         left, right = sp.sympify(left), sp.sympify(right)
-        self._add(claim, by, left, right, check_equal(left, right, self._declared, self._seed), proves)
+        self.state(claim, by, left, right, check_equal(left, right, self._declared, self._seed), proves)
         return right
 
     def positive(self, claim: str, left: Expr, right: Expr, by: str, proves: str | Iterable[str] = ()) -> Expr:
@@ -254,7 +261,7 @@ class Derivation:
         given = self._declared.abstract(right)
         if not positive(given.exprs[0], given):
             found = replace(found, method="", reason=found.reason or "the sign of the right side does not show")
-        self._add(claim, by, left, right, found, proves, positive=True)
+        self.state(claim, by, left, right, found, proves, positive=True)
         return right
 
     def tends(
@@ -272,7 +279,7 @@ class Derivation:
         value = sp.sympify(value)
         found = check_tends(expr, variable, value, self._declared, side, end)
         left = sp.Limit(expr, variable, end, "+" if side > 0 else "-")
-        self._add(claim, "generalized power series", left, value, found, proves)
+        self.state(claim, "generalized power series", left, value, found, proves)
 
     def proof(self) -> Proof:
         """Close the derivation."""
@@ -304,16 +311,17 @@ class Derivation:
                 )
         return found
 
-    def _add(
+    def state(
         self,
         claim: str,
         rule: str,
         left: Expr,
         right: Expr,
         found: Check,
-        proves: str | Iterable[str],
+        proves: str | Iterable[str] = (),
         positive: bool = False,
     ) -> None:
+        """State left = right, and > 0 if `positive`, with a check that was made elsewhere."""
         keys = self._known((proves,) if isinstance(proves, str) else proves)
         self._parts.append(
             Step(

@@ -3,7 +3,7 @@
 from sympy import Eq, Function, Integer, Symbol, diff, dsolve, solve, sqrt
 
 from symsi.algebra.proof import Derivation, Proof
-from symsi.interpolants.lazy import lazy_alpha_squared, lazy_diffusion, lazy_schedule
+from symsi.interpolants.lazy import lazy_alpha_squared, lazy_diffusion
 from symsi.interpolants.rows import Pair
 from symsi.proofs import run_script
 from symsi.theory.diffusion import optimal_diffusion
@@ -77,11 +77,8 @@ def prove() -> Proof:
     drift = gaussian_drift(lazy, kappa * optimal_diffusion(lazy), x, Integer(0), lam)
     d.equal("The coded drift under kappa epsilon*.", drift, 0, "T8", "e")
     d.equal("kappa = 0.", lazy_alpha_squared(Integer(0), lam, beta) + lam * beta**2, lam, "expansion", "f")
-    start = lazy_schedule(0, lam)
-    d.tends(
-        "The shipped schedule starts at its declared scale of noise.", start.alpha, t, start.noise_scale, proves="f"
-    )
-    d.equal("That scale.", start.noise_scale * start.alpha, lam * sqrt(1 - t**2), "roots", "f")
+    kept = sqrt(lazy_alpha_squared(Integer(0), lam, w))
+    d.tends("alpha at beta = w -> 0.", kept, w, sqrt(lam), proves="f")
     d.positive(
         "kappa > 0: alpha^2 < lambda w^kappa,", lam * w**kappa - q.alpha**2, lam * w ** (kappa + 1), "powers", "g"
     )

@@ -16,7 +16,7 @@ __all__ = ["contents", "steps", "theorem", "verdict"]
 
 _NOTHING = Html()
 _STATUS = {Status.COVERED: "proved", Status.CITED: "undecided", Status.OPEN: "refuted"}  # the colour that fits
-_MARKS = {Verdict.PROVED: "✓", Verdict.REFUTED: "✗", Verdict.UNDECIDED: "?"}
+_MARKS = {Verdict.PROVED: "✓", Verdict.CONFIRMED: "≈", Verdict.REFUTED: "✗", Verdict.UNDECIDED: "?"}
 
 
 def contents(proofs: Sequence[Proof]) -> Html:

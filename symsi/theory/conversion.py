@@ -7,30 +7,29 @@ tau; they are written without differences that cancel, and without 0/0 where ano
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property, lru_cache
-from math import inf
 from typing import Any
 
 import mpmath
-from sympy import Eq, Expr, Float, Integer, Rational, Symbol, Tuple, latex, log, sstr
+from sympy import Eq, Expr, Float, Integer, Rational, Symbol, Tuple, latex, sstr
 
 from symsi.algebra.inverse import R
-from symsi.algebra.limits import Limit, limit
-from symsi.algebra.multiprecision import DIGITS, evaluate, evaluate_many, solve_increasing
+from symsi.algebra.limits import Limit
+from symsi.algebra.multiprecision import DIGITS, evaluate
 from symsi.algebra.parse import parse
 from symsi.algebra.proof import Proof
-from symsi.algebra.series import CancelledError, Expansion, Series, UnsupportedError, near
+from symsi.algebra.series import Series
 from symsi.algebra.simplify import count, simplify
 from symsi.algebra.symbols import PREDICTION_SYMBOLS, t, tau, x
 from symsi.errors import DiffusionError, ParseError, ScheduleError, SymsiError, unknown
 from symsi.interpolants.named import as_schedule
 from symsi.interpolants.rows import Combination, Pair
 from symsi.interpolants.schedule import Kind, Schedule
+from symsi.theory.conversion_numbers import EXACT_DIGITS, coefficients_at, probe, solve_ratio, time_at, zero_between
 from symsi.theory.conversion_proof import prove
+from symsi.theory.conversion_series import end_value, limit_of, series_at, series_of
 from symsi.theory.diffusion import Diffusion, as_diffusion, noise_increment, ode
 from symsi.theory.fields import PREDICTIONS
 from symsi.theory.rules import diffusion_factor, field_in, scale, time_rate
@@ -40,7 +39,6 @@ __all__ = ["FIELDS", "Conversion", "as_conversion", "convert"]
 FIELDS = (*PREDICTIONS, "drift")
 _READABLE = 60  # a formula longer than this keeps tau as a letter
 _PROBES = (Rational(3, 5), Rational(7, 8))  # inside every domain
-_EXACT_DIGITS = 120  # digits of numbers that stand for algebraic ones without a closed form
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class Conversion:
         inverse = self.target.inverse_ratio
         if inverse is not None:
             return simplify(inverse.subs(R, wanted))
-        return Float(_solve_ratio(self.target, evaluate(wanted, {}, _EXACT_DIGITS), _EXACT_DIGITS), _EXACT_DIGITS)
+        return Float(solve_ratio(self.target, evaluate(wanted, {}, EXACT_DIGITS), EXACT_DIGITS), EXACT_DIGITS)
 
     @cached_property
     def start_time(self) -> float:
@@ -184,7 +182,7 @@ class Conversion:
 
     def proof(self) -> Proof:
         """Prove this conversion: its time map, and every coefficient against the definitions."""
-        return prove(self.base, self.target, self.prediction, str(self.diffusion), self.time_equation)
+        return prove(self)
 
     @cached_property
     def limits(self) -> Mapping[str, tuple[Limit, Limit]]:
@@ -200,55 +198,23 @@ class Conversion:
             raise unknown("coefficient", name, self.coefficients)
         if end not in (0, 1):
             raise SymsiError(f"limits are those at the ends, 0 and 1; got {end}.")
-        point, side = (self.start, 1) if end == 0 else (Integer(1), -1)
-        return limit(self.coefficients[name], lambda size: self._environment(end, size), point, side)
+        return limit_of(self, name, end)
 
     def series(self, end: int, size: int = 8) -> Mapping[str, Series]:
         """Power series in the distance from an end, as in `limit`; coefficients that have none are left out."""
-        return _series(self, end, size)
+        return series_of(self, end, size)
 
     def series_at(self, name: str, point: Expr, size: int = 8) -> Series:
         """Taylor series of a coefficient about a time inside the domain."""
+        return series_at(self, name, point, size)
 
-        def origin() -> Expr:
-            return Float(self.evaluate_time(point, _EXACT_DIGITS), _EXACT_DIGITS)
-
-        return Expansion(self._around(point, 1, origin, size), size)(self.coefficients[name])
-
-    def zero(self, name: str, low: Any, high: Any) -> Float | None:
+    def zero(self, name: str, low: Any, high: Any, parameters: Mapping[Symbol, Any] | None = None) -> Float | None:
         """Return the time between `low` and `high` at which a coefficient crosses or touches 0, if there is one."""
-        step = mpmath.mpf(10) ** -(_EXACT_DIGITS // 3)
-
-        def value(time: Any) -> Any:
-            return mpmath.re(self.evaluate(name, time, _EXACT_DIGITS))
-
-        def slope(time: Any) -> Any:
-            return value(time + step) - value(time - step)
-
-        with mpmath.workdps(_EXACT_DIGITS):
-            a, b = mpmath.mpf(low), mpmath.mpf(high)
-            crosses = value(a) * value(b) <= 0
-            if not crosses and slope(a) * slope(b) > 0:
-                return None
-            root = mpmath.findroot(
-                value if crosses else slope,
-                (a, b),
-                solver="anderson",
-                tol=mpmath.mpf("1e-110"),
-                maxsteps=100,
-                verify=False,
-            )
-            return Float(root, _EXACT_DIGITS) if abs(value(root)) < mpmath.mpf("1e-60") * abs(value(a)) else None
+        return zero_between(self, name, low, high, parameters)
 
     def end_value(self, name: str, end: int) -> Any | None:
         """Return the finite limit of a coefficient as a number, or None; without building the exact expression."""
-        for size in (4, 8):
-            found = self.series(end, size).get(name)
-            if found is not None:
-                power, value = found.leading if found.terms else (0, None)
-                return None if power < 0 else mpmath.re(value.values[0]) if power == 0 and value else mpmath.mpf(0)
-        limit_value = self.limit(name, end).value
-        return None if limit_value is None else evaluate(limit_value, {})
+        return end_value(self, name, end)
 
     def inverse(self) -> Conversion:
         """Return the conversion back, with the diffusion that turns the target's paths into the base's.
@@ -265,44 +231,37 @@ class Conversion:
         factor = diffusion_factor(self.base.pair, self.target.pair.at(back.time))
         return Conversion(self.target, self.base, Diffusion(expression=simplify(epsilon.subs(t, back.time) / factor)))
 
-    def evaluate(self, name: str, time: Any, digits: int = DIGITS) -> Any:
-        """Evaluate one coefficient at one time inside the domain, with `digits` digits."""
-        working = digits + 15
-        with mpmath.workdps(working):
-            expr = self.coefficients[name]
-            return evaluate(expr, {**_draw(expr), t: time, tau: self.evaluate_time(time, working)}, working)
+    def evaluate(
+        self, name: str, time: Any, digits: int = DIGITS, parameters: Mapping[Symbol, Any] | None = None
+    ) -> Any:
+        """Evaluate one coefficient at one time inside the domain, with `digits` digits; see `evaluate_all`."""
+        return coefficients_at(self, time, (name,), digits, parameters)[name]
 
     def evaluate_all(
         self, time: Any, names: Iterable[str], digits: int = DIGITS, parameters: Mapping[Symbol, Any] | None = None
     ) -> dict[str, Any]:
-        """Evaluate several coefficients at one time inside the domain; faster than one by one."""
-        working = digits + 15
-        wanted = tuple(names)
-        formulas = Tuple(*(self.coefficients[name] for name in wanted))
-        drawn = {**_draw(formulas), **(parameters or {})}
-        point = {**drawn, t: time, tau: self.evaluate_time(time, working, parameters)}
-        return dict(zip(wanted, evaluate_many(formulas, point, working), strict=True))
+        """Evaluate several coefficients at one time inside the domain; faster than one by one.
+
+        `parameters` gives a value to every parameter that is still a symbol; SymsiError names one that has none.
+        """
+        return coefficients_at(self, time, names, digits, parameters)
 
     def evaluate_time(self, time: Any, digits: int = DIGITS, parameters: Mapping[Symbol, Any] | None = None) -> Any:
         """Evaluate tau(t) with `digits` digits, by the closed form or by solving rho(tau) = rho_bar(t)."""
-        given = parameters or {}
-        if self._time is not None:
-            return evaluate(self._time, {**_draw(self._time), **given, t: time}, digits)
-        ratio = self.target.ratio
-        wanted = evaluate(ratio, {**_draw(ratio), **given, t: time}, 2 * digits)
-        return _solve_ratio(self.base, wanted, digits, given)
+        return time_at(self, time, digits, parameters)
 
     def _zero_if_it_vanishes(self, expr: Expr) -> Expr:
         """Replace a coefficient that is 0 for every t, as 100-digit values show, by an exact 0."""
         for time in _PROBES:
-            point = {**_draw(expr), t: time, tau: self._probe_times[time]}
+            point = {**probe(expr), t: time, tau: self._probe_times[time]}
             if abs(evaluate(expr, point, 100)) > mpmath.mpf("1e-60"):
                 return expr
         return Integer(0)
 
     @cached_property
     def _probe_times(self) -> Mapping[Expr, Any]:
-        return {time: self.evaluate_time(time, 110) for time in _PROBES}
+        drawn = probe(Tuple(self.base.ratio, self.target.ratio))
+        return {time: self.evaluate_time(time, 110, drawn) for time in _PROBES}
 
     @cached_property
     def _base_pair(self) -> Pair:
@@ -317,29 +276,6 @@ class Conversion:
             if count(written_out) <= _READABLE:
                 return written_out
         return simplify(expr)
-
-    def _environment(self, end: int, size: int) -> Mapping[Symbol, Series]:
-        if end == 0:
-            return self._around(self.start, 1, self._time_at_start, size)
-        return self._around(Integer(1), -1, lambda: Integer(1), size)
-
-    def _around(self, point: Expr, side: int, origin: Callable[[], Expr], size: int) -> Mapping[Symbol, Series]:
-        """t and tau as series in the distance from a time; `origin` gives tau there, for an implicit time map."""
-        times = {t: near(point, side)}
-        if self._time is not None:
-            return {**times, tau: Expansion(times, size)(self._time)}
-        wanted = Expansion(times, size)(self.target.ratio)
-        start = origin()
-        distance = _revert(Expansion({t: near(start, side)}, size)(self.base.ratio), wanted, size)
-        shifted = Expansion({tau: distance}, size)(start + side * tau)
-        return {**times, tau: shifted}
-
-    def _time_at_start(self) -> Expr:
-        """tau at the start of the domain, for an implicit time map."""
-        if self.start != 0 or self.target.kind is not Kind.TRUNCATED:
-            return Integer(0)
-        wanted = evaluate(self.target.start_ratio, {}, 2 * _EXACT_DIGITS)
-        return Float(_solve_ratio(self.base, wanted, _EXACT_DIGITS), _EXACT_DIGITS)
 
 
 def convert(
@@ -370,19 +306,6 @@ def _conversion(
     return Conversion(base, target, diffusion, prediction)
 
 
-@lru_cache(maxsize=256)
-def _series(conversion: Conversion, end: int, size: int) -> Mapping[str, Series]:
-    found: dict[str, Series] = {}
-    with suppress(UnsupportedError, CancelledError):
-        expansion = Expansion(conversion._environment(end, size), size)
-        for name, expr in conversion.coefficients.items():
-            with suppress(UnsupportedError, CancelledError):
-                series = expansion(expr)
-                if series.terms or series.order == inf:
-                    found[name] = series
-    return found
-
-
 def _settled(expr: Expr) -> Expr:
     """Return the form that printing and parsing leave as it is, so that a formula survives a file."""
     for _ in range(3):
@@ -394,35 +317,3 @@ def _settled(expr: Expr) -> Expr:
             break
         expr = again
     return expr
-
-
-def _draw(expr: Expr | Tuple) -> Mapping[Symbol, Expr]:
-    """Values for the parameters that are still symbols."""
-    return {s: Rational(13, 10) for s in expr.free_symbols - {t, tau}}
-
-
-def _solve_ratio(schedule: Schedule, wanted: Any, digits: int, parameters: Mapping[Symbol, Any] | None = None) -> Any:
-    """Solve rho(tau) = wanted numerically, in log rho."""
-    log_ratio = log(schedule.ratio)
-    point = {**_draw(log_ratio), **(parameters or {})}
-    with mpmath.workdps(2 * digits):
-        goal = mpmath.log(wanted)
-
-    def value(time: Any) -> Any:
-        return mpmath.re(evaluate(log_ratio, {**point, t: time}, mpmath.mp.dps))
-
-    return solve_increasing(value, goal, digits)
-
-
-def _revert(f: Series, wanted: Series, size: int) -> Series:
-    """Solve f(w) = wanted(u) for the series w(u), by fixed-point iteration on the leading power."""
-    expansion = Expansion({}, size)
-    start = dict(f.terms).get(Fraction(0)) if f.start >= 0 else None
-    f, g = (expansion.subtract(s, start) if start else s for s in (f, wanted))
-    p, a = f.leading
-    root = Rational(p.denominator, p.numerator)
-    w = expansion.power(expansion.divide(g, a), root)
-    relative = Series(tuple((q - p, c / a) for q, c in f.terms), f.order - p)
-    for _ in range(size):
-        w = expansion.power(expansion.divide(g, a, expansion.substitute(relative, w)), root)
-    return w

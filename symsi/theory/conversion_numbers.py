@@ -1,0 +1,97 @@
+"""A conversion in numbers: its time map and its coefficients at one time, to any number of digits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import mpmath
+from sympy import Expr, Float, Rational, Symbol, Tuple, log
+
+from symsi.algebra.multiprecision import evaluate, evaluate_many, solve_increasing
+from symsi.algebra.symbols import t, tau
+from symsi.errors import SymsiError
+from symsi.interpolants.schedule import Schedule
+
+if TYPE_CHECKING:
+    from symsi.theory.conversion import Conversion
+
+__all__ = ["EXACT_DIGITS", "coefficients_at", "probe", "solve_ratio", "time_at", "zero_between"]
+
+EXACT_DIGITS = 120  # digits of numbers that stand for algebraic ones without a closed form
+_GUARD = 15
+Parameters = Mapping[Symbol, Any] | None
+
+
+def probe(expr: Expr | Tuple) -> dict[Symbol, Expr]:
+    """Values for the parameters that are still symbols, where any values do: to see whether something vanishes."""
+    return {s: Rational(13, 10) for s in expr.free_symbols - {t, tau}}
+
+
+def time_at(conversion: Conversion, time: Any, digits: int, parameters: Parameters = None) -> Any:
+    """Return tau(time), by the closed form or by solving rho(tau) = rho_bar(time)."""
+    given = dict(parameters or {})
+    if conversion._time is not None:
+        _require(conversion._time, given)
+        return evaluate(conversion._time, {**given, t: time}, digits)
+    ratio = conversion.target.ratio
+    _require(ratio, given)
+    return solve_ratio(conversion.base, evaluate(ratio, {**given, t: time}, 2 * digits), digits, given)
+
+
+def coefficients_at(
+    conversion: Conversion, time: Any, names: Iterable[str], digits: int, parameters: Parameters = None
+) -> dict[str, Any]:
+    """Return coefficients at one time inside the domain; several at once share what they have in common.
+
+    Raises SymsiError for a parameter that is still a symbol and has no value in `parameters`.
+    """
+    working, wanted = digits + _GUARD, tuple(names)
+    formulas = Tuple(*(conversion.coefficients[name] for name in wanted))
+    given = dict(parameters or {})
+    _require(formulas, given)
+    point = {**given, t: time, tau: time_at(conversion, time, working, given)}
+    return dict(zip(wanted, evaluate_many(formulas, point, working), strict=True))
+
+
+def _require(expr: Expr | Tuple, given: Mapping[Symbol, Any]) -> None:
+    missing = sorted(str(s) for s in expr.free_symbols - {t, tau} - set(given))
+    if missing:
+        raise SymsiError(
+            f"this conversion depends on the parameter {missing[0]}; give it: "
+            f'parameters={{sympy.Symbol("{missing[0]}"): 0.5}}.'
+        )
+
+
+def zero_between(conversion: Conversion, name: str, low: Any, high: Any, parameters: Parameters = None) -> Float | None:
+    """Return the time between `low` and `high` at which a coefficient crosses or touches 0, if there is one."""
+    step = mpmath.mpf(10) ** -(EXACT_DIGITS // 3)
+
+    def value(time: Any) -> Any:
+        return mpmath.re(conversion.evaluate(name, time, EXACT_DIGITS, parameters))
+
+    def slope(time: Any) -> Any:
+        return value(time + step) - value(time - step)
+
+    with mpmath.workdps(EXACT_DIGITS):
+        a, b = mpmath.mpf(low), mpmath.mpf(high)
+        crosses = value(a) * value(b) <= 0
+        if not crosses and slope(a) * slope(b) > 0:
+            return None
+        root = mpmath.findroot(
+            value if crosses else slope, (a, b), solver="anderson", tol=mpmath.mpf("1e-110"), maxsteps=100, verify=False
+        )
+        return Float(root, EXACT_DIGITS) if abs(value(root)) < mpmath.mpf("1e-60") * abs(value(a)) else None
+
+
+def solve_ratio(schedule: Schedule, wanted: Any, digits: int, parameters: Parameters = None) -> Any:
+    """Solve rho(tau) = wanted numerically, in log rho. Raises SymsiError for a parameter without a value."""
+    log_ratio, given = log(schedule.ratio), dict(parameters or {})
+    _require(log_ratio, given)
+    with mpmath.workdps(2 * digits):
+        goal = mpmath.log(wanted)
+
+    def value(time: Any) -> Any:
+        return mpmath.re(evaluate(log_ratio, {**given, t: time}, mpmath.mp.dps))
+
+    return solve_increasing(value, goal, digits)

@@ -1,0 +1,112 @@
+"""Numbers that witness a conversion: its definitions at random times inside the domain, and close to both ends."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import mpmath
+from sympy import Expr, Rational, Symbol, Tuple
+
+from symsi.algebra.checks import Check, compare_at
+from symsi.algebra.draws import draw_points
+from symsi.algebra.inverse import R
+from symsi.algebra.limits import Limit
+from symsi.algebra.multiprecision import evaluate, evaluate_many
+from symsi.algebra.symbols import t, tau
+from symsi.theory.conversion_numbers import solve_ratio
+
+if TYPE_CHECKING:
+    from symsi.theory.conversion import Conversion
+
+__all__ = ["Witness"]
+
+_POINTS = 6
+_DISTANCES = tuple(Rational(10) ** -k for k in (30, 60))  # from the end, where limits are seen
+_NEAR_DIGITS = 400
+
+
+class Witness:
+    """Random times of a conversion's domain with their tau, solved from rho(tau) = rho_bar(t) and nothing else."""
+
+    def __init__(self, conversion: Conversion) -> None:
+        self.base, self.target = conversion.base, conversion.target
+        self.start = conversion.start
+        parameters = self.base.free_parameters | self.target.free_parameters
+        ranges = {t: (Rational(0), Rational(1)), **{s: (Rational(1, 2), Rational(2)) for s in parameters}}
+        rng = random.Random(f"{self.base}:{self.target}")  # noqa: S311 - reproducible draws, no secrets
+        self.points = draw_points(ranges, _POINTS, rng)
+        self.parameters = {s: v for s, v in self.points[0].items() if s != t}
+        self._times: dict[tuple[Any, int], Any] = {}
+
+    def check(self, left: Expr, right: Expr, exact: str) -> Check:
+        """Compare two expressions in t, tau and parameters at every point; `exact` names what else proves them equal.
+
+        Without it the check is by numbers alone: 50 digits at least must agree.
+        """
+        formulas, worst, where, points = Tuple(left, right, left - right), mpmath.mpf(0), "", 0
+        for point in self.points:
+            found = compare_at(formulas, self._values(point))
+            if found is None:
+                continue
+            points += 1
+            gap, place = found
+            if bool(place) > bool(where) or (bool(place) == bool(where) and gap > worst):
+                worst, where = gap, place
+        numbers = f"numbers alone, 50 digits at {points} points"
+        return Check("" if where else exact or numbers, points, float(worst), where, by_numbers=not exact)
+
+    def _values(self, point: dict[Symbol, Expr]) -> Callable[[int], dict[Expr, Any]]:
+        time = self.start + (1 - self.start) * point[t]
+
+        def at(digits: int) -> dict[Expr, Any]:
+            given = {s: v for s, v in point.items() if s != t}
+            return {**given, t: time, tau: self.time(time, digits, given)}
+
+        return at
+
+    def time(self, time: Expr, digits: int, given: dict[Symbol, Expr]) -> Any:
+        """tau at a time, by the base's inverse where that solves the equation to all digits, else by its root."""
+        key = (time, digits)
+        if key not in self._times:
+            self._times[key] = self._solve(time, digits, given)
+        return self._times[key]
+
+    def _solve(self, time: Expr, digits: int, given: dict[Symbol, Expr]) -> Any:
+        working = digits + 20
+        if self.base == self.target:
+            return evaluate(t, {t: time}, working)
+        with mpmath.workdps(2 * working):
+            wanted = evaluate(self.target.ratio, {**given, t: time}, 2 * working)
+            inverse = self.base.inverse_ratio
+            if inverse is not None:
+                found = evaluate(inverse, {**given, R: wanted}, 2 * working)
+                again = evaluate(self.base.ratio, {**given, t: found}, 2 * working)
+                if abs(again / wanted - 1) < mpmath.mpf(10) ** -working and 0 < mpmath.re(found) < 1:
+                    return found
+            return solve_ratio(self.base, wanted, working, given)
+
+    def near(self, end: int, formulas: Tuple) -> list[list[Any]]:
+        """Values of several expressions at 1e-30 and 1e-60 from an end."""
+        rows = []
+        for distance in _DISTANCES:
+            time = self.start + distance if end == 0 else 1 - distance
+            point = {**self.parameters, t: time, tau: self.time(time, _NEAR_DIGITS, self.parameters)}
+            rows.append(evaluate_many(formulas, point, _NEAR_DIGITS))
+        return rows
+
+    def check_limit(self, found: Limit, values: list[Any]) -> Check:
+        """Compare a power law with values at 1e-30 and 1e-60 from the end: their quotient tends to 1."""
+        gaps = []
+        with mpmath.workdps(_NEAR_DIGITS):
+            for distance, value in zip(_DISTANCES, values, strict=True):
+                if found.coefficient == 0:
+                    gaps.append(abs(value) * mpmath.mpf(10) ** 200)
+                else:
+                    law = evaluate(found.coefficient * distance**found.exponent, self.parameters, _NEAR_DIGITS)
+                    gaps.append(abs(value / law - 1))
+            right = gaps[1] <= gaps[0] / 2 or gaps[1] < mpmath.mpf("1e-40")
+        method = "a power series, and by numbers at 1e-30 and 1e-60 from the end"
+        where = "" if right else f"1e-60 from the end, where the quotient is off by {mpmath.nstr(gaps[1], 3)}"
+        return Check("" if where else method, len(gaps), 0.0 if right else float(gaps[1]), where, by_numbers=True)
