@@ -106,7 +106,7 @@ class Proof:
     def verdict(self) -> Verdict:
         """Proved if every step is, or is confirmed by numbers, and some is proved; refuted if any step is.
 
-        Definitions alone prove no claim. Only the proof of a conversion has confirmed steps; the conclusion counts them.
+        Definitions alone prove no claim. Only a conversion has confirmed steps, which its conclusion counts.
         """
         verdicts = {s.verdict for s in self.steps}
         if Verdict.REFUTED in verdicts:
