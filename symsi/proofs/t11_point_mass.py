@@ -27,7 +27,7 @@ def prove() -> Proof:
     d.claim("c", "X_bar/c -> N(0, I).")
     d.claim("d", "On the lazy family of kappa, under kappa epsilon*, the drift by beta has the limit eta_X.")
     d.claim("e", "Under another multiple of epsilon* it diverges as w^(-1/2), as the velocity does.")
-    d.claim("f", "There kappa epsilon* -> 0 with w^kappa; for kappa = 1 it is lambda/2 by beta, at both ends.")
+    d.claim("f", "By w, kappa epsilon* is half the growth of lambda w^kappa; for kappa = 1 it is lambda/2 by beta.")
     d.claim("g", "At t -> 1 the coefficient of eta_Z diverges as (1 - w)^(-1/2), of eta_X it is 1.")
     d.claim("h", "kappa = 1, any data: b = beta' (eta_X - x)/(1 - beta), for beta = t the Foellmer drift.")
     d.claim("i", "At the start eta_X -> E[X], so b(0, 0) = E[X].")
@@ -48,8 +48,11 @@ def prove() -> Proof:
     )
     r = d.symbol("r", 0, 1)
     d.tends("For the linear base tau is an explicit function of the ratio r.", r / (1 + r), r, zero, proves="a")
-    a, b, g = d.symbol("a"), d.symbol("b"), d.real("g")
-    d.say("Both schedules have the ratio r b; r -> 0. alpha_bar = r a and alpha = 1 + r g, for any a, b, g.")
+    a, b, g = d.symbol("a", 0, 1), d.symbol("b", 0, 1), d.symbol("g", -1, 1)
+    d.say(
+        "At each t let r be the largest of alpha_bar, of the ratio rho_bar = rho and of |alpha - 1|: these are r a, r b "
+        "and r |g| with a, b, |g| at most 1, and r -> 0."
+    )
     target, base = Pair.of(r * a, r * b * r * a, r), Pair.of(1 + r * g, r * b * (1 + r * g), r)
     d.tends("The interpolant.", target.state(noise=z, data=data), r, zero, proves="b")
     d.tends("The scale, as coded.", scale(base, target), r, zero, proves="b")
@@ -88,10 +91,10 @@ def prove() -> Proof:
         "T3",
         "f",
     )
-    d.equal("For kappa = 1.", by_beta.subs(kappa, 1) * p.beta_dot, lam / 2 * p.beta_dot, "substitution", "f")
 
     clock = d.function("beta", "unit increasing")(t)
     q = Pair.of(sqrt(lazy_alpha_squared(one, lam, clock)), clock, t)
+    d.equal("For kappa = 1, at any t.", optimal_diffusion(q) / q.beta_dot, lam / 2, "T3", "f")
     eta, formula = d.real("eta_X"), combine(q.state, row(q, "data"), drift_row(q, optimal_diffusion(q)))
     d.equal("The drift by the denoiser.", formula(x, eta), diff(clock, t) * (eta - x) / (1 - clock), "T1, T2", "h")
     plain = Pair.of(sqrt(lazy_alpha_squared(one, lam, t)), t, t)

@@ -1,11 +1,12 @@
 """T12: modal lazy coordinates."""
 
-from sympy import Integer, Matrix, Symbol, asin, cos, diff, eye, log, sin, sqrt
+from sympy import Integer, Symbol, asin, cos, diff, log, sin, sqrt
 
 from symsi.algebra.proof import Derivation, Proof
 from symsi.interpolants.lazy import lazy_alpha_squared
 from symsi.interpolants.rows import Pair
 from symsi.proofs import run_script
+from symsi.proofs.rotation import rotation
 from symsi.proofs.setting import schedule
 from symsi.theory.diffusion import optimal_diffusion
 from symsi.theory.fields import drift_row
@@ -58,7 +59,7 @@ def prove() -> Proof:
     d.claim("k", "One variance for all modes gives back T10: y is the lazy interpolant.")
     t, p = schedule(d)
     lam, kappa = d.symbol("lamda"), d.symbol("kappa")
-    _rotation(d, p)
+    rotation(d, p, "a")
     _motion(d, t, p, lam, kappa)
     _special(d, t, p, lam)
     _natural(d, t, p, lam, kappa)
@@ -67,32 +68,6 @@ def prove() -> Proof:
         "y as coded.", (c * p.alpha) ** 2, lazy_alpha_squared(kappa, lam, c * p.beta), "T10, beta_bar = C beta", "k"
     )
     return d.proof()
-
-
-def _rotation(d: Derivation, p: Pair) -> None:
-    """Two modes of a full covariance R diag(lambda) R', for any rotation R."""
-    q = d.real("q")
-    turn = Matrix([[1 - q**2, -2 * q], [2 * q, 1 - q**2]]) / (1 + q**2)
-    lam, mean, state = (
-        [declare(f"{name}_{i}") for i in (1, 2)]
-        for name, declare in {"lamda": d.symbol, "m": d.real, "y": d.real}.items()
-    )
-    modes = [gaussian_field(p, "data", y, m, v) for y, m, v in zip(state, mean, lam, strict=True)]
-    precision = turn * Matrix([[1 / lam[0], 0], [0, 1 / lam[1]]]) * turn.T
-    data, x, centre = turn * Matrix(modes), turn * Matrix(state), turn * Matrix(mean)
-    d.say("Any rotation by its half angle's tangent q, and the covariance R diag(lambda_1, lambda_2) R':", turn)
-    prior, seen = precision * (data - centre), p.beta / p.alpha**2 * (x - p.beta * data)
-    for i, axis in enumerate(("first", "second")):
-        d.equal(
-            f"R times the modes' own eta_X is where the joint density of X and I_t is greatest: {axis} derivative.",
-            prior[i],
-            seen[i],
-            "T8: Gaussian, so the mean",
-            "a",
-        )
-    covariance = turn.T * eye(2) * turn
-    d.equal("The noise of the modes has the variance 1", covariance[0, 0], 1, "R'R = 1", "a")
-    d.equal("and no covariance.", covariance[0, 1] + (turn * turn.T)[0, 1] + covariance[0, 0], 1, "R'R = 1", "a")
 
 
 def _motion(d: Derivation, t: Symbol, p: Pair, lam: Symbol, kappa: Symbol) -> None:
@@ -133,13 +108,8 @@ def _special(d: Derivation, t: Symbol, p: Pair, lam: Symbol) -> None:
     two = -sqrt(lam) * sin(theta) * eta_z + cos(theta) * eta_x
     d.equal("By both predictions.", delta / cos(theta), two, "T1", "f")
     y = coordinate_scale(p, lam, ONE) * x
-    d.equal(
-        "kappa = 1: y and the posterior mean, as coded.",
-        (y - x) * marginal_variance(p, lam),
-        lam * p.beta * x - x * marginal_variance(p, lam),
-        "T8",
-        "g",
-    )
+    d.equal("kappa = 1: y is the posterior mean, as coded,", y, data, "T8", "g")
+    d.equal("which is what the Gaussian's noise leaves of x.", p.beta * y, x - p.alpha * noise, "T1", "g")
     d.equal(
         "Its drift on the Gaussian.",
         diff(coordinate_scale(p, lam, ONE), t) * x,
