@@ -63,8 +63,9 @@ def prove() -> Proof:
     )
     d.cite("c", "Girsanov's theorem and the KL of path measures", "Girsanov 1960; Oeksendal 2003, Theorem 8.6.4")
     squared = sum((ds**2 for ds in error), Integer(0))
-    rate = sum((wrong**2 for wrong in db), Integer(0)) / (4 * e)
-    d.equal("The rate of all coordinates.", rate, (star + e) ** 2 * squared / (4 * e), "(b) in (c)", "d")
+    rate = (star + e) ** 2 * squared / (4 * e)
+    summed = sum((wrong**2 for wrong in db), Integer(0)) / (4 * e)
+    d.equal("The rate of all coordinates.", summed, rate, "(b) in (c)", "d")
     d.equal(
         "The excess over epsilon = epsilon* is a square over a positive number, and zero only there.",
         rate - rate.subs(e, star),

@@ -50,7 +50,7 @@ def prove() -> Proof:
     d.tends("For the linear base tau is an explicit function of the ratio r.", r / (1 + r), r, zero, proves="a")
     a, b, g = d.symbol("a", 0, 1), d.symbol("b", 0, 1), d.symbol("g", -1, 1)
     d.say(
-        "At each t let r be the largest of alpha_bar, of the ratio rho_bar = rho and of |alpha - 1|: these are r a, r b "
+        "At each t let r be the largest of alpha_bar, of the ratio rho_bar = rho and of |alpha - 1|: they are r a, r b "
         "and r |g| with a, b, |g| at most 1, and r -> 0."
     )
     target, base = Pair.of(r * a, r * b * r * a, r), Pair.of(1 + r * g, r * b * (1 + r * g), r)
