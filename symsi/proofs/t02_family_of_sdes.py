@@ -68,7 +68,7 @@ def prove() -> Proof:
     d.equal("and s is its score.", diff(log(density), x[0]), row(p, "score")(**means), "linearity", "b")
 
     whole = d.function("p")(t, *x)
-    epsilon = d.function("epsilon")(t)
+    epsilon = d.function("epsilon", "any")(t)
     grad = [diff(whole, a) / whole for a in x]
     eta = [{"noise": -p.alpha * s, "data": d.function(f"eta_{i}", "any")(t, *x)} for i, s in enumerate(grad)]
 

@@ -59,7 +59,7 @@ def prove() -> Proof:
     d.equal("from the identity;", flow_map(start, start, x, m, lam), x, "substitution", "c")
     d.equal("it composes.", flow_map(middle, p, flow_map(start, middle, x, m, lam), m, lam), path, "semigroup", "c")
 
-    e = d.function("epsilon")(t)
+    e = d.function("epsilon", "any")(t)
     rate = (diff(variance, t) / 2 - e) / variance
     d.equal("The coded drift.", gaussian_drift(p, e, x, m, lam), p.beta_dot * m + rate * centred, "T2", "d")
     mean, spread, g, f = (

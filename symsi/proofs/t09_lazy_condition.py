@@ -21,7 +21,7 @@ def prove() -> Proof:
     d.claim("b", "Under no other epsilon does it vanish at any x other than 0.")
     d.claim("c", "With a mean, the same holds of the drift of the centred state x - beta m.")
     t, p = schedule(d)
-    x, lam, e, zero = d.real("x"), d.symbol("lamda"), d.symbol("epsilon"), Integer(0)
+    x, lam, e, zero = d.real("x"), d.symbol("lamda"), d.real("epsilon"), Integer(0)
     variance, lazy = marginal_variance(p, lam), lazy_diffusion(p, lam)
     d.equal("The lazy diffusion as coded.", 2 * lazy, diff(variance, t), "chain rule", "a")
     d.equal("The drift as coded, under it.", gaussian_drift(p, lazy, x, zero, lam), 0, "T8 with m = 0", "a")
