@@ -10,7 +10,7 @@ A statement that fails numerically is *refuted*, with the point; one that only r
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -27,7 +27,7 @@ from symsi.algebra.multiprecision import evaluate, evaluate_many
 from symsi.algebra.rewriting import nonzero, positive, reduce_to_zero, zeros_of_divisors
 from symsi.algebra.series import Series, UnsupportedError, decisions, near
 
-__all__ = ["Check", "Declared", "Verdict", "check_equal", "check_tends", "compare_at", "reduce_to_zero"]
+__all__ = ["Check", "Declared", "Verdict", "check_equal", "check_tends", "reduce_to_zero", "settle"]
 
 DRAWS, TIMES = 4, 4  # random function draws, and points for each
 _DIGITS = (80, 160, 320, 640)  # working precisions; a residual that does not shrink from one to the next is there
@@ -80,42 +80,44 @@ def check_equal(left: Expr, right: Expr, declared: Declared, seed: str) -> Check
     integrals = not (bound_values(left) or bound_values(right))
     done = tuple(side.doit(integrals=integrals) for side in (left, right))
     residual = done[0] - done[1]
-    try:
-        method, reason = reduce_to_zero(residual, declared), "no rewriting reduces the residual to 0"
-    except ValueError as error:
-        method, reason = "", str(error)
     if residual.has(Integral):
         points, worst, where = _by_quadrature(done, declared, seed)
     else:
         points, worst, where = _numeric(declared.abstract(*done, residual, bare=True), declared, seed)
+    if where:
+        return Check("", points, worst, where)
+    try:
+        method, reason = reduce_to_zero(residual, declared), "no rewriting reduces the residual to 0"
+    except ValueError as error:
+        method, reason = "", str(error)
     excluded = tuple(f"{sstr(z)} = 0" for z in zeros_of_divisors(declared, left, right, *done))
-    return Check("" if where else method, points, worst, where, excluded, "" if method or where else reason)
+    return Check(method, points, worst, "", excluded, "" if method else reason)
 
 
 def _numeric(given: Abstract, declared: Declared, seed: str) -> tuple[int, float, str]:
     """Evaluate (left, right, residual) at random points of random functions; return points, worst, counterexample."""
     formulas, worst, where, points = Tuple(*given.exprs), mpmath.mpf(0), "", 0
     for draw, point in _draws(given, declared, seed):
-        here = compare_at(formulas, _values(given, declared, draw, point))
-        if here is None:
+        values = _values(given, declared, draw, point)
+        found = settle(lambda digits, at=values: evaluate_many(formulas, at(digits), digits))  # type: ignore[misc]
+        if found is None:
             continue
-        gap, place = here
+        gap, refuted = found
         points += 1
-        if bool(place) > bool(where) or (bool(place) == bool(where) and gap > worst):  # a counterexample outranks
-            worst, where = gap, place
+        if refuted > bool(where) or (refuted == bool(where) and gap > worst):  # a counterexample outranks
+            worst, where = gap, _show(values(20)) if refuted else ""
     return points, float(worst), where
 
 
-def compare_at(formulas: Tuple, values: Callable[[int], dict[Expr, Any]]) -> tuple[Any, str] | None:
-    """Return what is left of the residual of (left, right, residual) at one point, and the point if that refutes it.
+def settle(sides: Callable[[int], Sequence[Any]]) -> tuple[Any, bool] | None:
+    """Return how much of left - right is left, relative to the sides, and whether it is there for good.
 
-    `values` gives the point to a working precision. None where a side is not defined there.
+    `sides` gives (left, right, left - right) to a working precision; None where they are not defined.
     """
     before = gap = None
     for digits in _DIGITS:
-        here = values(digits)
         try:
-            found = evaluate_many(formulas, here, digits)
+            found = sides(digits)
         except (ZeroDivisionError, ValueError, OverflowError):
             return None
         if not all(mpmath.isfinite(v) for v in found):
@@ -124,12 +126,15 @@ def compare_at(formulas: Tuple, values: Callable[[int], dict[Expr, Any]]) -> tup
         relative = gap / max(left, right) if gap < max(left, right) else gap
         if before is not None:
             if gap <= before * mpmath.mpf(10) ** (-digits // 4):
-                return min(gap, relative), ""
+                return min(gap, relative), False
             if abs(gap - before) <= gap / 1000:
-                shown = (f"{s.name}={mpmath.nstr(mpmath.mpmathify(v), 6)}" for s, v in here.items())
-                return relative, ", ".join(shown) or "everywhere"
+                return relative, True
         before = gap
-    return gap, ""
+    return gap, False
+
+
+def _show(values: Mapping[Symbol, Any]) -> str:
+    return ", ".join(f"{s.name}={mpmath.nstr(mpmath.mpmathify(v), 6)}" for s, v in values.items()) or "everywhere"
 
 
 def _draws(given: Abstract, declared: Declared, seed: str) -> Iterator[tuple[int, dict[Symbol, Expr]]]:
@@ -178,7 +183,7 @@ def _by_quadrature(sides: tuple[Expr, Expr], declared: Declared, seed: str) -> t
         points += 1
         worst = max(worst, gap / size if gap < size else gap)
         if gap > size * mpmath.mpf("1e-10"):
-            where = ", ".join(f"{s}={mpmath.nstr(mpmath.mpmathify(v), 6)}" for s, v in point.items()) or "everywhere"
+            where = _show(point)
     return points, float(worst), where
 
 

@@ -17,7 +17,7 @@ from symsi.algebra.declared import Abstract, Declared, bound_values
 
 __all__ = ["nonzero", "positive", "reduce_to_zero", "zeros_of_divisors"]
 
-_QUICK = 6
+_RATIONAL, _QUICK = 2, 6  # the first rules decide a rational function; the next are seldom slow
 
 
 def reduce_to_zero(residual: Expr, declared: Declared, quick: bool = False) -> str:
@@ -33,7 +33,8 @@ def reduce_to_zero(residual: Expr, declared: Declared, quick: bool = False) -> s
         residual = _expand_exponents(residual)
     given = declared.abstract(residual)
     (expr,) = given.exprs
-    for name, rewrite in list(_rules(given).items())[: _QUICK if quick else None]:
+    count = _RATIONAL if expr.is_rational_function() else _QUICK if quick else None
+    for name, rewrite in list(_rules(given).items())[:count]:
         try:
             if rewrite(expr) == 0:
                 return name

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import mpmath
 from sympy import Expr, Rational, Symbol, Tuple
 
-from symsi.algebra.checks import Check, compare_at
+from symsi.algebra.checks import Check, settle
 from symsi.algebra.draws import draw_points
 from symsi.algebra.inverse import R
 from symsi.algebra.limits import Limit
@@ -28,43 +28,64 @@ _NEAR_DIGITS = 400
 
 
 class Witness:
-    """Random times of a conversion's domain with their tau, solved from rho(tau) = rho_bar(t) and nothing else."""
+    """Random times of a conversion's domain with their tau, solved from rho(tau) = rho_bar(t) and nothing else.
 
-    def __init__(self, conversion: Conversion) -> None:
-        self.base, self.target = conversion.base, conversion.target
-        self.start = conversion.start
+    `formulas` are all that will be compared: they are evaluated together.
+    """
+
+    def __init__(self, conversion: Conversion, formulas: Iterable[Expr]) -> None:
+        self.base, self.target, self.start = conversion.base, conversion.target, conversion.start
         parameters = self.base.free_parameters | self.target.free_parameters
         ranges = {t: (Rational(0), Rational(1)), **{s: (Rational(1, 2), Rational(2)) for s in parameters}}
         rng = random.Random(f"{self.base}:{self.target}")  # noqa: S311 - reproducible draws, no secrets
         self.points = draw_points(ranges, _POINTS, rng)
         self.parameters = {s: v for s, v in self.points[0].items() if s != t}
+        self._formulas = Tuple(*dict.fromkeys(formulas))
+        self._index = {e: k for k, e in enumerate(self._formulas)}
+        self._values: dict[tuple[int, int], list[Any]] = {}
         self._times: dict[tuple[Any, int], Any] = {}
 
-    def check(self, left: Expr, right: Expr, exact: str) -> Check:
-        """Compare two expressions in t, tau and parameters at every point; `exact` names what else proves them equal.
+    def check(self, left: Expr, right: Expr, exact: Callable[[], str]) -> Check:
+        """Compare two of the formulas at every point; `exact` names what else proves them equal, if anything does.
 
         Without it the check is by numbers alone: 50 digits at least must agree.
         """
-        formulas, worst, where, points = Tuple(left, right, left - right), mpmath.mpf(0), "", 0
-        for point in self.points:
-            found = compare_at(formulas, self._values(point))
+        worst, where, points = mpmath.mpf(0), "", 0
+        for k in range(len(self.points)):
+            found = settle(lambda digits, at=k: self._sides(left, right, at, digits))  # type: ignore[misc]
             if found is None:
                 continue
+            gap, refuted = found
             points += 1
-            gap, place = found
-            if bool(place) > bool(where) or (bool(place) == bool(where) and gap > worst):
-                worst, where = gap, place
+            if refuted > bool(where) or (refuted == bool(where) and gap > worst):
+                worst, where = gap, f"t={float(self._time(k)):.6g}" if refuted else ""
+        if where:
+            return Check("", points, float(worst), where)
+        method = exact()
         numbers = f"numbers alone, 50 digits at {points} points"
-        return Check("" if where else exact or numbers, points, float(worst), where, by_numbers=not exact)
+        return Check(method or numbers, points, float(worst), by_numbers=not method)
 
-    def _values(self, point: dict[Symbol, Expr]) -> Callable[[int], dict[Expr, Any]]:
-        time = self.start + (1 - self.start) * point[t]
+    def _sides(self, left: Expr, right: Expr, k: int, digits: int) -> tuple[Any, Any, Any]:
+        values = self._at(k, digits)
+        a, b = values[self._index[left]], values[self._index[right]]
+        with mpmath.workdps(digits):
+            return a, b, a - b
 
-        def at(digits: int) -> dict[Expr, Any]:
-            given = {s: v for s, v in point.items() if s != t}
-            return {**given, t: time, tau: self.time(time, digits, given)}
+    def _time(self, k: int) -> Expr:
+        return self.start + (1 - self.start) * self.points[k][t]
 
-        return at
+    def _at(self, k: int, digits: int) -> list[Any]:
+        """Every formula at the k-th point."""
+        found = self._values.get((k, digits))
+        if found is None:
+            given = {s: v for s, v in self.points[k].items() if s != t}
+            point = {**given, t: self._time(k), tau: self.time(self._time(k), digits, given)}
+            try:
+                found = evaluate_many(self._formulas, point, digits)
+            except (ZeroDivisionError, ValueError, OverflowError):
+                found = [evaluate(e, point, digits) for e in self._formulas]
+            self._values[k, digits] = found
+        return found
 
     def time(self, time: Expr, digits: int, given: dict[Symbol, Expr]) -> Any:
         """tau at a time, by the base's inverse where that solves the equation to all digits, else by its root."""
