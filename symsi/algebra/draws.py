@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import sympy as sp
-from sympy import Expr, Rational, Symbol, oo
+from sympy import Expr, Rational, Symbol, oo, sympify
 
 __all__ = ["concretize", "draw_function", "draw_points"]
 
@@ -19,11 +19,16 @@ _WIDE = 14  # and as far out as 2^14, where the range has no end
 def draw_points(ranges: Mapping[Symbol, tuple[Expr, Expr]], count: int, rng: random.Random) -> list[dict[Symbol, Expr]]:
     """Return `count` points of the open ranges, on no lattice: inside, near both ends, near 0 and far out in turn."""
     columns = {}
-    for s, (low, high) in ranges.items():
+    for s, ends in ranges.items():
+        low, high = (_rational(sympify(e)) for e in ends)
         places = [k % 4 for k in range(count)]
         rng.shuffle(places)
         columns[s] = [_number(low, high, place, rng) for place in places]
     return [{s: column[k] for s, column in columns.items()} for k in range(count)]
+
+
+def _rational(end: Expr) -> Expr:
+    return end if end.is_infinite or end.is_Rational else Rational(str(end.evalf(_DEEP)))
 
 
 def _fraction(rng: random.Random) -> Rational:

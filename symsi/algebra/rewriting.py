@@ -17,7 +17,7 @@ from symsi.algebra.declared import Abstract, Declared, bound_values
 
 __all__ = ["nonzero", "positive", "reduce_to_zero", "zeros_of_divisors"]
 
-_RATIONAL, _QUICK = 2, 6  # the first rules decide a rational function; the next are seldom slow
+_RATIONAL, _QUICK = 2, 7  # the first rules decide a rational function; the next are seldom slow
 
 
 def reduce_to_zero(residual: Expr, declared: Declared, quick: bool = False) -> str:
@@ -54,6 +54,7 @@ def _rules(given: Abstract) -> Mapping[str, Callable[[Expr], Expr]]:
     return {
         "expansion": sp.expand,
         "common denominator": rational,
+        "half angles": lambda e: rational(_half_angles(e)) if e.has(sp.sin, sp.cos, sp.tan) else e,
         "powers": lambda e: rational(sp.powsimp(sp.powdenest(sp.expand(e)))),
         "power expansion": lambda e: rational(sp.expand(sp.expand_power_base(sp.powdenest(sp.factor(e))))),
         "roots": lambda e: rational(sp.expand(_factor_roots(_settle_exponents(e)))),
@@ -126,6 +127,30 @@ def _vanishing_factors(divisor: Expr, given: Abstract) -> Iterator[Expr]:
         base: Expr = factor.base if factor.is_Pow else factor
         if not base.is_number and not nonzero(base, given):
             yield base
+
+
+def _half_angles(expr: Expr) -> Expr:
+    """Write sines and cosines of multiples of an angle by u = tan(angle/2), of which they are rational functions."""
+    angles = sorted({f.args[0] for f in expr.atoms(sp.sin, sp.cos, sp.tan)}, key=sp.default_sort_key)
+    groups: list[tuple[Expr, list[Expr]]] = []
+    for angle in angles:
+        for lead, members in groups:
+            if sp.cancel(angle / lead).is_Rational:
+                members.append(angle)
+                break
+        else:
+            groups.append((angle, [angle]))
+    swaps: dict[Expr, Expr] = {}
+    for lead, members in groups:
+        ratios = {a: sp.Rational(sp.cancel(a / lead)) for a in members}
+        unit = sp.Rational(1, sp.ilcm(1, *(r.q for r in ratios.values())))
+        u = sp.Dummy("u", real=True)
+        cosine, sine = (1 - u**2) / (1 + u**2), 2 * u / (1 + u**2)
+        for angle, ratio in ratios.items():
+            n = abs(int(ratio / unit))
+            c, s = sp.chebyshevt(n, cosine), sp.sign(ratio) * sine * sp.chebyshevu(n - 1, cosine)
+            swaps |= {sp.cos(angle): c, sp.sin(angle): s, sp.tan(angle): s / c}
+    return expr.xreplace(swaps)
 
 
 def _settle_exponents(expr: Expr) -> Expr:

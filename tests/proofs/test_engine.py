@@ -143,11 +143,14 @@ def test_a_bound_variable_is_no_constant() -> None:
 
 def test_a_sum_over_an_undetermined_function_is_refused_with_the_reason() -> None:
     n = Symbol("n")
-    d = Derivation("X", "bound", "no constant")
-    f = d.function("f", "any")
-    with pytest.raises(ValueError, match="bound variable"):
-        d.equal("claim", sp.Sum(f(n), (n, 0, 3)), 4 * f(n), by="nothing")
-        d.proof()
+
+    def statement(d: Derivation) -> None:
+        f, count = d.function("f", "any"), d.symbol("k")
+        d.equal("claim", sp.Sum(f(n), (n, 1, count)), f(count), by="nothing")
+
+    step = step_of(statement)
+    assert step.verdict is Verdict.UNDECIDED
+    assert "f(n) depends on a bound variable" in step.reason
 
 
 def test_integrals_over_one_range_add_up_by_their_integrands() -> None:
@@ -245,7 +248,7 @@ def test_a_name_is_not_declared_twice_with_other_assumptions() -> None:
     d.function("f", "increasing")
     d.function("f", "increasing")
     d.symbol("a", 0, 1)
-    with pytest.raises(ValueError, match="f is declared already, with another shape: f' > 0"):
+    with pytest.raises(ValueError, match="f is declared already, with another shape: f' >"):
         d.function("f", "any")
     with pytest.raises(ValueError, match="a is declared already, with another range: 0 < a < 1"):
         d.symbol("a", 0, 2)
@@ -282,7 +285,7 @@ def test_assumptions_are_printed_and_nothing_else_is_assumed() -> None:
     [
         (sp.Mul(x, 1 / x, evaluate=False), 1, "x = 0"),
         ((x**2 - x) / (x - 1), x, "x - 1 = 0"),
-        (sp.exp(log(x**2 + x)), x**2 + x, "x + 1 = 0"),
+        (2 * log(sp.Abs(x + 1)), log((x + 1) ** 2), "x + 1 = 0"),
     ],
 )
 def test_where_a_side_has_no_meaning_is_printed(left: Any, right: Any, where: str) -> None:
