@@ -258,7 +258,7 @@ def test_a_name_is_not_declared_twice_with_other_assumptions() -> None:
     "shape", ["rising", "increasing decreasing", "positive concave", "unit convex", "convex concave"]
 )
 def test_shapes_that_do_not_exist_or_exclude_each_other_are_refused(shape: str) -> None:
-    with pytest.raises(ValueError, match="no shape|exclude each other"):
+    with pytest.raises(ValueError, match=r"no shape|exclude each other"):
         Derivation("X", "shape", "no").function("f", shape)
 
 
