@@ -61,13 +61,13 @@ def command(only: tuple[str, ...], as_json: bool, steps: bool, as_latex: bool, a
 
 def _print_table(proofs: Sequence[Proof]) -> None:
     click.echo(
-        f"{'':4} {'theorem':<36} {'verdict':<10} {'covered':>7} {'cited':>5} {'open':>4} {'steps':>5} {'defined':>7} "
+        f"{'':4} {'theorem':<38} {'verdict':<10} {'covered':>7} {'cited':>5} {'open':>4} {'steps':>5} {'defined':>7} "
         f"{'points':>6} {'max residual':>12} {'s':>5}"
     )
     for p in proofs:
         covered, cited, still = (sum(c.status is status for c in p.claims) for status in Status)
         click.echo(
-            f"{p.id:4} {p.title:<36} {p.verdict:<10} {covered:>7} {cited:>5} {still:>4} {len(p.steps):>5} "
+            f"{p.id:4} {p.title:<38} {p.verdict:<10} {covered:>7} {cited:>5} {still:>4} {len(p.steps):>5} "
             f"{len(p.definitions):>7} {p.numeric_points:>6} {p.max_residual:>12.1e} {p.seconds:>5.2f}"
         )
 

@@ -127,22 +127,27 @@ def _special(d: Derivation, t: Symbol, p: Pair, lam: Symbol) -> None:
 
 def _natural(d: Derivation, t: Symbol, p: Pair, lam: Symbol, kappa: Symbol) -> None:
     """The natural variable s of any kappa."""
-    delta, frozen, w = d.real("Delta"), d.real("r"), revealed(p, lam)
+    delta, frozen, rho = d.real("Delta"), d.real("r"), d.function("rho")(t)
+    q = Pair.of(ONE, rho, t)
+    w = revealed(q, lam)
+    d.equal(
+        "w knows the schedule by rho alone: take alpha = 1.", revealed(p, lam), w.subs(rho, p.ratio), "division", "j"
+    )
     for k in (kappa, ZERO, ONE):
         speed = natural_rate(w, k) * diff(w, t)
         d.equal(f"The rate of the coded s, kappa = {k}.", diff(natural_variable(w, k), t), speed, "d B, d asin", "i")
-    d.equal("What is still hidden, as coded.", hidden(p, lam), 1 - w, "definition of w", "j")
+    d.equal("What is still hidden, as coded.", hidden(p, lam), 1 - revealed(p, lam), "definition of w", "j")
     d.equal(
         "The drift of (c) in s.",
-        residual_rate(w, kappa) * diff(log(p.ratio), t) * delta,
-        natural_residual(hidden(p, lam), kappa) * delta * natural_rate(w, kappa) * diff(w, t),
+        residual_rate(w, kappa) * diff(log(q.ratio), t) * delta,
+        natural_residual(hidden(q, lam), kappa) * delta * natural_rate(w, kappa) * diff(w, t),
         "dw = 2 w (1 - w) d log rho",
         "j",
     )
     d.equal(
         "r (s(w_t) - s(w_s)) has this drift where r = Delta/(1 - w)^((1+kappa)/2) is frozen.",
         diff(frozen * natural_variable(w, kappa), t),
-        (frozen / natural_residual(hidden(p, lam), kappa)) * residual_rate(w, kappa) * diff(log(p.ratio), t),
+        (frozen / natural_residual(hidden(q, lam), kappa)) * residual_rate(w, kappa) * diff(log(q.ratio), t),
         "chain rule",
         "j",
     )
