@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symsi.report.html import Html, element, join, number
-from symsi.report.mathml import equation
+from symsi.report.lines import display
 from symsi.report.prose import prose
 from symsi.symbolic.proof import Proof, Remark, Step, Verdict
 
@@ -66,7 +66,7 @@ def steps(proof: Proof) -> Html:
 
 
 def _remark(remark: Remark) -> Html:
-    shown = _NOTHING if remark.formula is None else formula(equation(remark.formula))
+    shown = _NOTHING if remark.formula is None else formula(display((remark.formula,)))
     return element("li", element("p", prose(remark.text)), shown, class_="remark")
 
 
@@ -77,7 +77,7 @@ def _step(step: Step) -> Html:
         number(step.max_residual),
     )  # fmt: skip
     where = element("p", f"Counterexample: {step.where}", class_="where") if step.where else _NOTHING
-    shown = formula(equation(step.left, step.right))
+    shown = formula(display((step.left, step.right)))
     return element("li", element("p", prose(step.claim)), shown, element("p", check, class_="check"), where)
 
 
