@@ -9,7 +9,8 @@ from sympy import Integer
 from symsi.algebra.claims import Claim, Kind, Status
 from symsi.algebra.proof import Proof, Remark, Step, Verdict
 from symsi.report.html import Html, element, join, number
-from symsi.report.mathml import equation, math
+from symsi.report.lines import display
+from symsi.report.mathml import math
 from symsi.report.prose import prose
 
 __all__ = ["contents", "steps", "theorem", "verdict"]
@@ -84,7 +85,7 @@ def steps(proof: Proof) -> Html:
 
 
 def _remark(remark: Remark) -> Html:
-    shown = _NOTHING if remark.formula is None else formula(equation(remark.formula))
+    shown = _NOTHING if remark.formula is None else formula(display((remark.formula,)))
     return element("li", element("p", prose(remark.text)), shown, class_="remark")
 
 
@@ -114,8 +115,8 @@ def _step(step: Step, name: str) -> Html:
     if step.excluded:
         check = join(check, " · except where ", prose(" or ".join(step.excluded)))
     where = element("p", f"Counterexample: {step.where}", class_="where") if step.where else _NOTHING
-    sign = (Html("<wbr>"), math(">", Integer(0))) if step.positive else ()
-    shown = formula(join(equation(step.left, step.right), *sign))
+    sign = join(Html("<wbr>"), math(">", Integer(0))) if step.positive else _NOTHING
+    shown = formula(display((step.left, step.right), after=sign))
     return element("li", element("p", prose(step.claim)), shown, element("p", check, class_="check"), where, id=name)
 
 

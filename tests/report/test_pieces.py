@@ -9,11 +9,13 @@ import pytest
 
 import symsi
 from symsi.algebra.proof import Derivation, Proof
+from symsi.algebra.symbols import t
 from symsi.errors import SymsiError
 from symsi.proofs import THEOREMS, load
 from symsi.report.derivation import derivation
 from symsi.report.explore import explore, pairs
 from symsi.report.html import Html, element, number, table
+from symsi.report.mathml import size
 from symsi.report.page import SHIPPED, check_target
 from symsi.report.pictures import FIGURES, INTRODUCTION, beside, picture
 from symsi.report.prose import prose
@@ -209,6 +211,16 @@ def test_a_truncated_base_says_from_which_time_on_it_reaches() -> None:
     conversion = symsi.convert(truncated, "linear")
     text = derivation(conversion, conversion.proof())
     assert '<th scope="col">at t = 5.0&#8239;·&#8239;10<sup>−4</sup></th>' in text
+
+
+def test_a_limit_that_is_too_wide_for_its_cell_has_six_digits() -> None:
+    conversion = symsi.convert("edm", "ddpm", diffusion="optimal")
+    rate, time = conversion.limits["time_rate"][0], conversion.limits["time"][0]
+    text = derivation(conversion, conversion.proof())
+    assert size(rate.value)[0] > 90
+    assert f"<mn>{float(rate.value):.6g}</mn>" in text
+    assert f"<mn>{float(time.leading.diff(t)):.6g}</mn><mo>&InvisibleTimes;</mo><mi>t</mi>" in text
+    assert text.count("≈") < 20  # the short ones stay exact
 
 
 def test_the_data_to_explore_cannot_end_their_script() -> None:
