@@ -340,7 +340,7 @@ def test_a_model_that_writes_past_autograd_is_told(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float64, 1e308), (torch.float32, 3e38)])
 def test_finite_predictions_that_a_state_cannot_hold_are_told_with_the_step(dtype: torch.dtype, size: float) -> None:
     stages = [symsi.Stage(k + 1, k / 4, [1.0], gains=[4.0 * (k == 2)]) for k in range(4)]
-    plan = symsi.Plan(stages, [0, 0.25, 0.5, 0.75, 1], claims=())
+    plan = symsi.Plan(stages, [0, 0.25, 0.5, 0.75, 1], spans=())
     with pytest.raises(symsi.SymsiError, match=r"finite at step 3, model time 0\.5, but so large"):
         symsi.sample(lambda x, t: torch.full_like(x, size), shape=(4, 2), plan=plan, dtype=dtype, **QUIET)
 
