@@ -73,6 +73,9 @@ class State:
 
 def init(plan: Plan, z: Tensor) -> State:
     """Return the state before the first evaluation, from unit noise z (B, *shape); 16-bit z becomes float32."""
+    if not isinstance(plan, Plan) or not isinstance(z, Tensor) or z.ndim < 2:
+        what = f"{type(z).__name__} {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
+        raise PlanError(f"init takes a symsi.Plan and noise (B, *shape); got {type(plan).__name__} and {what}.")
     kind, shape = working(z), tuple(z.shape[1:])
     z = z.to(kind)
     if plan.reference is not None:
@@ -121,7 +124,7 @@ def density(plan: Plan, state: State, prediction: Tensor | Sequence[Tensor], aft
     k = _index(plan, state)
     if not plan.stages[k].noisy:
         raise PlanError(f"row {k} (step {plan.stages[k].step}) adds no noise and has no density.")
-    if after.z.shape != state.z.shape or after.evaluations != k + 1:
+    if not isinstance(after, State) or after.z.shape != state.z.shape or after.evaluations != k + 1:
         raise PlanError(f"after must be a state of these {len(state)} samples after evaluation {k + 1}.")
     mean, _ = _moved(plan, state, prediction, None)
     return log_density(move_at(plan, k, state.z), mean, after.z, torch.Size(state.shape).numel())
@@ -141,12 +144,13 @@ def _moved(
     """The next z and the sums ahead, from predictions and noise that fit."""
     k, whole = state.evaluations, (len(state), *state.shape)
     asks, move = plan.stages[k].asks, move_at(plan, k, state.z)
-    given = [prediction] if isinstance(prediction, Tensor) else list(prediction)
+    given: list[Any] = list(prediction) if isinstance(prediction, (list, tuple)) else [prediction]
     if len(given) != len(asks):
         raise PlanError(f"row {k} asks for {len(asks)} predictions ({', '.join(asks)}); got {len(given)}.")
     for name, tensor in [*zip(asks, given, strict=True), *([] if noise is None else [("noise", noise)])]:
-        if tuple(tensor.shape) != whole:
-            raise PlanError(f"{name} must have the shape {whole}; got {tuple(tensor.shape)}.")
+        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != whole:
+            got = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise PlanError(f"{name} must be a tensor of shape {whole}; got {got}.")
     if move.reference is not None:
         given = [move.reference.forward(p.to(state.z.dtype)) for p in given]
     return advance(move, state.z, given, state.ahead, None if noise is None else noise.to(state.z))

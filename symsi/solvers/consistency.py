@@ -94,6 +94,8 @@ def _check_stage(k: int, stage: Stage) -> None:
     for name, value in (*values, *_named("weights", stage.weights)):
         if not _finite(value):
             raise PlanError(f"{row}: {name} is not finite, or not a number: {_number(value)}.")
+    if bool(torch.as_tensor(_plain(stage.noise)).lt(0).any()):
+        raise PlanError(f"{row}: noise is a standard deviation and must not be negative; it is {_number(stage.noise)}.")
 
 
 def check_spans(
@@ -205,7 +207,10 @@ def _named(name: str, values: Sequence[Any]) -> list[tuple[str, Any]]:
 
 
 def _number(value: Any) -> str:
-    """A number, or the range of several."""
-    if isinstance(value, Tensor) and value.numel() > 1:
-        return f"{float(value.min()):.6g}..{float(value.max()):.6g}"
-    return f"{float(value):.6g}" if isinstance(value, (Tensor, int, float)) else repr(value)[:40]
+    """A number, or the range of several, or what it is instead."""
+    if isinstance(value, Tensor):
+        if value.is_complex() or not value.numel():
+            return f"a tensor of {value.dtype} of shape {tuple(value.shape)}"
+        low, high = f"{float(value.detach().min()):.6g}", f"{float(value.detach().max()):.6g}"
+        return low if low == high else f"{low}..{high}"
+    return f"{value:.6g}" if isinstance(value, (int, float)) else repr(value)[:40]

@@ -106,6 +106,12 @@ class Plan:
         """Write the plan as JSON, float64 numbers exactly, atomically. Raises SymsiError if `path` exists."""
         return write_text(Path(path), plan_file.document(self._record()), force=force)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all numbers and words are the same."""
+        return isinstance(other, Plan) and (self is other or self.hash == other.hash)
+
+    __hash__ = object.__hash__  # by identity: what is kept for a plan goes with it
+
     def _record(self) -> dict[str, Any]:
         return plan_file.record(self, ("stages", "spans"))
 

@@ -74,7 +74,8 @@ def plan(
     if shape is not None:
         reference.check(shape)
     if scale.kappa is None or not scale.kappa.is_Rational:
-        raise SymsiError(f"a reference needs diffusion 'ode', 'optimal' or 'kappa=K' with rational K; got {scale}.")
+        what = f"solver {name!r}" if chosen.modal else "a reference"
+        raise SymsiError(f"{what} needs diffusion 'ode', 'optimal' or 'kappa=K' with rational K; got {scale}.")
     if chosen.both_ends or not chosen.drift:
         raise SymsiError(f"solver {solver!r} has no form in modes; use euler, ab2, ab3, exact or exact-ab2.")
     nodes = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)

@@ -50,6 +50,7 @@ class Stage:
             object.__setattr__(self, name, exact(getattr(self, name)))
         for name in ("weights", "gains"):
             object.__setattr__(self, name, listed(getattr(self, name)))
+        object.__setattr__(self, "asks", (self.asks,) if isinstance(self.asks, str) else self.asks)
         if isinstance(self.asks, list):
             object.__setattr__(self, "asks", tuple(self.asks))
 

@@ -75,7 +75,7 @@ def choose(name: str | None, diffusion: Diffusion) -> tuple[str, Solver]:
 def check_last(last: str, nodes: Nodes | ModalNodes) -> bool:
     """Return whether to land. Raises SymsiError where there is no such choice or the grid ends in noise."""
     if last not in LAST:
-        raise unknown("last step", last, LAST)
+        raise unknown("last step", str(last), LAST)
     if last == "land" and nodes.alpha[-1] != 0:
         raise SymsiError("last='land' needs a grid that ends at t = 1, where no noise is left; use last='step'.")
     return last == "land"

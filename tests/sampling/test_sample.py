@@ -249,6 +249,10 @@ def test_large_finite_predictions_are_not_taken_for_infinite_ones() -> None:
         ({"dtype": torch.int32}, "floating-point type"),
         ({"noise": torch.zeros(2, 4, 2, dtype=torch.int64)}, "noise must be"),
         ({"noise": torch.zeros(2, 3, 2)}, "noise must have the shape"),
+        ({"guidance": "2"}, "guidance must be a finite number"),
+        ({"guidance": float("nan")}, "guidance must be a finite number"),
+        ({"guidance": None}, "guidance must be a finite number"),
+        ({"last": True}, "unknown last step"),
     ],
 )
 def test_bad_input_is_refused(options: dict[str, object], message: str) -> None:

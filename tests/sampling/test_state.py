@@ -230,11 +230,15 @@ def test_what_does_not_fit_a_step_is_refused(three_modes: Mixture) -> None:
     good = torch.zeros(4, 3)
     for prediction, noise, message in [
         (good, None, r"row 0 adds noise; give step\(..., noise\) of shape \(4, 3\)"),
-        (good, torch.zeros(4, 2), r"noise must have the shape \(4, 3\); got \(4, 2\)"),
-        (torch.zeros(3, 3), good, r"prediction must have the shape \(4, 3\)"),
+        (good, torch.zeros(4, 2), r"noise must be a tensor of shape \(4, 3\); got \(4, 2\)"),
+        (None, good, "prediction must be a tensor .* got NoneType"),
+        (torch.zeros(3, 3), good, r"prediction must be a tensor of shape \(4, 3\); got \(3, 3\)"),
     ]:
         with pytest.raises(symsi.PlanError, match=message):
             symsi.step(plan, state, prediction, noise)
+    for wrong in ((good, plan), (plan, None), (plan, torch.zeros(()))):
+        with pytest.raises(symsi.PlanError, match=r"init takes a symsi\.Plan and noise"):
+            symsi.init(*wrong)
     last = symsi.step(plan, state, good, good)
     for after in (state, last[:1]):
         with pytest.raises(symsi.PlanError, match="after must be a state of these 4 samples after evaluation 1"):
