@@ -322,8 +322,9 @@ def test_a_symbolic_parameter_is_asked_for_and_never_invented() -> None:
         with pytest.raises(SymsiError, match="parameter lamda"):
             call()
     given = {lamda: 4}
-    assert agrees(conversion.evaluate("alpha", sp.Rational(1, 2), parameters=given), mpf(1))
-    assert agrees(conversion.evaluate_time(sp.Rational(1, 2), 50, given), mpf(1) / 3)
+    with mp.workdps(50):
+        assert agrees(conversion.evaluate("alpha", sp.Rational(1, 2), parameters=given), mpf(1))
+        assert agrees(conversion.evaluate_time(sp.Rational(1, 2), 50, given), mpf(1) / 3)
 
 
 def test_a_conversion_with_a_symbolic_parameter_is_proved() -> None:
