@@ -281,6 +281,14 @@ class Derivation:
         left = sp.Limit(expr, variable, end, "+" if side > 0 else "-")
         self.state(claim, "generalized power series", left, value, found, proves)
 
+    def include(self, other: Derivation) -> None:
+        """Take over the declarations, the remarks and the steps of another derivation."""
+        for f, words in other._declared.functions.items():
+            self._declared.function(f.__name__, " ".join(words))
+        for s, ends in other._declared.symbols.items():
+            self._declared.symbol(s.name, *ends)
+        self._parts += other._parts
+
     def proof(self) -> Proof:
         """Close the derivation."""
         seconds = time.perf_counter() - self._started

@@ -9,7 +9,7 @@ not, the step is *confirmed*: by numbers alone, and marked so. So are the limits
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from sympy import Expr, Integer, Limit, Mul, Pow, Tuple, cos, exp, log, sin
@@ -39,7 +39,7 @@ _TRANSCENDENTAL_LIMIT = 100  # and so is one of exponentials, logarithms, sines
 def prove(c: Conversion) -> Proof:
     """Prove the conversion: its time map, the rules, every coefficient in each of its forms, and their limits."""
     d = Derivation("conversion", f"{c.base} to {c.target}", f"The formulas for epsilon = {c.diffusion} hold.")
-    rules(d, c.prediction)
+    d.include(rules(c.prediction))
     textbook = definitions(c.base, c.target, c.diffusion, c.prediction)
     inverse = c.base.inverse_ratio
     back = None if inverse is None or c.base == c.target else c.base.ratio.subs(t, inverse)
@@ -60,8 +60,10 @@ def prove(c: Conversion) -> Proof:
     return d.proof()
 
 
-def rules(d: Derivation, prediction: str) -> None:
+@lru_cache
+def rules(prediction: str) -> Derivation:
     """Prove the rules of T4 to T6 for letters, for a network that predicts `prediction`."""
+    d = Derivation("rules", "T4 to T6 for letters", "The rules hold.")
     a, b, c = d.symbol("a"), d.symbol("b"), d.symbol("c")
     a_dot, b_dot = d.real("a_dot"), d.real("b_dot")
     rate, c_dot, e = d.symbol("tau_dot"), d.real("c_dot"), d.symbol("epsilon_bar")
@@ -85,6 +87,7 @@ def rules(d: Derivation, prediction: str) -> None:
     for name, expected in fields.items():
         formula = field_in(base, target, prediction, name, e)
         d.equal(f"{name.capitalize()}.", formula(x_bar, given), expected, by="T6")
+    return d
 
 
 def _time_claims(c: Conversion, back: Expr | None) -> list[tuple[str, str, Expr, Expr, Callable[[], str]]]:
