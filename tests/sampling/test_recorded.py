@@ -127,7 +127,7 @@ def test_schedulers_step_as_recorded(name: str) -> None:
     assert some(scheduled(name)) == pytest.approx(expected, rel=2e-5, abs=2e-5)
 
 
-@pytest.mark.parametrize("base, target, diffusion, prediction", DERIVED)
+@pytest.mark.parametrize(("base", "target", "diffusion", "prediction"), DERIVED)
 def test_derivations_are_the_texts_recorded(base: str, target: str, diffusion: str, prediction: str) -> None:
     expected = json.loads(RECORDED.read_text())[f"{base} to {target}, {diffusion}"]
     assert derived(base, target, diffusion, prediction) == expected
