@@ -97,7 +97,7 @@ def prove() -> Proof:
     p = Pair.of(sqrt(lazy_alpha_squared(kappa, lam, beta)), beta, w)
     d.equal("w is the revealed fraction indeed.", revealed(p, lam), w, "T8", ("d", "e"))
     own, foreign = drift_row(p, kappa * optimal_diffusion(p)), drift_row(p, (kappa + other) * optimal_diffusion(p))
-    by_noise = -sqrt(lam * w / (1 - w))
+    by_noise = -sqrt(lam * w) / sqrt(1 - w)
     d.equal("Drift by beta: the coefficient of eta_X,", own["data"] / p.beta_dot, 1, "T2", ("d", "g"))
     d.equal("and that of eta_Z,", own["noise"] / p.beta_dot, by_noise, "T2, T3", ("d", "g"))
     d.tends("which vanishes at the start,", by_noise, w, zero, proves="d")
