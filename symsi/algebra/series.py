@@ -306,6 +306,8 @@ class Expansion:
 
         def taylor(k: int) -> Coefficient:
             derivative = _derivative(func, k)
+            if derivative.has(sp.Derivative, sp.Subs, sp.DiracDelta):
+                raise UnsupportedError(f"{func.__name__} has no Taylor series")
             found = c.apply(lambda v: evaluate(derivative, {_Z: v}, _DPS), lambda e: derivative.subs(_Z, e), floor=1)
             if not all(mpmath.isfinite(v) for v in found.values):
                 raise UnsupportedError(f"{func.__name__} is singular there")
