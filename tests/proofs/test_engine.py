@@ -452,4 +452,4 @@ def test_points_lie_inside_close_to_both_ends_and_far_out() -> None:
     assert min(abs(p[x]) for p in points) < 1e-6
     assert min(p[y] for p in points) < -50 < 50 < max(p[y] for p in points)
     assert min(p[k] for p in points) < 1e-6 < 50 < max(p[k] for p in points)
-    assert all(p[x].q > 2**60 for p in points)
+    assert all(p[x].q > 2**50 for p in points)
