@@ -376,3 +376,41 @@ def test_limits_are_refused_where_there_is_no_end_or_no_such_coefficient() -> No
         conversion.limit("time", 0.5)
     with pytest.raises(UnknownNameError, match="Did you mean 'time'"):
         conversion.limit("tme", 0)
+
+
+RATIO_KEEPING = 1 + (sp.Symbol("a") - sp.Rational(13, 10)) * t * (1 - t)
+SCALED = symsi.Schedule((1 - t) * RATIO_KEEPING, t * RATIO_KEEPING, {"a": None})
+
+
+def test_a_coefficient_that_vanishes_at_one_parameter_alone_is_no_zero() -> None:
+    conversion = convert("linear", SCALED)
+    for a in (sp.Rational(13, 10), sp.Integer(2)):
+        growth = (sp.diff(RATIO_KEEPING, t) / RATIO_KEEPING).subs({sp.Symbol("a"): a, t: sp.Rational(1, 4)})
+        found = conversion.evaluate("velocity_state", sp.Rational(1, 4), parameters={sp.Symbol("a"): a})
+        assert agrees(found, evaluate(growth, {}, 60)), a
+
+
+def test_a_coefficient_that_vanishes_at_two_times_alone_is_no_zero() -> None:
+    factor = 1 + 3 * (sp.integrate((t - sp.Rational(3, 5)) * (t - sp.Rational(7, 8)), t))
+    target = symsi.Schedule((1 - t) * factor, t * factor, data_scale=factor.subs(t, 1))
+    assert convert("linear", target).coefficients["velocity_state"] != 0
+
+
+def test_a_tiny_coefficient_is_no_zero() -> None:
+    factor = 1 + t * (1 - t) / 10**80
+    target = symsi.Schedule((1 - t) * factor, t * factor)
+    assert convert("linear", target).coefficients["velocity_state"] != 0
+
+
+def test_a_coefficient_that_vanishes_for_every_parameter_is_an_exact_zero() -> None:
+    free = symsi.Schedule("(1-t)**a", "t**a", {"a": None})
+    assert convert("linear", free, prediction="noise").coefficients["noise_state"] == 0
+    assert convert(free, free).coefficients["velocity_state"] == 0
+
+
+def test_parameters_go_by_name_or_by_symbol() -> None:
+    conversion = convert("linear", SCALED)
+    by_name = conversion.evaluate_all("0.25", ("velocity_state", "scale"), parameters={"a": 2})
+    assert by_name == conversion.evaluate_all("0.25", ("velocity_state", "scale"), parameters={sp.Symbol("a"): 2})
+    with pytest.raises(SymsiError, match=r'give it: parameters=\{"a": 0.5\}'):
+        conversion.evaluate("scale", "0.25")
