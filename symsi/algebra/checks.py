@@ -121,7 +121,7 @@ def _numeric(given: Abstract, declared: Declared, seed: str) -> tuple[int, float
         gap, refuted = found
         points += 1
         if refuted > bool(where) or (refuted == bool(where) and gap > worst):  # a counterexample outranks
-            worst, where = gap, _show(values(20)) if refuted else ""
+            worst, where = gap, _show({**point, **values(20)}) if refuted else ""
     return points, float(worst), where
 
 
@@ -150,7 +150,8 @@ def settle(sides: Callable[[int], Sequence[Any]]) -> tuple[Any, bool] | None:
 
 
 def _show(values: Mapping[Symbol, Any]) -> str:
-    return ", ".join(f"{s.name}={mpmath.nstr(mpmath.mpmathify(v), 6)}" for s, v in values.items()) or "everywhere"
+    named = {s.name: mpmath.nstr(mpmath.mpmathify(v), 6) for s, v in values.items()}
+    return ", ".join(f"{name}={v}" for name, v in named.items()) or "everywhere"
 
 
 def _draws(given: Abstract, declared: Declared, seed: str) -> Iterator[tuple[int, dict[Symbol, Expr]]]:

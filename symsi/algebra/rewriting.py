@@ -159,6 +159,7 @@ def zeros_of_divisors(declared: Declared, *exprs: Expr) -> tuple[Expr, ...]:
 
 def _divisors(expr: Expr) -> Iterator[Expr]:
     """What is 0 where a part of the expression has no value; of a function not known here, its reciprocal."""
+    node: Any
     for node in sp.preorder_traversal(expr):
         if node.is_Pow and node.exp.could_extract_minus_sign():
             yield node.base
