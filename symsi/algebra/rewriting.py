@@ -159,11 +159,11 @@ def zeros_of_divisors(declared: Declared, *exprs: Expr) -> tuple[Expr, ...]:
 
 def _divisors(expr: Expr) -> Iterator[Expr]:
     """What is 0 where a part of the expression has no value; of a function not known here, its reciprocal."""
-    node: Any
-    for node in sp.preorder_traversal(expr):
+    nodes: Iterator[Any] = sp.preorder_traversal(expr)
+    for node in nodes:
         if node.is_Pow and node.exp.could_extract_minus_sign():
             yield node.base
-        elif isinstance(node, tuple(_POLES)):
+        elif node.func in _POLES:
             yield _POLES[node.func](node.args[0])
         elif isinstance(node, sp.Function) and not isinstance(node, (*_NO_POLES, AppliedUndef)):
             yield 1 / node
