@@ -162,7 +162,7 @@ def _divisors(expr: Expr) -> Iterator[Expr]:
     for node in sp.preorder_traversal(expr):
         if node.is_Pow and node.exp.could_extract_minus_sign():
             yield node.base
-        elif isinstance(node, tuple(_POLES)):
+        elif node.func in _POLES:
             yield _POLES[node.func](node.args[0])
         elif isinstance(node, sp.Function) and not isinstance(node, (*_NO_POLES, AppliedUndef)):
             yield 1 / node

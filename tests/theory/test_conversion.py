@@ -285,3 +285,12 @@ def test_parameters_go_by_name_or_by_symbol() -> None:
     assert by_name == conversion.evaluate_all("0.25", ("velocity_state", "scale"), parameters={sp.Symbol("a"): 2})
     with pytest.raises(SymsiError, match=r'give it: parameters=\{"a": 0.5\}'):
         conversion.evaluate("scale", "0.25")
+
+
+def test_a_coefficient_that_is_not_the_definition_is_refuted_and_traced_to_no_letters() -> None:
+    conversion = Conversion(symsi.schedule("linear"), symsi.schedule("trigonometric"))
+    coefficients = dict(conversion.coefficients)
+    conversion.__dict__["coefficients"] = {**coefficients, "scale": coefficients["scale"] + t / 10**6}
+    steps = {s.claim: s for s in conversion.proof().steps}
+    assert steps["scale, as tabulated."].verdict is Verdict.REFUTED
+    assert steps["velocity_prediction, as tabulated."].method.startswith("the formula proved for letters")
