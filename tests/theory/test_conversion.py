@@ -291,6 +291,7 @@ def test_a_coefficient_that_is_not_the_definition_is_refuted_and_traced_to_no_le
     conversion = Conversion(symsi.schedule("linear"), symsi.schedule("trigonometric"))
     coefficients = dict(conversion.coefficients)
     conversion.__dict__["coefficients"] = {**coefficients, "scale": coefficients["scale"] + t / 10**6}
-    steps = {s.claim: s for s in conversion.proof().steps}
-    assert steps["scale, as tabulated."].verdict is Verdict.REFUTED
-    assert steps["velocity_prediction, as tabulated."].method.startswith("the formula proved for letters")
+    steps = conversion.proof().steps
+    assert any(s.verdict is Verdict.REFUTED for s in steps if s.claim.startswith("scale, "))
+    traced = [s.method for s in steps if s.claim.startswith("velocity_prediction, ")]
+    assert any(method.startswith("the formula proved for letters") for method in traced)
