@@ -39,11 +39,10 @@ from symsi.theory.conversion_proof import prove
 from symsi.theory.conversion_series import end_value, limit_of, series_at, series_of
 from symsi.theory.diffusion import Diffusion, as_diffusion, noise_increment, ode
 from symsi.theory.fields import PREDICTIONS
-from symsi.theory.rules import diffusion_factor, field_in, scale, time_rate
+from symsi.theory.rules import FIELDS, coefficients, diffusion_factor
 
 __all__ = ["FIELDS", "Conversion", "as_conversion", "convert"]
 
-FIELDS = (*PREDICTIONS, "drift")
 _READABLE = 60  # a formula longer than this keeps tau as a letter
 
 
@@ -122,23 +121,11 @@ class Conversion:
         F = F_state x + F_prediction P = F_input y + F_prediction P, where P is the base's prediction at (tau, y),
         y = x/scale. F_input has a limit at a point mass, where F_state has none.
         """
-        base, target = self._base_pair, self.target.pair
-        epsilon = self.diffusion.of(target)
-        found: dict[str, Expr] = {
-            "alpha": target.alpha,
-            "beta": target.beta,
-            "time": t if self.base == self.target else tau,
-            "time_rate": time_rate(base, target),
-            "scale": scale(base, target),
-            "diffusion": epsilon,
-            "base_diffusion": epsilon / diffusion_factor(base, target),
-        }
-        for name in FIELDS:
-            combination = field_in(base, target, self.prediction, name, epsilon)
-            found[f"{name}_state"] = self._simplest(combination.state)
-            found[f"{name}_input"] = self._simplest(combination.state * found["scale"])
-            found[f"{name}_prediction"] = self._simplest(combination.prediction)
-        return found
+        time = t if self.base == self.target else tau
+        epsilon = self.diffusion.of(self.target.pair)
+        found = coefficients(self._base_pair, self.target.pair, self.prediction, epsilon, time)
+        of_fields = {f"{name}_{part}" for name in FIELDS for part in ("state", "input", "prediction")}
+        return {name: self._simplest(expr) if name in of_fields else expr for name, expr in found.items()}
 
     @cached_property
     def formulas(self) -> Mapping[str, Expr]:

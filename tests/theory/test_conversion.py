@@ -414,3 +414,13 @@ def test_parameters_go_by_name_or_by_symbol() -> None:
     assert by_name == conversion.evaluate_all("0.25", ("velocity_state", "scale"), parameters={sp.Symbol("a"): 2})
     with pytest.raises(SymsiError, match=r'give it: parameters=\{"a": 0.5\}'):
         conversion.evaluate("scale", "0.25")
+
+
+def test_a_coefficient_that_is_not_the_definition_is_refuted_and_traced_to_no_letters() -> None:
+    conversion = Conversion(symsi.schedule("linear"), symsi.schedule("trigonometric"))
+    coefficients = dict(conversion.coefficients)
+    conversion.__dict__["coefficients"] = {**coefficients, "scale": coefficients["scale"] + t / 10**6}
+    steps = conversion.proof().steps
+    assert any(s.verdict is Verdict.REFUTED for s in steps if s.claim.startswith("scale, "))
+    traced = [s.method for s in steps if s.claim.startswith("velocity_prediction, ")]
+    assert any(method.startswith("the formula proved for letters") for method in traced)
