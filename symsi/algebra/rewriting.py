@@ -17,7 +17,8 @@ from symsi.algebra.declared import Abstract, Declared, bound_values
 
 __all__ = ["nonzero", "positive", "reduce_to_zero", "zeros_of_divisors"]
 
-_RATIONAL, _QUICK = 2, 7  # the first rules decide a rational function; the next are seldom slow
+_RATIONAL = 2  # the first rules decide a rational function
+_QUICK, _SHORT = 7, 4  # the next are seldom slow, and less so without exponentials, logarithms, sines
 
 
 def reduce_to_zero(residual: Expr, declared: Declared, quick: bool = False) -> str:
@@ -33,7 +34,8 @@ def reduce_to_zero(residual: Expr, declared: Declared, quick: bool = False) -> s
         residual = _expand_exponents(residual)
     given = declared.abstract(residual)
     (expr,) = given.exprs
-    count = _RATIONAL if expr.is_rational_function() else _QUICK if quick else None
+    many = _SHORT if expr.has(sp.exp, sp.log, sp.sin, sp.cos, sp.tan) else _QUICK
+    count = _RATIONAL if expr.is_rational_function() else many if quick else None
     for name, rewrite in list(_rules(given).items())[:count]:
         try:
             if rewrite(expr) == 0:
