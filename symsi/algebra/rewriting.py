@@ -19,7 +19,8 @@ from symsi.algebra.declared import Abstract, Declared, bound_values
 
 __all__ = ["nonzero", "positive", "reduce_to_zero", "split_integrals", "zeros_of_divisors"]
 
-_RATIONAL, _QUICK = 2, 7  # the first rules decide a rational function; the next are seldom slow
+_RATIONAL = 2  # the first rules decide a rational function
+_QUICK, _SHORT = 7, 4  # the next are seldom slow, and less so without exponentials, logarithms, sines
 
 _LINE: tuple[Expr, Expr] = (-sp.oo, sp.oo)
 _POLES: dict[Any, Callable[[Expr], Expr]] = {  # functions with poles on the real line, and what is 0 at these
@@ -52,7 +53,8 @@ def reduce_to_zero(residual: Expr, declared: Declared, quick: bool = False) -> s
         residual = _expand_exponents(residual)
     given = declared.abstract(residual)
     (expr,) = given.exprs
-    count = _RATIONAL if expr.is_rational_function() else _QUICK if quick else None
+    many = _SHORT if expr.has(sp.exp, sp.log, sp.sin, sp.cos, sp.tan) else _QUICK
+    count = _RATIONAL if expr.is_rational_function() else many if quick else None
     for name, rewrite in list(_rules(given).items())[:count]:
         try:
             if rewrite(expr) == 0:
