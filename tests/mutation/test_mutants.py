@@ -1,0 +1,78 @@
+"""Every formula is held by a proof or a test: its mutants die, but for those that compute the same."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.mutation.equivalent import EQUIVALENT
+from tests.mutation.mutate import functions, mutants
+from tests.mutation.subjects import EXCLUDED, ROOMS, ROOT, subjects
+
+SCORE = 0.98
+
+
+def run(room: str, *only: str) -> list[dict[str, str]]:
+    command = [sys.executable, "-m", "tests.mutation.engine", room, *only]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT.parent)}
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def key(found: dict[str, str]) -> tuple[str, str, str, str]:
+    return found["module"], found["function"], found["what"], found["text"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("room", ROOMS)
+def test_mutants_die_or_compute_the_same(room: str) -> None:
+    found = run(room)
+    survivors = [f for f in found if not f["killer"]]
+    unexplained = [key(f) for f in survivors if key(f) not in EQUIVALENT]
+    assert not unexplained
+    living = {key(f) for f in survivors}
+    listed = {k for k in EQUIVALENT if k in {key(f) for f in found}}
+    assert listed <= living, "these are listed as equivalent and die"
+    assert len(survivors) <= (1 - SCORE) * len(found) or len(unexplained) == 0
+
+
+def test_mutants_of_one_function_die_and_an_equivalent_one_lives() -> None:
+    found = run("solvers", "multistep.py:adams_bashforth")
+    assert found
+    assert Counter(bool(f["killer"]) for f in found)[True] > 20
+
+
+def test_every_function_with_arithmetic_is_mutated_or_excluded_with_a_reason() -> None:
+    for room, rules in ROOMS.items():
+        listed = subjects(room)
+        for folder in rules.folders:
+            for path in (ROOT / folder).glob("*.py"):
+                module = f"{folder}/{path.name}"
+                for name in functions(path):
+                    excluded = module in EXCLUDED or f"{module}:{name}" in EXCLUDED
+                    has = next(mutants(path, name), None) is not None
+                    assert (name in listed.get(module, ())) == (has and not excluded), f"{module}:{name}"
+
+
+def test_what_is_excluded_is_there() -> None:
+    for place, reason in EXCLUDED.items():
+        module, _, name = place.partition(":")
+        assert reason
+        assert (ROOT / module).is_file(), place
+        assert not name or name in functions(ROOT / module), place
+
+
+def test_every_equivalent_mutant_is_one_that_is_made() -> None:
+    made: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for module, function, what, text in EQUIVALENT:
+        if (module, function) not in made:
+            made[module, function] = {(m.what, m.text) for m in mutants(ROOT / module, function)}
+        assert (what, text) in made[module, function], (module, function, what)
