@@ -162,7 +162,8 @@ def test_gradients_reach_the_start_predictions_noise_and_coefficients_by_mode(th
     assert torch.autograd.gradcheck(run, given)
 
 
-def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture) -> None:
+@pytest.mark.parametrize("rank", [1, 2])
+def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture, rank: int) -> None:
     """Against torch's normal law, and in the modes of a low-rank reference against that of the full covariance."""
     model = three_modes.model()
     plan = symsi.plan(model, schedule="trigonometric", diffusion="alpha", steps=3, last="step")
@@ -174,7 +175,7 @@ def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture) 
     torch.testing.assert_close(symsi.density(plan, state, prediction, after), law.log_prob(after.z).sum(1))
 
     reference = estimate(
-        torch.randn(50, 3, generator=torch.Generator().manual_seed(5)) * torch.tensor([1.0, 2, 4]), "pca", rank=1
+        torch.randn(50, 3, generator=torch.Generator().manual_seed(5)) * torch.tensor([1.0, 2, 4]), "pca", rank=rank
     )
     plan = symsi.plan(model, schedule="trigonometric", diffusion="optimal", steps=3, last="step", reference=reference)
     state = symsi.init(plan, standard_normal(0, range(4), 0, (3,), dtype=DOUBLE))
@@ -182,9 +183,9 @@ def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture) 
     drawn = symsi.step(plan, state, prediction, standard_normal(0, range(4), 1, (3,), dtype=DOUBLE))
     still = symsi.step(plan, state, prediction, torch.zeros(4, 3))
     assert reference.basis is not None
-    spread = torch.as_tensor(plan.stages[0].noise, dtype=DOUBLE).expand(4)
+    spread = torch.as_tensor(plan.stages[0].noise, dtype=DOUBLE).expand(3 + rank)
     rest = torch.eye(3, dtype=DOUBLE) - reference.basis @ reference.basis.T
-    covariance = spread[0] ** 2 * reference.basis @ reference.basis.T + spread[-1] ** 2 * rest
+    covariance = reference.basis * spread[:rank] ** 2 @ reference.basis.T + spread[-1] ** 2 * rest
     scale = plan.scales[1]
     mean, point = (symsi.observe(plan, s) / scale for s in (still, drawn))
     law = torch.distributions.MultivariateNormal(mean, covariance)

@@ -99,6 +99,8 @@ def test_sample_with_a_plan_is_sample_with_its_words(three_modes: Mixture) -> No
         (heun(2), {"grid": [0, 0.5, 0.5]}, r"grid\[2\] is 0.5"),
         (heun(2), {"grid": [0, 0.5, 2]}, r"grid\[2\] is 2"),
         (heun(2), {"scales": [1.0]}, "scales must have 3 entries"),
+        (heun(2), {"beta": [1.0]}, "beta must have 3 entries"),
+        (heun(2), {"beta": [0.0, float("nan"), 1.0]}, r"beta\[1\] is not finite"),
         (heun(2), {"scales": [1.0, float("nan"), 1.0]}, r"scales\[1\] is not finite"),
         (heun(2), {"claims": [symsi.Claim(1, 0.5)]}, "1 claims for 2 steps"),
         ([], {}, r"a symsi.Stage for each step"),
@@ -118,6 +120,25 @@ def test_an_inconsistent_plan_is_refused_with_the_row_and_the_condition(
         given["claims"] = [symsi.Claim(1, 0.5, given.pop("order"))] * 2
     with pytest.raises(symsi.PlanError, match=message):
         symsi.Plan(stages, **{"grid": grid(2), **given})
+
+
+def test_a_state_that_misses_the_end_of_its_step_is_told_with_row_and_step() -> None:
+    """An evaluation at the model's time where the step ends must be made there."""
+    early = [Stage(1, 0.0, [0.5]), Stage(2, 0.5, [0.4]), Stage(2, 1.0, [0.1])]
+    with pytest.raises(symsi.PlanError, match=r"row 2 \(step 2\): the weights in the state that it is evaluated at"):
+        symsi.Plan(early, grid=grid(2))
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.4])
+def test_what_a_later_stage_keeps_it_keeps_of_the_fields_too(weight: float) -> None:
+    """z <- z + 0.4 g, then z <- 0.5 z + w g' with a claim of 0.5 z + 0.6 G: w = 0.6 - 0.5 0.4 = 0.4."""
+    stages = [Stage(1, 0.0, [0.4]), Stage(1, 0.5, [weight], keep=0.5, node=0.4)]
+    claims = [symsi.Claim(keep=0.5, length=0.6)]
+    if weight == 0.4:
+        assert symsi.Plan(stages, grid=[0.0, 1.0], claims=claims).evaluations == 2
+    else:
+        with pytest.raises(symsi.PlanError, match=r"sum to 0\.5; a constant field needs 0\.6"):
+            symsi.Plan(stages, grid=[0.0, 1.0], claims=claims)
 
 
 def test_a_plan_that_claims_nothing_is_taken_as_it_is(three_modes: Mixture) -> None:
