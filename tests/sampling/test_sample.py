@@ -150,8 +150,8 @@ def test_the_trajectory_and_the_callback_see_every_step(three_modes: Mixture) ->
     assert result.path is not None
     assert result.path.shape == (4, 5, 3)
     torch.testing.assert_close(result.path[-1], result.x)
-    assert [(s.step, s.t, len(s.x)) for s in seen] == [
-        (k, result.plan.grid[k], n) for n in (2, 2, 1) for k in (1, 2, 3)
+    assert [(s.step, s.steps, s.t, len(s.x)) for s in seen] == [
+        (k, 3, result.plan.grid[k], n) for n in (2, 2, 1) for k in (1, 2, 3)
     ]
     assert result.nfe == 6
 
@@ -434,7 +434,8 @@ def test_the_bar_counts_the_evaluations_of_every_batch(monkeypatch: pytest.Monke
 
     class Bar(sample.tqdm):
         def __init__(self, *given: object, **options: object) -> None:
-            super().__init__(*given, **options | {"disable": False, "file": io.StringIO()})
+            assert options["disable"] is False
+            super().__init__(*given, **options | {"file": io.StringIO()})
             bars.append(self)
 
     monkeypatch.setattr(sample, "tqdm", Bar)
@@ -442,3 +443,11 @@ def test_the_bar_counts_the_evaluations_of_every_batch(monkeypatch: pytest.Monke
     found = symsi.sample(model, shape=7, steps=4, batch=batch, progress=True)
     (bar,) = bars
     assert bar.n == bar.total == found.nfe * -(-7 // batch)
+
+
+def test_samples_are_where_the_path_ends_also_where_the_data_is_scaled(three_modes: Mixture) -> None:
+    scaled = symsi.Schedule("1 - t", "2*t", data_scale=2)
+    result = symsi.sample(three_modes.model(), shape=5, schedule=scaled, steps=3, trajectory=True, **QUIET)
+    assert result.plan.scales[-1] == 2
+    assert result.path is not None
+    torch.testing.assert_close(result.x, result.path[-1])

@@ -94,10 +94,33 @@ def test_a_state_is_indexed_repeated_and_joined_with_what_a_solver_remembers(thr
         torch.testing.assert_close(symsi.observe(plan, on(half[rows], 2)), whole[expected], rtol=0, atol=1e-14)
     joined = symsi.State.join([half[[3]], half[:2], half.repeat(2)[[9]]])
     torch.testing.assert_close(symsi.observe(plan, on(joined, 2)), whole[[3, 0, 1, 4]], rtol=0, atol=1e-14)
+    assert torch.equal(symsi.State.join([half]).z, half.z)
     with pytest.raises(symsi.PlanError, match="same evaluation"):
         symsi.State.join([half, on(half, 1)])
     with pytest.raises(TypeError, match="lose the batch"):
         half[0]
+
+
+def test_what_is_observed_after_each_step_is_the_path_of_sample_in_a_schedule_of_scaled_data(
+    three_modes: Mixture,
+) -> None:
+    model, scaled = three_modes.model(), symsi.Schedule("cos(pi*t/2)", "2*sin(pi*t/2)", data_scale=2)
+    result = symsi.sample(
+        model, shape=4, schedule=scaled, grid=[0.1, 0.5, 0.8, 1.0], trajectory=True, dtype=DOUBLE, progress=False
+    )
+    assert result.path is not None
+    state = symsi.init(result.plan, standard_normal(0, range(4), 0, (3,), dtype=DOUBLE))
+    for expected in result.path:
+        torch.testing.assert_close(symsi.observe(result.plan, state), expected, rtol=0, atol=1e-13)
+        if state.evaluations < result.plan.evaluations:
+            state = symsi.step(result.plan, state, model(*symsi.model_input(result.plan, state)))
+
+
+def test_a_later_start_has_the_size_of_noise_and_data_there() -> None:
+    """At t = 0.3 of the linear schedule: sqrt(0.7^2 + 0.3^2), for data of variance 1."""
+    z = torch.ones(2, 3, dtype=DOUBLE)
+    state = symsi.init(symsi.plan("linear", grid=[0.3, 0.6, 1.0]), z)
+    torch.testing.assert_close(state.z, 0.58**0.5 * z, rtol=1e-15, atol=0)
 
 
 def test_a_step_leaves_the_state_that_it_was_given(three_modes: Mixture) -> None:

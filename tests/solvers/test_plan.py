@@ -122,6 +122,23 @@ def test_an_inconsistent_plan_is_refused_with_the_row_and_the_condition(
         symsi.Plan(stages, **{"grid": grid(2), **given})
 
 
+def test_conditions_are_relative_to_the_step_however_small_it_is() -> None:
+    short = 1e-12
+    for slip in (0.0, 1e-3):
+        stages = [Stage(1, 0.0, [short * (1 + slip)]), Stage(2, short, [1 - short])]
+        if slip:
+            with pytest.raises(symsi.PlanError, match=r"row 0 \(step 1\): the weights"):
+                symsi.Plan(stages, grid=[0.0, short, 1.0])
+        else:
+            assert symsi.Plan(stages, grid=[0.0, short, 1.0]).evaluations == 2
+
+
+def test_a_long_step_after_a_short_one_has_large_weights_and_is_accepted() -> None:
+    """h + h^2/(2 q) and -h^2/(2 q) with q = h/10^6: what rounds is the size of the weights, not that of their sum."""
+    plan = symsi.plan("linear", solver="ab2", grid=[0.0, 0.3, 0.3 + 1e-6, 1.0])
+    assert abs(float(plan.stages[-1].weights[0])) > 1e5
+
+
 def test_a_state_that_misses_the_end_of_its_step_is_told_with_row_and_step() -> None:
     """An evaluation at the model's time where the step ends must be made there."""
     early = [Stage(1, 0.0, [0.5]), Stage(2, 0.5, [0.4]), Stage(2, 1.0, [0.1])]

@@ -201,6 +201,12 @@ def test_the_first_steps_of_a_multistep_solver_use_the_order_that_they_can() -> 
     assert [len(row.weights) for row in plan.stages] == [1, 2, 3, 3, 3]
 
 
+@pytest.mark.parametrize(("start", "expected"), [(0.0, [1, 1, 2, 2, 1]), (0.1, [1, 2, 2, 2, 1])])
+def test_dpm_solver_looks_back_wherever_the_log_ratio_before_is_finite(start: float, expected: list[int]) -> None:
+    plan = symsi.plan("linear", solver="dpm++2m", grid=[start, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert [len(row.weights) for row in plan.stages] == expected
+
+
 def test_landing_ends_on_the_data_prediction(three_modes: Mixture) -> None:
     calls = []
     data = three_modes.model(prediction="data")
