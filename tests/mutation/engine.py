@@ -76,7 +76,9 @@ class Judge:
         """Called by pytest where this plugin, or pytest, fails."""
         self.say(str(excrepr))
 
-    def _survey(self, forgotten: Callable[[str], bool]) -> tuple[dict[str, set[tuple[str, str]]], dict[str, float], set[str]]:
+    def _survey(
+        self, forgotten: Callable[[str], bool]
+    ) -> tuple[dict[str, set[tuple[str, str]]], dict[str, float], set[str]]:
         """Which functions of the house each test calls when these modules remember nothing, the time, and failures."""
         calls: dict[str, set[tuple[str, str]]] = {}
         seconds: dict[str, float] = {}

@@ -5,4 +5,84 @@ Keyed by module, function, change and source line, so that an entry falls with t
 
 __all__ = ["EQUIVALENT"]
 
-EQUIVALENT: dict[tuple[str, str, str, str], str] = {}
+_SQUARED = "the residual is squared, so that its sign is nothing"
+_RANK = "the modes of what is left have one scale: D + r of them less r are the D - r that are counted"
+_SAME = "equality and multiplication do not know an order"
+_TOLERANCE = (
+    "a tolerance: what is refused is off by 1e-6, what rounds by 1e-15, and any size of this order lies between"
+)
+_UNUSED = "an entry or a buffer that is not read"
+
+# "*" stands for every change of a line.
+EQUIVALENT: dict[tuple[str, str, str, str], str] = {
+    (
+        "sampling/loop.py",
+        "run",
+        "1 -> 2",
+        "with ThreadPoolExecutor(1) as drawer:  # noise is drawn while the model is busy",
+    ): "each draw is a stream of its own, whoever draws it",
+    (
+        "sampling/moves.py",
+        "log_density",
+        "(after - mean) / noise -> -((after - mean) / noise)",
+        "r = ((after - mean) / noise).flatten(1)",
+    ): _SQUARED,
+    (
+        "sampling/state.py",
+        "density",
+        "log_density(moves(plan, state.z)[k], mean, after.z, torch.Size(state.shape).numel()) -> "
+        "log_density(moves(plan, state.z)[k], after.z, mean, torch.Size(state.shape).numel())",
+        "return log_density(moves(plan, state.z)[k], mean, after.z, torch.Size(state.shape).numel())",
+    ): _SQUARED,
+    ("sampling/moves.py", "log_density", "r.shape[1] - size -> r.shape[1]", "rank = r.shape[1] - size"): _RANK,
+    ("sampling/moves.py", "log_density", "r.shape[1] - size -> size", "rank = r.shape[1] - size"): _RANK,
+    (
+        "sampling/moves.py",
+        "log_density",
+        "1 -> 2",
+        "volume = scale[:, :rank].sum(1) + (size - rank) * scale[:, -1]",
+    ): "the last scale but one is the last: at least two modes are left",
+    (
+        "sampling/moves.py",
+        "_add",
+        "z.addcmul_(other, weight) -> z.addcmul_(weight, other)",
+        "return z.addcmul_(other, weight)",
+    ): _SAME,
+    (
+        "sampling/moves.py",
+        "_sum",
+        "torch.addcmul(z, other, weight) -> torch.addcmul(z, weight, other)",
+        "return torch.addcmul(z, other, weight) if isinstance(weight, Tensor) else torch.add(z, other, alpha=weight)",
+    ): _SAME,
+    ("sampling/noise.py", "check_seed", "1 -> 2", "found = -1"): "any negative number is refused",
+    (
+        "sampling/paths.py",
+        "convert_path",
+        "1 -> 2",
+        'alpha = float(tabulate(convert(target, target), times[:1], ("alpha",))["alpha"][0])',
+    ): _UNUSED,
+    (
+        "sampling/sample.py",
+        "sample",
+        "0 -> 1",
+        "whole = torch.empty((count, *form) if size < count else (0,), dtype=kind, device=where)",
+    ): _UNUSED,
+    (
+        "solvers/consistency.py",
+        "check_claims",
+        "_same(nodes[k], clock[step]) -> _same(clock[step], nodes[k])",
+        "if k != rows[0] and _same(nodes[k], clock[step]):  # this stage is evaluated where the step will have ended",
+    ): _SAME,
+    (
+        "solvers/consistency.py",
+        "_hold_order",
+        "*",
+        "sizes = [abs(w) * (1 + abs(places[e]) ** power) for e, w in weights.items()]",
+    ): _TOLERANCE,
+    (
+        "solvers/consistency.py",
+        "_close",
+        "_TOLERANCE * size -> 2 * (_TOLERANCE * size)",
+        "return bool(((a - b).abs() <= _TOLERANCE * size).all())",
+    ): _TOLERANCE,
+}

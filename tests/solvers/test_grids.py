@@ -48,6 +48,11 @@ def test_a_grid_has_its_steps_and_both_ends(grid: str, steps: int) -> None:
     assert all(a < b for a, b in pairwise(times))
 
 
+def test_a_uniform_grid_that_starts_later_has_equal_steps_from_there() -> None:
+    times = symsi.time_grid(symsi.schedule("linear"), "uniform", 4, start=0.2)
+    assert times == pytest.approx((0.2, 0.4, 0.6, 0.8, 1.0), abs=1e-15)
+
+
 def test_a_truncated_base_starts_later() -> None:
     plan = symsi.plan(symsi.schedule("ddpm"), schedule="linear", solver="euler", steps=4)
     conversion = symsi.convert(symsi.schedule("ddpm"), symsi.schedule("linear"))

@@ -205,6 +205,8 @@ def test_the_first_steps_of_a_multistep_solver_use_the_order_that_they_can() -> 
 def test_dpm_solver_looks_back_wherever_the_log_ratio_before_is_finite(start: float, expected: list[int]) -> None:
     plan = symsi.plan("linear", solver="dpm++2m", grid=[start, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert [len(row.weights) for row in plan.stages] == expected
+    logs = [math.log(t / (1 - t)) for t in plan.grid[1:-1]]
+    assert plan.clock == pytest.approx([math.log(start / (1 - start)) if start else -math.inf, *logs, math.inf])
 
 
 def test_landing_ends_on_the_data_prediction(three_modes: Mixture) -> None:
