@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, FunctionType
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -35,6 +35,7 @@ from tests.mutation.subjects import ROOMS, ROOT, Room, subjects
 
 __all__ = ["Judge", "run"]
 
+Place: TypeAlias = tuple[str, str]  # a file and the qualified name of a function
 _PATIENCE = 5.0  # a mutant may take so many times as long as the tests that judge it, and
 _GRACE = 20.0  # so many seconds more
 
@@ -51,7 +52,7 @@ class Judge:
     ) -> None:
         self.room, self.wanted, self.tell, self.say = room, wanted, tell, say
         self.items: list[pytest.Item] = []
-        self.calls: dict[str, set[tuple[str, str]]] = {}
+        self.calls: dict[str, set[Place]] = {}
         self.seconds: dict[str, float] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -76,16 +77,14 @@ class Judge:
         """Called by pytest where this plugin, or pytest, fails."""
         self.say(str(excrepr))
 
-    def _survey(
-        self, forgotten: Callable[[str], bool]
-    ) -> tuple[dict[str, set[tuple[str, str]]], dict[str, float], set[str]]:
+    def _survey(self, forgotten: Callable[[str], bool]) -> tuple[dict[str, set[Place]], dict[str, float], set[str]]:
         """Which functions of the house each test calls when these modules remember nothing, the time, and failures."""
-        calls: dict[str, set[tuple[str, str]]] = {}
+        calls: dict[str, set[Place]] = {}
         seconds: dict[str, float] = {}
         failed: set[str] = set()
         for item in self.items:
             _forget(_caches(forgotten))
-            found: set[tuple[str, str]] = set()
+            found: set[Place] = set()
             trace = _tracer(found)
             threading.settrace(trace)
             sys.settrace(trace)
@@ -110,7 +109,7 @@ class Judge:
             chosen = _some(every, self.room.most)
             begin = time.monotonic()
             for mutant in chosen:
-                judges.sort(key=lambda i: (-deaths[i.nodeid], self.seconds[i.nodeid]))
+                judges.sort(key=lambda i: (-deaths[i.nodeid], path.stem not in i.nodeid, self.seconds[i.nodeid]))
                 killer = _in_a_fork(functools.partial(_judge, mutant, held, caches, judges), limit)
                 deaths[killer] += 1
                 place = {"module": module, "function": name, "line": mutant.line}
@@ -188,7 +187,7 @@ def _some(every: Sequence[Mutant], most: int) -> list[Mutant]:
     return [m for m in every if m in chosen]
 
 
-def _tracer(found: set[tuple[str, str]]) -> Callable[[FrameType, str, Any], None]:
+def _tracer(found: set[Place]) -> Callable[[FrameType, str, Any], None]:
     root = str(ROOT)
 
     def trace(frame: FrameType, event: str, arg: Any) -> None:
@@ -226,7 +225,7 @@ def _in_a_fork(work: Callable[[], Any], limit: float = 0.0) -> Any:
         signal.setitimer(signal.ITIMER_PROF, limit)
         try:
             answer: tuple[bool, Any] = (True, work())
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the parent hears of it
+        except BaseException as error:  # whatever it is, the parent hears of it
             answer = (False, f"{type(error).__name__}: {error}")
         with os.fdopen(write, "wb") as pipe:
             pickle.dump(answer, pipe)
@@ -237,7 +236,7 @@ def _in_a_fork(work: Callable[[], Any], limit: float = 0.0) -> Any:
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         return "time" if os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGPROF) else "crash"
-    good, value = pickle.loads(data)  # noqa: S301 - our own child's words
+    good, value = pickle.loads(data)
     if not good:
         raise RuntimeError(value)
     return value

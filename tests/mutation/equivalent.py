@@ -8,9 +8,7 @@ __all__ = ["EQUIVALENT"]
 _SQUARED = "the residual is squared, so that its sign is nothing"
 _RANK = "the modes of what is left have one scale: D + r of them less r are the D - r that are counted"
 _SAME = "equality and multiplication do not know an order"
-_TOLERANCE = (
-    "a tolerance: what is refused is off by 1e-6, what rounds by 1e-15, and any size of this order lies between"
-)
+_TOLERANCE = "a tolerance: what is refused is off by 1e-6, what rounds by 1e-15, and the size between is free"
 _UNUSED = "an entry or a buffer that is not read"
 
 # "*" stands for every change of a line.
@@ -85,4 +83,6 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "_TOLERANCE * size -> 2 * (_TOLERANCE * size)",
         "return bool(((a - b).abs() <= _TOLERANCE * size).all())",
     ): _TOLERANCE,
+    ("solvers/grids.py", "_log_snr", "0.0 -> 1.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
+    ("solvers/grids.py", "_log_snr", "1.0 -> 2.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
 }

@@ -55,7 +55,7 @@ class Mutant:
 
 def functions(path: Path) -> dict[str, ast.FunctionDef]:
     """Return the functions and methods of a module by qualified name, outermost ones alone."""
-    return {name: node for name, node in _definitions(ast.parse(path.read_text()).body, "")}
+    return dict(_definitions(ast.parse(path.read_text()).body, ""))
 
 
 def _definitions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.FunctionDef]]:

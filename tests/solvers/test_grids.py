@@ -36,6 +36,7 @@ def test_a_named_grid_has_its_ratios_under_every_schedule(schedule: str, grid: s
 def test_log_snr_is_geometric_between_twenty_and_a_tenth() -> None:
     found = ratios("trigonometric", "log-snr", 6)
     assert [1 / r for r in found] == pytest.approx([20 * (0.1 / 20) ** (k / 4) for k in range(5)], rel=1e-12)
+    assert [1 / r for r in ratios("linear", "log-snr", 3)] == pytest.approx([20, 0.1], rel=1e-12)
     assert ratios("linear", "log-snr", 2) == pytest.approx([1 / math.sqrt(2)])
 
 
