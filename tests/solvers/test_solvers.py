@@ -87,6 +87,22 @@ def test_modes_reproduce_their_gaussian_at_any_step_count(one_gaussian: Mixture,
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-14)
 
 
+@pytest.mark.parametrize("last", ["step", "land"])
+def test_modes_reproduce_their_gaussian_also_on_a_curved_base(one_gaussian: Mixture, last: str) -> None:
+    """There eta_X takes a share of x other than 1, and the offset of the mean with it."""
+    model = one_gaussian.model("trigonometric")
+    how = {"schedule": "linear", "solver": "euler", "reference": matched(one_gaussian), "last": last}
+    found = symsi.sample(model, shape=32, grid=[0.0, 0.4, 0.7, 1.0], dtype=DOUBLE, progress=False, **how).x
+    z = standard_normal(0, range(32), 0, (6,), dtype=DOUBLE)
+    values, vectors = torch.linalg.eigh(one_gaussian.covariance)
+    if last == "step":
+        expected = one_gaussian.mean + (z @ vectors) * values.sqrt() @ vectors.T
+    else:  # where t = 0.7, the flow is at beta m + sqrt(S) z, and eta_X = m + (beta lambda/S) (x - beta m)
+        share = 0.7 * values / (0.09 + 0.49 * values).sqrt()
+        expected = one_gaussian.mean + (z @ vectors) * share @ vectors.T
+    torch.testing.assert_close(found, expected, rtol=0, atol=5e-14)
+
+
 @pytest.mark.parametrize("solver", ["euler", "ab2", "ab3"])
 @pytest.mark.parametrize("variance", [0.3, 1.0, 4.0])
 def test_the_lazy_ode_is_exact_in_one_step(solver: str, variance: float) -> None:
@@ -194,6 +210,18 @@ def test_adams_bashforth_weights_integrate_polynomials_exactly() -> None:
             exact = mpmath.quad(lambda s, p=power: s**p, [nodes[2], nodes[3]])
             found = sum(w * nodes[2 - j] ** power for j, w in enumerate(weights))
             assert found == pytest.approx(float(exact), abs=1e-14)
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "ab2", "ab3"])
+def test_every_stage_has_the_drift_of_its_own_time(solver: str) -> None:
+    plan = symsi.plan("linear", schedule="trigonometric", solver=solver, grid=[0.0, 0.2, 0.5, 0.9, 1.0])
+    names = ("drift_input", "drift_prediction")
+    drift = symsi.tabulate(symsi.convert("linear", "trigonometric"), plan.grid, names)
+    for stage in plan.stages:
+        point = plan.times.index(stage.time)
+        assert (stage.state, stage.gain) == tuple(float(drift[name][point]) for name in names)
+    ends = [stage.step for stage in plan.stages if stage.time == plan.times[stage.step]]
+    assert ends == ([1, 2, 3, 4] if solver == "heun" else [])
 
 
 def test_the_first_steps_of_a_multistep_solver_use_the_order_that_they_can() -> None:
