@@ -7,6 +7,7 @@ is held, and the tests that call it run until one fails, the likeliest first. A 
 
 from __future__ import annotations
 
+import argparse
 import ast
 import functools
 import gc
@@ -244,13 +245,14 @@ def _in_a_fork(work: Callable[[], Any], limit: float = 0.0) -> Any:
 
 def run(
     name: str,
-    functions: Sequence[str],
+    only: Sequence[str],
+    tests: Sequence[str],
     tell: Callable[[dict[str, Any]], None],
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None],
 ) -> None:
-    """Run the mutants of a room, or of some of its functions, given as "module.py:name" or a part of it."""
+    """Run the mutants of a room, or `only` those of functions "module.py:name" that contain a text; `tests` judge."""
     wanted = {
-        module: tuple(n for n in names if not functions or any(f in f"{module}:{n}" for f in functions))
+        module: tuple(n for n in names if not only or any(text in f"{module}:{n}" for text in only))
         for module, names in subjects(name).items()
     }
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
@@ -261,18 +263,29 @@ def run(
     settings.load_profile("mutation")
     judge = Judge(ROOMS[name], {m: n for m, n in wanted.items() if n}, tell, say)
     options = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:timeout", "-m", "not slow"]
-    found = pytest.main([*options, *ROOMS[name].tests], plugins=[judge])
+    found = pytest.main([*options, *(tests or ROOMS[name].tests)], plugins=[judge])
     if found != pytest.ExitCode.OK:
         raise RuntimeError(f"pytest ended with {found!r}")
 
 
-def main(room: str, *functions: str) -> None:
+def main() -> None:
     """Print a line of JSON a mutant, and what happens on standard error."""
+    parser = argparse.ArgumentParser(description="Run mutants.")
+    parser.add_argument("room", choices=ROOMS)
+    parser.add_argument("only", nargs="*", help="part of module.py:function")
+    parser.add_argument("--test", action="append", default=[], help="judge by this test alone, instead of the room's")
+    options = parser.parse_args()
     out, err = (os.fdopen(os.dup(k), "w", buffering=1) for k in (1, 2))
     with open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 1)
-    run(room, functions, lambda found: print(json.dumps(found), file=out), lambda line: print(line, file=err))
+    run(
+        options.room,
+        options.only,
+        options.test,
+        lambda found: print(json.dumps(found), file=out),
+        lambda line: print(line, file=err),
+    )
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -9,6 +9,7 @@ _SQUARED = "the residual is squared, so that its sign is nothing"
 _RANK = "the modes of what is left have one scale: D + r of them less r are the D - r that are counted"
 _SAME = "equality and multiplication do not know an order"
 _TOLERANCE = "a tolerance: what is refused is off by 1e-6, what rounds by 1e-15, and the size between is free"
+_EARLIER = "nodes before those that an order needs are not read"
 _UNUSED = "an entry or a buffer that is not read"
 
 # "*" stands for every change of a line.
@@ -85,4 +86,44 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ): _TOLERANCE,
     ("solvers/grids.py", "_log_snr", "0.0 -> 1.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
     ("solvers/grids.py", "_log_snr", "1.0 -> 2.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
+    (
+        "solvers/modal.py",
+        "modal",
+        "k + 1 -> k - 1",
+        "weights = adams_bashforth(nodes.natural[max(0, k + 1 - order) : k + 2].unbind(0), order)",
+    (
+        "solvers/modal.py",
+        "modal",
+        "k + 1 -> k",
+        "weights = adams_bashforth(nodes.natural[max(0, k + 1 - order) : k + 2].unbind(0), order)",
+    (
+        "solvers/modal.py",
+        "modal",
+        "k + 1 -> 1",
+        "weights = adams_bashforth(nodes.natural[max(0, k + 1 - order) : k + 2].unbind(0), order)",
+    (
+        "solvers/multistep.py",
+        "multistep",
+        "k + 1 -> k - 1",
+        "weights = adams_bashforth(nodes.grid[max(0, k + 1 - order) : k + 2], order)",
+    (
+        "solvers/multistep.py",
+        "multistep",
+        "k + 1 -> k",
+        "weights = adams_bashforth(nodes.grid[max(0, k + 1 - order) : k + 2], order)",
+    (
+        "solvers/multistep.py",
+        "multistep",
+        "k + 1 -> 1",
+        "weights = adams_bashforth(nodes.grid[max(0, k + 1 - order) : k + 2], order)",
+}
+
+_NODES = {
+    ("solvers/modal.py", "modal"): "nodes.natural[max(0, k + 1 - order) : k + 2].unbind(0), order",
+    ("solvers/multistep.py", "multistep"): "nodes.grid[max(0, k + 1 - order) : k + 2], order",
+}
+EQUIVALENT |= {
+    (*place, f"k + 1 -> {changed}", f"weights = adams_bashforth({given})"): _EARLIER
+    for place, given in _NODES.items()
+    for changed in ("k - 1", "k", "1")
 }

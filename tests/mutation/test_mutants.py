@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -45,10 +44,14 @@ def test_mutants_die_or_compute_the_same(room: str) -> None:
     assert not [key(f) for f in found if f["killer"] and key(f) in EQUIVALENT], "these are listed as equivalent and die"
 
 
-def test_mutants_of_one_function_die_and_an_equivalent_one_lives() -> None:
-    found = run("solvers", "multistep.py:adams_bashforth")
-    assert found
-    assert Counter(bool(f["killer"]) for f in found)[True] > 20
+def test_mutants_of_a_grid_die_by_its_test_and_those_that_compute_the_same_live() -> None:
+    judge = "tests/solvers/test_grids.py::test_log_snr_is_geometric_between_twenty_and_a_tenth"
+    found = run("solvers", "grids.py:_log_snr", "--test", judge)
+    dead, living = ([f for f in found if bool(f["killer"]) is wanted] for wanted in (True, False))
+    assert len(dead) > 30
+    assert {f["killer"] for f in dead} <= {judge, "time"}
+    assert living
+    assert all(explained(f) for f in living)
 
 
 def test_every_function_with_arithmetic_is_mutated_or_excluded_with_a_reason() -> None:
