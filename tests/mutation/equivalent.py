@@ -86,36 +86,6 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ): _TOLERANCE,
     ("solvers/grids.py", "_log_snr", "0.0 -> 1.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
     ("solvers/grids.py", "_log_snr", "1.0 -> 2.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
-    (
-        "solvers/modal.py",
-        "modal",
-        "k + 1 -> k - 1",
-        "weights = adams_bashforth(nodes.natural[max(0, k + 1 - order) : k + 2].unbind(0), order)",
-    (
-        "solvers/modal.py",
-        "modal",
-        "k + 1 -> k",
-        "weights = adams_bashforth(nodes.natural[max(0, k + 1 - order) : k + 2].unbind(0), order)",
-    (
-        "solvers/modal.py",
-        "modal",
-        "k + 1 -> 1",
-        "weights = adams_bashforth(nodes.natural[max(0, k + 1 - order) : k + 2].unbind(0), order)",
-    (
-        "solvers/multistep.py",
-        "multistep",
-        "k + 1 -> k - 1",
-        "weights = adams_bashforth(nodes.grid[max(0, k + 1 - order) : k + 2], order)",
-    (
-        "solvers/multistep.py",
-        "multistep",
-        "k + 1 -> k",
-        "weights = adams_bashforth(nodes.grid[max(0, k + 1 - order) : k + 2], order)",
-    (
-        "solvers/multistep.py",
-        "multistep",
-        "k + 1 -> 1",
-        "weights = adams_bashforth(nodes.grid[max(0, k + 1 - order) : k + 2], order)",
 }
 
 _NODES = {
@@ -127,3 +97,9 @@ EQUIVALENT |= {
     for place, given in _NODES.items()
     for changed in ("k - 1", "k", "1")
 }
+EQUIVALENT[
+    "solvers/modal.py",
+    "as_coefficient",
+    "0 -> 1",
+    "if isinstance(value, Tensor) and (value.numel() == 1 or bool((value == value.flatten()[0]).all())):",
+] = "where all are equal, each is the first"

@@ -11,6 +11,7 @@ import symsi
 from symsi.models.analytic import Mixture, gaussian
 from symsi.models.reference import Reference, isotropic
 from symsi.sampling.noise import standard_normal
+from symsi.solvers.modal import as_coefficient
 from symsi.solvers.multistep import adams_bashforth
 from symsi.solvers.table import SOLVERS
 
@@ -235,6 +236,15 @@ def test_dpm_solver_looks_back_wherever_the_log_ratio_before_is_finite(start: fl
     assert [len(row.weights) for row in plan.stages] == expected
     logs = [math.log(t / (1 - t)) for t in plan.grid[1:-1]]
     assert plan.clock == pytest.approx([math.log(start / (1 - start)) if start else -math.inf, *logs, math.inf])
+
+
+def test_a_coefficient_of_equal_modes_is_a_number() -> None:
+    apart = torch.tensor([1.0, 2.0])
+    assert as_coefficient(apart) is apart
+    for one in (torch.tensor(2.0), torch.tensor([2.0]), torch.tensor([[2.0], [2.0]]), 2.0):
+        found = as_coefficient(one)
+        assert isinstance(found, float)
+        assert found == 2.0
 
 
 def test_landing_ends_on_the_data_prediction(three_modes: Mixture) -> None:
