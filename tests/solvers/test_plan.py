@@ -122,6 +122,17 @@ def test_an_inconsistent_plan_is_refused_with_the_row_and_the_condition(
         symsi.Plan(stages, **{"grid": grid(2), **given})
 
 
+def test_a_plan_by_hand_moves_in_the_coordinates_of_its_model() -> None:
+    """x = c z: a constant drift F of x over h is z <- (c/c') z + (h/c') F."""
+    scales = [1.0, 0.5, 4.0]
+    stages = [Stage(1, 0.0, [0.3 / 0.5], keep=1.0 / 0.5), Stage(2, 0.3, [0.7 / 4.0], keep=0.5 / 4.0)]
+    plan = symsi.Plan(stages, grid=[0.0, 0.3, 1.0], scales=scales)
+    assert [(c.keep, c.length) for c in plan.claims or ()] == [(2.0, 0.6), (0.125, 0.175)]
+    assert plan.beta == (0.0, 0.0, 0.0)
+    with pytest.raises(symsi.PlanError, match="row 1"):
+        symsi.Plan([stages[0], Stage(2, 0.3, [0.7], keep=0.5 / 4.0)], grid=[0.0, 0.3, 1.0], scales=scales)
+
+
 def test_conditions_are_relative_to_the_step_however_small_it_is() -> None:
     short = 1e-12
     for slip in (0.0, 1e-3):
