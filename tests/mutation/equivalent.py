@@ -103,3 +103,10 @@ EQUIVALENT[
     "0 -> 1",
     "if isinstance(value, Tensor) and (value.numel() == 1 or bool((value == value.flatten()[0]).all())):",
 ] = "where all are equal, each is the first"
+_EQUATION = ("_settled(simplify(self.base.ratio).subs(t, tau))", "_settled(simplify(self.target.ratio))")
+EQUIVALENT[
+    "theory/conversion.py",
+    "Conversion.time_equation",
+    "Eq({0}, {1}, evaluate=False) -> Eq({1}, {0}, evaluate=False)".format(*_EQUATION),
+    "return Eq(",
+] = "an equation read from the other side"

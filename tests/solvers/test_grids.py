@@ -49,6 +49,12 @@ def test_a_grid_has_its_steps_and_both_ends(grid: str, steps: int) -> None:
     assert all(a < b for a, b in pairwise(times))
 
 
+def test_a_plan_names_its_grid_or_says_that_times_were_given() -> None:
+    assert symsi.plan("linear", grid="angle", steps=2).origin["grid"] == "angle"
+    assert symsi.plan("linear", grid=[0.0, 0.4, 1.0]).origin["grid"] == "times"
+    assert symsi.plan("linear", steps=2).origin["base"] == "alpha=1 - t, beta=t"
+
+
 def test_a_uniform_grid_that_starts_later_has_equal_steps_from_there() -> None:
     times = symsi.time_grid(symsi.schedule("linear"), "uniform", 4, start=0.2)
     assert times == pytest.approx((0.2, 0.4, 0.6, 0.8, 1.0), abs=1e-15)

@@ -221,6 +221,7 @@ def test_every_stage_has_the_drift_of_its_own_time(solver: str) -> None:
     for stage in plan.stages:
         point = plan.times.index(stage.time)
         assert (stage.state, stage.gain) == tuple(float(drift[name][point]) for name in names)
+    assert plan.beta == plan.times  # of the linear base
     ends = [stage.step for stage in plan.stages if stage.time == plan.times[stage.step]]
     assert ends == ([1, 2, 3, 4] if solver == "heun" else [])
 
