@@ -110,3 +110,9 @@ EQUIVALENT[
     "Eq({0}, {1}, evaluate=False) -> Eq({1}, {0}, evaluate=False)".format(*_EQUATION),
     "return Eq(",
 ] = "an equation read from the other side"
+EQUIVALENT[
+    "sampling/moves.py",
+    "_onto",
+    "scaled.stride() == z.stride() -> scaled.stride() != z.stride()",
+    "total = scaled.add_(z) if scaled.stride() == z.stride() else z + scaled",
+] = "the same sum in another layout"

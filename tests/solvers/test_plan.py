@@ -10,6 +10,7 @@ import torch
 import symsi
 from symsi.calibration.reference import estimate
 from symsi.models.analytic import Mixture
+from symsi.models.reference import isotropic
 from symsi.solvers.table import SOLVERS
 
 QUIET = {"progress": False}
@@ -308,3 +309,5 @@ def test_a_reference_with_a_mean_of_zero_is_one(three_modes: Mixture) -> None:
     assert not reference.mean.any()
     found = symsi.sample(three_modes.model(), shape=4, steps=3, schedule="trigonometric", reference=reference, **QUIET)
     assert torch.isfinite(found.x).all()
+    assert found.plan.modal
+    assert not symsi.plan("linear", steps=3, reference=isotropic(0.3)).modal  # its modes are the components
