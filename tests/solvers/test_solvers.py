@@ -231,6 +231,20 @@ def test_the_first_steps_of_a_multistep_solver_use_the_order_that_they_can() -> 
     assert [len(row.weights) for row in plan.stages] == [1, 2, 3, 3, 3]
 
 
+def test_dpm_solver_moves_x_over_alpha_by_the_growth_of_the_ratio_times_the_data() -> None:
+    """x'/alpha' = x/alpha + (rho' - rho) D; D is extrapolated by half of h/h_before of log rho (Lu et al. 2022)."""
+    plan = symsi.plan("linear", solver="dpm++2m", grid=[0.1, 0.2, 0.4, 0.8, 1.0])
+    for stage in plan.stages[:-1]:
+        before, start, stop = ((0.0, *plan.grid)[k] for k in range(stage.step - 1, stage.step + 2))
+        assert stage.keep == pytest.approx((1 - stop) / (1 - start))
+        growth = (1 - stop) * (stop / (1 - stop) - start / (1 - start))
+        assert sum(stage.weights) == pytest.approx(growth)
+        if stage.step > 1:
+            h, h_before = (math.log(b / (1 - b) / (a / (1 - a))) for a, b in ((start, stop), (before, start)))
+            assert stage.weights[1] == pytest.approx(-growth * h / h_before / 2)
+        assert (stage.state, stage.gain) == pytest.approx((1.0, 1 - start))  # eta_X = x + (1 - t) v
+
+
 @pytest.mark.parametrize(("start", "expected"), [(0.0, [1, 1, 2, 2, 1]), (0.1, [1, 2, 2, 2, 1])])
 def test_dpm_solver_looks_back_wherever_the_log_ratio_before_is_finite(start: float, expected: list[int]) -> None:
     plan = symsi.plan("linear", solver="dpm++2m", grid=[start, 0.2, 0.4, 0.6, 0.8, 1.0])
