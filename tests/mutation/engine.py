@@ -12,6 +12,7 @@ import ast
 import functools
 import gc
 import hashlib
+import importlib
 import json
 import os
 import pickle
@@ -100,7 +101,9 @@ class Judge:
         return calls, seconds, failed
 
     def _module(self, path: Path, module: str, names: Iterable[str]) -> None:
-        caches = _caches(_users(f"symsi.{module.removesuffix('.py').replace('/', '.')}").__contains__)
+        dotted = f"symsi.{module.removesuffix('.py').replace('/', '.')}"
+        importlib.import_module(dotted)
+        caches = _caches(_users(dotted).__contains__)
         for name in names:
             judges = [i for i in self.items if (str(path), name) in self.calls[i.nodeid]]
             limit = _GRACE + _PATIENCE * sum(self.seconds[i.nodeid] for i in judges)
