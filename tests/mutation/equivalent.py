@@ -116,3 +116,12 @@ EQUIVALENT[
     "scaled.stride() == z.stride() -> scaled.stride() != z.stride()",
     "total = scaled.add_(z) if scaled.stride() == z.stride() else z + scaled",
 ] = "the same sum in another layout"
+EQUIVALENT |= {
+    (
+        "solvers/planning.py",
+        "_nodes",
+        f"len(times) - 1 -> len(times){more}",
+        "spread = torch.zeros(len(times) - 1, dtype=torch.float64)",
+    ): _UNUSED
+    for more in ("", " + 1")
+}

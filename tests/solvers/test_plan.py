@@ -153,8 +153,8 @@ def test_a_long_step_after_a_short_one_has_large_weights_and_is_accepted() -> No
 
 def test_a_state_that_misses_the_end_of_its_step_is_told_with_row_and_step() -> None:
     """An evaluation at the model's time where the step ends must be made there."""
-    early = [Stage(1, 0.0, [0.5]), Stage(2, 0.5, [0.4]), Stage(2, 1.0, [0.1])]
-    with pytest.raises(symsi.PlanError, match=r"row 2 \(step 2\): the weights in the state that it is evaluated at"):
+    early = [*heun(2)[:2], Stage(2, 0.5, [0.4]), Stage(2, 1.0, [0.1])]
+    with pytest.raises(symsi.PlanError, match=r"row 3 \(step 2\): the weights in the state that it is evaluated at"):
         symsi.Plan(early, grid=grid(2))
 
 
