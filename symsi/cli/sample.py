@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 from pathlib import Path
 
 import click
@@ -16,9 +14,11 @@ from symsi.cli.text_to_image import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
+from symsi.models.protocol import as_device
 from symsi.models.reference import load as load_reference
 from symsi.plotting.pictures import check_picture
 from symsi.sampling.files import check_samples, write_samples
+from symsi.sampling.inputs import check_memory
 from symsi.sampling.sample import sample
 
 __all__ = ["command"]
@@ -118,7 +118,7 @@ def command(
         if picture == output:
             raise SymsiError(f"OUTPUT and --picture are both {output}; leave --picture out.")
     network = load(model, device=device, dtype=getattr(torch, dtype))
-    _check_size(count, network.shape)
+    check_memory(count, network.shape or (1,), getattr(torch, dtype), as_device(device), 0)
     conditions = {"label": _classes(labels, count, network.classes)} if network.classes else {}
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")
@@ -157,29 +157,3 @@ def _classes(labels: tuple[int, ...], count: int, classes: int) -> Tensor:
         if not 0 <= label < classes:
             raise SymsiError(f"--label must lie in 0..{classes - 1}; got {label}.")
     return torch.tensor(wanted)[torch.arange(count) % len(wanted)]
-
-
-def _check_size(count: int, shape: tuple[int, ...] | None) -> None:
-    """Raise SymsiError where the samples alone, in float32, are more than the memory that is free."""
-    needed, free = 4 * count * math.prod(shape or (1,)), free_memory()
-    if needed > free:
-        raise SymsiError(
-            f"{count} samples of shape {shape} take {_size(needed)}, and {_size(free)} of memory are free; "
-            "give a smaller --count. (--batch bounds what the model needs, not what is kept.)"
-        )
-
-
-def free_memory() -> int:
-    """Return the bytes that can be allocated: what Linux says is available, else the whole memory."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 62
-
-
-def _size(count: int) -> str:
-    """Bytes as a reader says them."""
-    power = min(5, max(0, (count.bit_length() - 1) // 10))
-    return f"{count / 1024**power:.3g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')[power]}"

@@ -21,10 +21,10 @@ from sympy import Expr, Rational, Tuple
 
 from symsi.algebra.multiprecision import evaluate, evaluate_many
 from symsi.algebra.symbols import t, tau
-from symsi.coefficients.definitions import definitions
 from symsi.coefficients.kernels import kernels, load
 from symsi.coefficients.program import formulas
 from symsi.coefficients.tables import tabulate
+from symsi.coefficients.textbook import definitions
 from symsi.errors import SymsiError, unknown
 from symsi.theory.conversion import Conversion, convert
 

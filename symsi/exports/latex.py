@@ -62,7 +62,8 @@ def proofs_tex(proofs: Iterable[Proof]) -> str:
     lines: list[str] = []
     for proof in proofs:
         lines.append(f"\\section*{{{_plain(f'{proof.id}. {proof.title}')}}}")
-        lines.append(f"\\textbf{{Claim.}} {_plain(proof.statement)}\\par")
+        lines.append(f"\\textbf{{Claim.}} {_plain(proof.premise or proof.statement)}\\par")
+        lines += [f"\\noindent {_plain(str(claim))}\\par" for claim in proof.claims]
         lines += [f"Source: {_plain(proof.source)}.\\par"] if proof.source else []
         lines += [f"Assumed: {_plain('; '.join(proof.assumptions))}.\\par"] if proof.assumptions else []
         lines += [*_steps(proof), f"\\textbf{{{_plain(proof.conclusion)}}}"]
@@ -87,15 +88,13 @@ def limit_tex(found: Limit) -> str:
 
 
 def _steps(proof: Proof) -> Iterator[str]:
-    number = 0
-    for part in proof.parts:
+    for number, part in proof.numbered():
         formula = part.latex()
         shown = f"\\fit{{${formula}$}}" if formula else "\\par"
         if isinstance(part, Remark):
             yield f"\\noindent {_plain(part.text)}{shown}"
             continue
-        number += 1
-        yield f"\\noindent ({number}) {_plain(part.claim)}{shown}"
+        yield f"\\noindent ({number}) {_plain(part.named)}{shown}"
         yield f"{{\\footnotesize\\noindent {_plain(f'{part.rule}: {part.checks}')}\\par}}\\medskip"
 
 

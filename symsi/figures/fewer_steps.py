@@ -66,7 +66,7 @@ def draw(quick: bool, seed: int) -> Drawing:
             numbers[f"{name.replace(chr(10), ' ')}, rmse to converged samples at {steps}"] = (error, 0.02 * error)
             data[f"{name} {steps}"] = x.numpy()
             panel = images[row][line]
-            panel.imshow(_mosaic(x * model.gain + model.offset, 2), cmap="gray", vmin=0, vmax=1)
+            panel.imshow(_mosaic(x * model.gain + model.offset, 2).numpy(), cmap="gray", vmin=0, vmax=1)
             panel.set(xticks=(), yticks=())
             panel.spines[:].set_visible(False)
             if row == 0:

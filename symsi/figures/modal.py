@@ -66,7 +66,7 @@ def draw(quick: bool, seed: int) -> Drawing:
         denoised = kernels.data(prediction.double(), x, time)
         for row, image in enumerate((x, posterior, denoised)):
             shown.append(image.flatten())
-            images[row][line].imshow(image[0, 0] * model.gain + model.offset, cmap="gray", vmin=0, vmax=1)
+            images[row][line].imshow((image[0, 0] * model.gain + model.offset).numpy(), cmap="gray", vmin=0, vmax=1)
             images[row][line].set(xticks=(), yticks=())
             images[row][line].spines[:].set_visible(False)
         images[0][line].set_title(f"{time:.2f}", loc="center", fontsize=7)

@@ -22,7 +22,7 @@ def draw(quick: bool, seed: int) -> Drawing:
             conversion = symsi.convert(base, target)
             times = np.linspace(conversion.start_time, 1, POINTS)
             found = symsi.tabulate(conversion, times.tolist(), ("time", "scale"))
-            back = symsi.tabulate(symsi.convert(target, base), np.clip(found["time"], 0, 1)[1:-1].tolist(), ("time",))
+            back = symsi.tabulate(symsi.convert(target, base), found["time"].clamp(0, 1)[1:-1].tolist(), ("time",))
             worst = max(worst, float(np.abs(back["time"].numpy() - times[1:-1]).max()))
             tau, scale = found["time"].numpy(), found["scale"].numpy()
             data[f"{base} -> {target}"] = np.stack([tau, scale])

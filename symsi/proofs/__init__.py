@@ -36,7 +36,7 @@ def prove_all(only: tuple[str, ...] = ()) -> Iterator[Proof]:
 
 
 def run_script(prove: Callable[[], Proof]) -> None:
-    """Command line of a derivation script: print the proof, or its Markdown, or write that; exit 1 unless proved."""
+    """Command line of a derivation script: print the proof or its Markdown, or write that; exit 1 if it has gaps."""
     import argparse
 
     from symsi.files import write_text
@@ -57,4 +57,4 @@ def run_script(prove: Callable[[], Proof]) -> None:
             parser.error(str(error))
     else:
         print(proof.text())
-    raise SystemExit(0 if proof.proved else 1)
+    raise SystemExit(0 if proof.whole else 1)

@@ -1,10 +1,11 @@
 """T4: two schedules differ by a change of time and a scale."""
 
-from sympy import diff, log
+from sympy import Integer, diff, log
 
 from symsi.algebra.proof import Derivation, Proof
-from symsi.interpolants.rows import Pair
+from symsi.interpolants.rows import Pair, determinant
 from symsi.proofs import run_script
+from symsi.proofs.setting import increasing_ratio
 from symsi.theory.rules import scale, time_rate
 
 
@@ -13,68 +14,86 @@ def prove() -> Proof:
     d = Derivation(
         "T4",
         "Time and scale",
-        "Let tau solve rho(tau) = rho_bar(t) and c = alpha_bar/alpha(tau). Then c = beta_bar/beta(tau) as well, and "
-        "I_bar_t = c I_tau for every Z and X: in law and path by path.",
+        "Let rho = beta/alpha increase, with rho -> 0 at t = 0 and alpha -> 0 at t = 1; a bar marks the target.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    t, z, data = d.symbol("t", 0, 1), d.real("Z"), d.real("X")
-    u = d.symbol("u", 0, 1)
-    tau = d.function("tau", "increasing")(t)
-    alpha_bar = d.function("alpha_bar", "positive decreasing")(t)
-    base = Pair.of(d.function("alpha", "positive decreasing")(u), d.function("beta", "positive increasing")(u), u).at(
-        tau, u
-    )
+    d.claim("a", "rho(tau) = rho_bar(t) has at most one root tau.")
+    d.claim("b", "rho runs from 0 to oo.")
+    d.claim("c", "So there is a root for each t.")
+    d.claim("d", "tau increases: tau' = rho_bar'/rho'(tau) > 0.")
+    d.claim("e", "c = alpha_bar/alpha(tau) is beta_bar/beta(tau) as well, and (alpha_bar + beta_bar)/(alpha + beta).")
+    d.claim("f", "I_bar_t = c I_tau for every Z and X: in law and path by path.")
+    d.claim("g", "Log-densities shift by -log c in each dimension.")
+    d.claim("h", "For the linear base tau = beta_bar/(alpha_bar + beta_bar) and c = alpha_bar + beta_bar.")
+    t, u = d.symbol("t", 0, 1), d.symbol("u", 0, 1)
+    low, h, part = d.symbol("a"), d.symbol("h"), d.symbol("sigma", 0, 1)
 
-    d.say("Given tau, the condition rho(tau) = rho_bar(t) says what beta_bar is; nothing else is assumed of it.")
-    beta_bar = alpha_bar * base.beta / base.alpha
-    target = Pair.of(alpha_bar, beta_bar, t)
-    c = scale(base, target)
-    d.equal("The condition.", target.ratio, base.ratio, by="definition of tau")
-    d.equal(
-        "The scale as symsi codes it, without 0/0 at either end, is alpha_bar/alpha.",
-        c,
-        alpha_bar / base.alpha,
-        by="rho(tau) = rho_bar(t)",
+    general = increasing_ratio(d, u)
+    inside = general.at(low + part * h, u)
+    d.say("Between a and a + h, h > 0, go in a straight line: sigma from 0 to 1.")
+    d.positive(
+        "rho increases along it, so that rho(a + h) > rho(a): two times have two ratios.",
+        diff(general.ratio.subs(u, low + part * h), part),
+        h * diff(general.ratio, u).subs(u, low + part * h),
+        "chain rule",
+        "a",
     )
-    d.equal("And it is beta_bar/beta.", c, beta_bar / base.beta, by="rho(tau) = rho_bar(t)")
+    d.equal(
+        "Its slope is the determinant of T1 over alpha^2.",
+        diff(general.ratio.subs(u, low + part * h), part),
+        h * determinant(inside) / inside.alpha**2,
+        "T1",
+        "a",
+    )
+    size, alpha, beta = d.symbol("delta"), d.symbol("alpha_0"), d.symbol("beta_1")
+    d.say("From noise, beta -> 0 beside any alpha_0; a point mass has rho -> 0 by definition. At the end, alpha -> 0.")
+    d.tends("rho at the start.", Pair.of(alpha, size, t).ratio, size, Integer(0), proves="b")
+    d.tends("1/rho at the end.", 1 / Pair.of(size, beta, t).ratio, size, Integer(0), proves="b")
+    d.cite("c", "the intermediate value theorem", "Bolzano 1817")
+
+    tau = d.function("tau", "any")(t)
+    base = Pair.of(d.function("alpha")(u), d.function("beta")(u), u)
+    at_tau = base.at(tau, u)
+    alpha_bar = d.function("alpha_bar")(t)
+    d.say("Given tau, rho(tau) = rho_bar(t) says what beta_bar is; nothing else is assumed of it.")
+    target = Pair.of(alpha_bar, alpha_bar * at_tau.beta / at_tau.alpha, t)
+    c = scale(at_tau, target)
+    rate = diff(tau, t)
+    d.equal(
+        "Differentiating the condition gives the speed of tau.",
+        diff(target.ratio, t) / diff(base.ratio, u).subs(u, tau),
+        rate,
+        "chain rule",
+        "d",
+    )
+    d.equal("It is the quotient of determinants over c^2, as coded.", time_rate(at_tau, target), rate, "T1", "d")
+    rho_bar = d.function("rho_bar", "positive increasing")(t)
+    q, q_bar = increasing_ratio(d, u), Pair.of(alpha_bar, alpha_bar * rho_bar, t)
+    d.positive(
+        "It is positive where both ratios increase.",
+        time_rate(q, q_bar),
+        alpha_bar**2 * diff(q_bar.ratio, t) / (q.alpha**2 * diff(q.ratio, u)) / scale(q, q_bar) ** 2,
+        "T1",
+        "d",
+    )
+    d.equal("The scale as coded, by alpha.", c, alpha_bar / at_tau.alpha, "rho(tau) = rho_bar(t)", "e")
+    d.equal("And by beta.", c, target.beta / at_tau.beta, "rho(tau) = rho_bar(t)", "e")
+    z, data = d.real("Z"), d.real("X")
     d.equal(
         "The interpolants agree path by path.",
-        alpha_bar * z + beta_bar * data,
-        c * (base.alpha * z + base.beta * data),
-        by="the two forms of c",
+        target.state(noise=z, data=data),
+        c * at_tau.state(noise=z, data=data),
+        "the two forms of c",
+        "f",
     )
-    rho = Pair.of(d.function("alpha", "positive decreasing")(u), d.function("beta", "positive increasing")(u), u).ratio
-    d.equal(
-        "Implicit differentiation of the condition gives the speed of tau.",
-        diff(target.ratio, t) / diff(rho, u).subs(u, tau),
-        diff(tau, t),
-        by="chain rule",
-    )
-    d.equal(
-        "It is the quotient of the determinants over c^2, as coded.", time_rate(base, target), diff(tau, t), by="T1"
-    )
-
-    density = d.function("p")
-    y, k = d.real("y"), d.symbol("k")
-    d.say("The law of c I_tau has the density p(y/c)/c in each coordinate: log-densities shift by log c a coordinate.")
-    d.equal(
-        "Log-density of the scaled variable.",
-        log(density(y / k) / k),
-        log(density(y / k)) - log(k),
-        by="change of variables",
-    )
-    a, b = d.symbol("alpha_0"), d.symbol("beta_0")
-    linear = Pair(1 - u, u, -1 + 0 * u, 1 + 0 * u)
-    wanted = Pair(a, b, a, b)
-    d.equal(
-        "For the linear base, tau = beta_bar/(alpha_bar + beta_bar) solves the condition,",
-        linear.at(b / (a + b), u).ratio,
-        wanted.ratio,
-        by="substitution",
-    )
-    d.equal(
-        "and the scale is alpha_bar + beta_bar.", scale(linear.at(b / (a + b), u), wanted), a + b, by="substitution"
-    )
+    k, y = d.symbol("k"), [d.real(f"y{i}") for i in range(3)]
+    d.say("The law of c I_tau has the density p(y/c)/c^3 in three dimensions: c^d in d.")
+    density = d.function("p")(*(a / k for a in y))
+    d.equal("Its logarithm.", log(density / k ** len(y)), log(density) - len(y) * log(k), "change of variables", "g")
+    linear = Pair.of(1 - u, u, u).at(beta / (alpha + beta), u)
+    wanted = Pair(alpha, beta, alpha, beta)
+    d.equal("For the linear base this tau solves the condition,", linear.ratio, wanted.ratio, "substitution", "h")
+    d.equal("and this is c, as coded.", alpha / linear.alpha, scale(linear, wanted), "substitution", "h")
     return d.proof()
 
 

@@ -1,12 +1,13 @@
 """T5: paths of one SDE become paths of another."""
 
-from sympy import Expr, diff, sqrt
+from sympy import Expr, diff, solve, sqrt
 
 from symsi.algebra.proof import Derivation, Proof
 from symsi.interpolants.rows import Pair, Row
 from symsi.proofs import run_script
+from symsi.proofs.setting import conversion
 from symsi.theory.fields import drift_row
-from symsi.theory.rules import diffusion_factor
+from symsi.theory.rules import diffusion_factor, scale, time_rate
 
 
 def prove() -> Proof:
@@ -14,81 +15,82 @@ def prove() -> Proof:
     d = Derivation(
         "T5",
         "Paths",
-        "If X solves the SDE of (alpha, beta, epsilon), then X_bar_t = c X_tau solves that of (alpha_bar, beta_bar, "
-        "epsilon_bar) with epsilon_bar = c^2 tau' epsilon(tau), driven by dW_bar = dW_tau/sqrt(tau'). For any wanted "
-        "epsilon_bar there is exactly one base diffusion; the conversion is a bijection and composes.",
+        "Let X solve the SDE of (alpha, beta, epsilon), let tau and c be those of T4, and X_bar_t = c X_tau.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    t, u = d.symbol("t", 0, 1), d.symbol("u", 0, 1)
+    d.claim(
+        "a",
+        "The drift of X_bar is that of (alpha_bar, beta_bar, epsilon_bar) with epsilon_bar = c^2 tau' epsilon(tau).",
+    )
+    d.claim("b", "Its noise is sqrt(2 epsilon_bar) dW_bar with dW_bar = dW_tau/sqrt(tau'), of quadratic variation t.")
+    d.claim("c", "W_bar is a Brownian motion.")
+    d.claim("d", "epsilon_bar/epsilon = c^2 tau' is the quotient of determinants, and positive.")
+    d.claim("e", "So each wanted epsilon_bar has exactly one base diffusion, epsilon = epsilon_bar/(c^2 tau').")
+    d.claim("f", "Conversions compose as pairs: (tau, c) and then (sigma, k) is (tau(sigma), k c(sigma)).")
+    d.claim("g", "The inverse of (tau, c) is (the inverse function of tau, 1/c): a bijection.")
+    t, tau, c, base, target = conversion(d)
     noise, data = d.real("eta_Z"), d.real("eta_X")
-    tau, c = d.function("tau", "increasing")(t), d.function("c")(t)
-    base = Pair.of(d.function("alpha", "positive decreasing")(u), d.function("beta", "positive increasing")(u), u).at(
-        tau, u
-    )
-    target = Pair.of(c * base.alpha, c * base.beta, t)
-    d.say(
-        "By T4 every target is (c alpha(tau), c beta(tau)). E[Z | .] and E[X | .] are the same for X_tau and "
-        "X_bar_t = c X_tau; call them eta_Z and eta_X."
-    )
+    rate, epsilon = diff(tau, t), d.function("epsilon")(t)
+    d.say("E[Z | .] and E[X | .] are the same for X_tau and X_bar_t (T4); epsilon is the base's at tau. Ito's formula:")
 
     def value(r: Row) -> Expr:
         return r(noise=noise, data=data)
 
-    epsilon = d.function("epsilon")(t)
-    rate = diff(tau, t)
-    d.say("The base diffusion at tau, as a function of t, is epsilon. Ito's formula for c X_tau:")
-    drift = diff(c, t) * value(base.state) + c * rate * value(drift_row(base, epsilon))
-    epsilon_bar = c**2 * rate * epsilon
+    epsilon_bar = diffusion_factor(base, target) * epsilon
     d.equal(
-        "The drift of c X_tau is the target's drift under epsilon_bar = c^2 tau' epsilon.",
-        drift,
+        "Drift of c X_tau.",
+        diff(c, t) * value(base.state) + c * rate * value(drift_row(base, epsilon)),
         value(drift_row(target, epsilon_bar)),
-        by="Ito's formula, T2",
+        "Ito's formula, T2",
+        "a",
     )
+    dw = d.real("dW")
+    d.say("dW_tau has the variance tau' dt, so it is sqrt(tau') dW_bar:")
     d.equal(
-        "The quadratic variation of c X_tau is that of the target's noise.",
-        c**2 * 2 * epsilon * rate,
-        2 * epsilon_bar,
-        by="d[W_tau] = tau' dt",
+        "The noise terms.",
+        c * sqrt(2 * epsilon) * sqrt(rate) * dw,
+        sqrt(2 * epsilon_bar) * dw,
+        "d[W_tau] = tau' dt",
+        "b",
     )
+    d.equal("Their quadratic variation.", 2 * epsilon * c**2 * rate, 2 * epsilon_bar, "T1", "b")
+    d.cite(
+        "c",
+        "a continuous martingale of quadratic variation t is a Brownian motion",
+        "Levy; Oeksendal 2003, Theorem 8.6.1",
+    )
+    d.positive("The factor, as coded.", diffusion_factor(base, target), c**2 * rate, "T1", "d")
+    wanted, unknown, other = d.symbol("wanted"), d.symbol("unknown"), d.symbol("other")
+    (only,) = solve(diffusion_factor(base, target) * unknown - wanted, unknown)
+    d.equal("Solved for the base diffusion.", only, wanted / diffusion_factor(base, target), "linear equation", "e")
     d.equal(
-        "W_bar, with dW_bar = dW_tau/sqrt(tau'), has quadratic variation t: it is a Brownian motion (Levy).",
-        (1 / sqrt(rate)) ** 2 * rate,
-        1,
-        by="d[W_tau] = tau' dt",
+        "Two base diffusions differ as their images do, by the positive factor: one to one.",
+        unknown - other,
+        (diffusion_factor(base, target) * unknown - diffusion_factor(base, target) * other) / (c**2 * rate),
+        "linear equation",
+        "e",
     )
-    d.equal(
-        "The noise terms agree: c sqrt(2 epsilon) dW_tau = sqrt(2 epsilon_bar) dW_bar.",
-        (c * sqrt(2 * epsilon) * sqrt(rate)) ** 2,
-        2 * epsilon_bar,
-        by="square of both sides",
-    )
-    d.equal(
-        "The factor c^2 tau' is the quotient of the determinants, as coded.",
-        diffusion_factor(base, target),
-        c**2 * rate,
-        by="T1",
-    )
-    d.say("The factor is positive, so a wanted epsilon_bar fixes epsilon and the way back divides by it.")
 
-    k, sigma = d.function("k")(t), d.function("sigma", "increasing")
-    inner = Pair.of(c * base.alpha, c * base.beta, t)
-    s = d.symbol("s", 0, 1)
-    middle = inner.at(sigma(s), t)
-    outer = Pair.of(k.subs(t, s) * middle.alpha, k.subs(t, s) * middle.beta, s)
-    composed = base.at(sigma(s), t)
+    s, sigma, k = d.symbol("s", 0, 1), d.function("sigma", "increasing"), d.function("k")
+    start, middle = base.at(sigma(s), t), target.at(sigma(s), t)
+    outer = Pair.of(k(s) * middle.alpha, k(s) * middle.beta, s)
+    d.say("A second conversion (sigma, k) follows, at s.", outer.alpha)
+    d.equal("Scales multiply,", scale(start, outer), k(s) * c.subs(t, sigma(s)), "T4", "f")
     d.equal(
-        "Two conversions in a row multiply their factors: the conversion composes.",
-        diffusion_factor(middle, outer) * diffusion_factor(composed, middle),
-        diffusion_factor(composed, outer),
-        by="quotients of determinants",
+        "speeds are those of tau(sigma(s)),", time_rate(start, outer), diff(tau.subs(t, sigma(s)), s), "chain rule", "f"
     )
     d.equal(
-        "There and back is the identity.",
-        diffusion_factor(base, target) * diffusion_factor(target, base),
-        1,
-        by="quotients of determinants",
+        "and converting once by the pair is converting twice.",
+        diffusion_factor(start, outer),
+        k(s) ** 2 * diff(sigma(s), s) * diffusion_factor(base, target).subs(t, sigma(s)),
+        "chain rule",
+        "f",
     )
+    d.say("The inverse goes from the target at t back to the base at tau.")
+    back, speed = scale(target, base), time_rate(target, base)
+    d.equal("It divides by c,", back, 1 / c, "T4", "g")
+    d.equal("runs at 1/tau',", speed, 1 / rate, "inverse function", "g")
+    d.equal("and gives the base's epsilon back.", back**2 / rate * epsilon_bar, epsilon, "T1", "g")
     return d.proof()
 
 

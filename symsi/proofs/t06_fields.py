@@ -1,12 +1,12 @@
 """T6: the fields of the target from those of the base."""
 
-from sympy import diff, log
+from sympy import diff
 
 from symsi.algebra.proof import Derivation, Proof
-from symsi.interpolants.rows import Pair
 from symsi.proofs import run_script
+from symsi.proofs.setting import conversion
 from symsi.theory.diffusion import optimal_diffusion
-from symsi.theory.fields import PREDICTIONS, drift_row, row
+from symsi.theory.fields import PREDICTIONS, predict
 from symsi.theory.rules import field_in
 
 
@@ -15,52 +15,45 @@ def prove() -> Proof:
     d = Derivation(
         "T6",
         "Fields",
-        "v_bar(t, x) = (c'/c) x + c tau' v(tau, x/c), s_bar = s(tau, x/c)/c, and both predictors are unchanged at "
-        "(tau, x/c). The optimal diffusion is one process: epsilon_bar* = c^2 tau' epsilon*(tau).",
+        "Let tau and c be those of T4 and let a network predict v, s, eta_Z or eta_X of the base, at (tau, x/c).",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    t, u = d.symbol("t", 0, 1), d.symbol("u", 0, 1)
-    noise, data = d.real("eta_Z"), d.real("eta_X")
-    tau, c = d.function("tau", "increasing")(t), d.function("c")(t)
+    d.claim("velocity", "v_bar(t, x) = (c'/c) x + c tau' v(tau, x/c).")
+    d.claim("score", "s_bar(t, x) = s(tau, x/c)/c.")
+    d.claim("noise", "The noise prediction is eta_Z(tau, x/c).")
+    d.claim("data", "The data prediction is eta_X(tau, x/c).")
+    d.claim("drift", "The drift under epsilon_bar is v_bar + epsilon_bar s_bar.")
+    d.claim("optimal", "The optimal diffusion is one process: epsilon_bar* = c^2 tau' epsilon*(tau).")
+    t, tau, c, base, target = conversion(d)
+    rate = diff(tau, t)
     epsilon = d.function("epsilon")(t)
-    base = Pair.of(d.function("alpha", "positive decreasing")(u), d.function("beta", "positive increasing")(u), u).at(
-        tau, u
-    )
-    target = Pair.of(c * base.alpha, c * base.beta, t)
-    x = target.state(noise=noise, data=data)
-    given = {k: row(base, k)(noise=noise, data=data) for k in PREDICTIONS}
-    wanted = {k: row(target, k)(noise=noise, data=data) for k in PREDICTIONS}
+    x, given = d.real("x"), d.real("P")
 
-    d.say("Pathwise equality (T4) makes E[Z | I_bar_t = x] = E[Z | I_tau = x/c], and the same for X.")
-    d.equal(
-        "Velocity.",
-        diff(log(c), t) * x + c * diff(tau, t) * given["velocity"],
-        wanted["velocity"],
-        by="product and chain rule",
-    )
-    d.equal("Score.", given["score"] / c, wanted["score"], by="s = -eta_Z/alpha")
-    d.equal(
-        "The optimal diffusion.",
-        optimal_diffusion(target),
-        c**2 * diff(tau, t) * optimal_diffusion(base),
-        by="T3: alpha^2 rho'/rho",
-    )
+    d.say("Pathwise equality (T4): I_bar_t = x and I_tau = x/c are one event. P is what the network says there.")
     for kind in PREDICTIONS:
-        for goal in PREDICTIONS:
-            formula = field_in(base, target, kind, goal, epsilon)
+        own = {name: predict(base, kind, name)(x / c, given) for name in PREDICTIONS}
+        expected = {
+            "velocity": diff(c, t) / c * x + c * rate * own["velocity"],
+            "score": own["score"] / c,
+            "noise": own["noise"],
+            "data": own["data"],
+        }
+        expected["drift"] = expected["velocity"] + epsilon * expected["score"]
+        for name, formula in expected.items():
             d.equal(
-                f"Coded conversion: the base's {kind} to the target's {goal}.",
-                formula(x, given[kind]),
-                wanted[goal],
-                by="2 x 2 solve",
+                f"The target's {name} from the base's {kind}, as coded.",
+                field_in(base, target, kind, name, epsilon)(x, given),
+                formula,
+                "2 x 2 solve, T1",
+                name,
             )
-        b = drift_row(target, epsilon)
-        d.equal(
-            f"Coded conversion: the base's {kind} to the target's drift.",
-            field_in(base, target, kind, "drift", epsilon)(x, given[kind]),
-            b(noise=noise, data=data),
-            by="2 x 2 solve",
-        )
+    d.equal(
+        "Both optimal diffusions, as coded: the paths of one become those of the other (T5).",
+        optimal_diffusion(target),
+        c**2 * rate * optimal_diffusion(base),
+        "T3: alpha^2 rho'/rho",
+        "optimal",
+    )
     return d.proof()
 
 

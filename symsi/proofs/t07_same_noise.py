@@ -3,10 +3,11 @@
 from sympy import diff, sqrt
 
 from symsi.algebra.proof import Derivation, Proof
-from symsi.interpolants.rows import Pair
 from symsi.proofs import run_script
+from symsi.proofs.setting import conversion
 from symsi.theory.diffusion import noise_increment
-from symsi.theory.fields import drift_row
+from symsi.theory.fields import drift_row, row
+from symsi.theory.rules import diffusion_factor, time_rate
 
 
 def prove() -> Proof:
@@ -14,48 +15,79 @@ def prove() -> Proof:
     d = Derivation(
         "T7",
         "Same noise, another diffusion",
-        "From a path and epsilon > 0 the driving noise is dW = (dX - b dt)/sqrt(2 epsilon); it drives the strong "
-        "solution under any other epsilon_bar. Discretised, it is exact on the grid of the base path.",
+        "Let X solve dX = b dt + sqrt(2 epsilon) dW with epsilon_t > 0.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    x, b, h, dw = d.real("x"), d.real("b"), d.symbol("h"), d.real("dW")
-    e, e_bar, b_bar = d.symbol("epsilon"), d.symbol("epsilon_bar"), d.real("b_bar")
-    after = x + b * h + sqrt(2 * e) * dw
-    recovered = noise_increment(after - x, b, e, h)
-    d.equal("A step of the base path returns its noise, whatever b and epsilon were.", recovered, dw, by="solve for dW")
-    d.equal(
-        "Driven by it again, the same SDE retraces the path exactly.",
-        x + b * h + sqrt(2 * e) * recovered,
-        after,
-        by="substitution",
+    d.claim(
+        "a", "The path gives the driving noise back: W is the integral of (dX - b dt)/sqrt(2 epsilon), path by path."
     )
-    other = x + b_bar * h + sqrt(2 * e_bar) * recovered
+    d.claim("b", "With this W the equation returns the path.")
+    d.claim("c", "W drives one strong solution under any other epsilon_bar.")
+    d.claim("d", "Recovery and conversion (T5) commute: the converted path's noise is W_bar.")
+    d.claim("e", "On a grid, with the coefficients at its points, the noise of a step is recovered exactly.")
+    t = d.symbol("t", 0, 1)
+    e, w, start = d.function("epsilon")(t), d.function("W", "any")(t), d.real("x_0")
+    travelled, weight = d.function("B", "any")(t), d.function("V", "any")(t)
+    sigma = sqrt(2 * e)
+    d.say(
+        "epsilon depends on t alone, so the integral of sqrt(2 epsilon) dW is sqrt(2 epsilon) W - V, where "
+        "V' = W d sqrt(2 epsilon)/dt: it needs no derivative of W. B is the integral of b. The SDE says that X is",
+        start + travelled + sigma * w - weight,
+    )
+    x = start + travelled + sigma * w - weight
+    martingale = noise_increment(x - start, travelled / t, e, t)
+    d.say(
+        "By parts again, the integral of (dX - b dt)/sqrt(2 epsilon) is the coded quotient M plus that of R:",
+        martingale,
+    )
+    rest = martingale * diff(sigma, t) / sigma
+    d.equal("What M lacks to W", w - martingale, weight / sigma, "the SDE", "a")
     d.equal(
-        "A path under another diffusion carries the same noise, so the change can be undone.",
-        noise_increment(other - x, b_bar, e_bar, h),
-        dw,
-        by="solve for dW",
+        "grows as R: so M and the integral of R are W, at every t and for every continuous W.",
+        diff(weight / sigma, t).subs(diff(weight, t), w * diff(sigma, t)),
+        rest,
+        "V' = W d sqrt(2 epsilon)/dt",
+        "a",
+    )
+    n = d.function("N", "any")(t)
+    recovered = martingale + n
+    d.say("Put in again: what was recovered is M + N with N' = R, and in the SDE it has a V of its own:", recovered)
+    d.equal(
+        "that is sqrt(2 epsilon) N, for this grows as a V has to;",
+        diff(sigma * n, t).subs(diff(n, t), rest),
+        recovered * diff(sigma, t),
+        "N' = R",
+        "b",
+    )
+    d.equal("so the path is X.", start + travelled + sigma * recovered - sigma * n, x, "the SDE", "b")
+    d.cite(
+        "c", "existence and uniqueness of strong solutions, drift Lipschitz in x", "Ito; Oeksendal 2003, Theorem 5.2.1"
     )
 
-    t, u = d.symbol("t", 0, 1), d.symbol("u", 0, 1)
+    d.say("Conversion: over dt, with dW_tau = sqrt(tau') dW_bar.")
+    _, _, c, base, target = conversion(d)
     noise, data = d.real("eta_Z"), d.real("eta_X")
-    tau, c, epsilon = d.function("tau", "increasing")(t), d.function("c")(t), d.function("epsilon")(t)
-    base = Pair.of(d.function("alpha", "positive decreasing")(u), d.function("beta", "positive increasing")(u), u).at(
-        tau, u
-    )
-    target = Pair.of(c * base.alpha, c * base.beta, t)
-    rate = diff(tau, t)
-    epsilon_bar = c**2 * rate * epsilon
-    forward, converted = drift_row(base, epsilon), drift_row(target, epsilon_bar)
-    state = base.state(noise=noise, data=data)
-    base_step = forward(noise=noise, data=data) * rate * h + sqrt(2 * epsilon) * sqrt(rate) * dw
-    d.say("Conversion (T5) and recovery commute: over dt = h, with dW_tau = sqrt(tau') dW_bar,")
+    dt, dw = d.symbol("dt"), d.real("dW")
+    rate = time_rate(base, target)
+    e_bar = diffusion_factor(base, target) * e
+    step = drift_row(base, e)(noise=noise, data=data) * rate * dt + sqrt(2 * e) * sqrt(rate) * dw
+    moved = diff(c, t) * base.state(noise=noise, data=data) * dt + c * step
     d.equal(
-        "the noise recovered from the converted path is W_bar's.",
-        noise_increment(diff(c, t) * state * h + c * base_step, converted(noise=noise, data=data), epsilon_bar, h),
+        "The noise recovered from the converted path.",
+        noise_increment(moved, drift_row(target, e_bar)(noise=noise, data=data), e_bar, dt),
         dw,
-        by="T5 and T6",
+        "T5 and T6",
+        "d",
     )
+    before, e_any = d.real("x_k"), d.symbol("epsilon_bar")
+    d.say("Grid: a step from x_k with v and s frozen there, driven by dW; then the same noise under epsilon_bar.")
+    for name, scale in {"epsilon": e, "another epsilon_bar": e_any}.items():
+        v, s = (row(base, kind)(noise=noise, data=data) for kind in ("velocity", "score"))
+        point = before + (v + scale * s) * dt + sqrt(2 * scale) * dw
+        drift = drift_row(base, scale)(noise=noise, data=data)
+        d.equal(
+            f"What a step under {name} gives back.", noise_increment(point - before, drift, scale, dt), dw, "T2", "e"
+        )
     return d.proof()
 
 

@@ -1,11 +1,11 @@
 """T9: when the drift vanishes."""
 
-from sympy import diff, solve
+from sympy import Integer, diff
 
 from symsi.algebra.proof import Derivation, Proof
 from symsi.interpolants.lazy import lazy_diffusion
-from symsi.interpolants.rows import Pair
 from symsi.proofs import run_script
+from symsi.proofs.setting import schedule
 from symsi.theory.gaussian import gaussian_drift, marginal_variance
 
 
@@ -14,33 +14,25 @@ def prove() -> Proof:
     d = Derivation(
         "T9",
         "The lazy condition",
-        "For X ~ N(0, lambda I) the drift of the SDE vanishes identically if and only if "
-        "epsilon = (1/2) d/dt (alpha^2 + lambda beta^2).",
+        "Let X ~ N(0, lambda I) and S = alpha^2 + lambda beta^2.",
         "Damsholt, Frellsen, Ditlevsen 2026",
     )
-    t, x, lam = d.symbol("t", 0, 1), d.real("x"), d.symbol("lamda")
-    e = d.symbol("epsilon")
-    p = Pair.of(d.function("alpha", "positive decreasing")(t), d.function("beta", "positive increasing")(t), t)
-    variance = marginal_variance(p, lam)
-    lazy = lazy_diffusion(p, lam)
-    d.equal("The lazy diffusion as coded is half the growth rate of S.", lazy, diff(variance, t) / 2, by="chain rule")
-    drift = gaussian_drift(p, e, d_x := x, 0 * x, lam)
-    d.equal(
-        "The drift is proportional to its distance from epsilon.",
-        drift,
-        (lazy - e) / variance * d_x,
-        by="T8 with m = 0",
+    d.claim("a", "Under epsilon = S'/2 = alpha alpha' + lambda beta beta' the drift of the SDE vanishes at every x.")
+    d.claim("b", "Under no other epsilon does it vanish at any x other than 0.")
+    d.claim("c", "With a mean, the same holds of the drift of the centred state x - beta m.")
+    t, p = schedule(d)
+    x, lam, e, zero = d.real("x"), d.symbol("lamda"), d.real("epsilon"), Integer(0)
+    variance, lazy = marginal_variance(p, lam), lazy_diffusion(p, lam)
+    d.equal("The lazy diffusion as coded.", 2 * lazy, diff(variance, t), "chain rule", "a")
+    d.equal("The drift as coded, under it.", gaussian_drift(p, lazy, x, zero, lam), 0, "T8 with m = 0", "a")
+    d.positive(
+        "S is positive, for every schedule and variance.", variance, p.alpha**2 + lam * p.beta**2, "squares", "b"
     )
-    d.say("S > 0, so the drift vanishes for every x exactly where epsilon equals the lazy diffusion.")
-    (only,) = solve(drift.subs(x, 1), e)
-    d.equal("Solving b = 0 for epsilon gives it back as the only root.", only, lazy, by="linear equation")
+    drift = gaussian_drift(p, e, x, zero, lam)
+    d.equal("S b tells how far epsilon is from it.", variance * drift, (lazy - e) * x, "T8 with m = 0", "b")
     m = d.real("m")
-    d.equal(
-        "With a mean, the drift of the centred state x - beta m is the same.",
-        gaussian_drift(p, e, x + p.beta * m, m, lam) - p.beta_dot * m,
-        drift,
-        by="T8",
-    )
+    centred = gaussian_drift(p, e, x + p.beta * m, m, lam) - p.beta_dot * m
+    d.equal("The drift of the centred state does not know m.", centred, drift, "T8", "c")
     return d.proof()
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sympy import Symbol
+from sympy import Expr, Float, Pow, Symbol
 
 from symsi.algebra.limits import Limit
 from symsi.algebra.proof import Proof
 from symsi.algebra.symbols import PREDICTION_SYMBOLS, tau
 from symsi.interpolants.schedule import Schedule
 from symsi.report.html import Html, element, join, number, table
-from symsi.report.mathml import equation, math
+from symsi.report.lines import display
+from symsi.report.mathml import math, size
 from symsi.report.theorems import formula, steps, verdict
 from symsi.theory.conversion import FIELDS, Conversion
 
 __all__ = ["derivation"]
 
+_CELL = 18  # em
+_SMALLEST = 2  # how many times letters are made smaller
 _LETTERS = {**{name: f"{s.name}_bar" for name, s in PREDICTION_SYMBOLS.items()}, "drift": "b_bar"}
 
 
@@ -65,24 +68,40 @@ def _schedule(role: str, schedule: Schedule) -> Html:
 def _formulas(c: Conversion) -> Iterator[tuple[str, Html]]:
     """Labels and equations, in the order in which one uses them."""
     for role, schedule, mark in (("Base", c.base, ""), ("Target", c.target, "_bar")):
-        alpha, beta = (
-            equation(Symbol(f"{name}{mark}"), e) for name, e in (("alpha", schedule.alpha), ("beta", schedule.beta))
-        )
-        yield role, join(alpha, ",  ", beta)
+        yield role, display((Symbol(f"alpha{mark}"), schedule.alpha), (Symbol(f"beta{mark}"), schedule.beta))
     if c.time is None:
-        yield "Time, implicitly", equation(c.time_equation.lhs, c.time_equation.rhs)
+        yield "Time, implicitly", display((c.time_equation.lhs, c.time_equation.rhs))
     else:
-        yield "Time", equation(tau, c.time)
-    yield "Scale", equation(Symbol("c"), c.scale)
-    yield "Diffusion", equation(Symbol("epsilon_bar"), c.formulas["diffusion"])
-    yield "Diffusion of the base", equation(Symbol("epsilon"), c.formulas["base_diffusion"])
+        yield "Time", display((tau, c.time))
+    yield "Scale", display((Symbol("c"), c.scale))
+    yield "Diffusion", display((Symbol("epsilon_bar"), c.formulas["diffusion"]))
+    yield "Diffusion of the base", display((Symbol("epsilon"), c.formulas["base_diffusion"]))
     for name in FIELDS:
-        yield name.capitalize(), equation(Symbol(_LETTERS[name]), c.field(name))
+        yield name.capitalize(), display((Symbol(_LETTERS[name]), c.field(name)))
 
 
 def _limit(found: Limit) -> Html:
     if found.exponent is None:
         return Html(element("em", f"undecided: {found.reason}"))
+    leading = _short(found.leading, sign="∼" if found.value is None else "")
     if found.value is None:
-        return join(math("∼", found.leading), " ", element("em", "no limit"))
-    return math(found.value) if found.exponent == 0 else join(math(found.value), ", as ", math(found.leading))
+        return join(leading, " ", element("em", "no limit"))
+    return leading if found.exponent == 0 else join(math(found.value), ", as ", leading)
+
+
+def _short(e: Expr, sign: str = "") -> Html:
+    """An expression for a cell of a table: where it is too wide its numbers are decimals of six digits."""
+    width, shrunk = size(e)
+    if width <= _CELL and shrunk <= _SMALLEST:
+        return math(*([sign] if sign else []), e)
+    decimal = _decimal(e)
+    return math(sign or "≈", decimal.xreplace({f: Float(f, 6) for f in decimal.atoms(Float)}))
+
+
+def _decimal(e: Expr) -> Expr:
+    """`e` with decimals for its numbers, but for fractions and exponents."""
+    if e.is_Rational or not e.args:
+        return e
+    if e.is_number:
+        return e.evalf(20)
+    return Pow(_decimal(e.base), e.exp) if isinstance(e, Pow) else e.func(*map(_decimal, e.args))

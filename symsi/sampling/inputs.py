@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import isfinite, prod
+from numbers import Real
 from operator import index
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,16 +20,6 @@ from symsi.solvers.planning import origin_of
 
 __all__ = ["check_inputs", "check_memory", "check_noise", "check_plan", "read_shape", "whole_number"]
 
-_UNSAID = {
-    "schedule": None,
-    "diffusion": "ode",
-    "solver": None,
-    "steps": None,
-    "grid": "uniform",
-    "last": None,
-    "reference": None,
-}
-
 
 def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[int, ...]) -> Plan:
     """Return a plan that was given. Raises SymsiError for options beside it, and PlanError for one of another model."""
@@ -35,9 +27,8 @@ def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[
         raise SymsiError(
             f"plan must be a symsi.Plan, as symsi.plan or symsi.load_plan gives; got {type(plan).__name__}."
         )
-    for name, value in options.items():
-        if value is not _UNSAID[name] and not (isinstance(value, str) and value == _UNSAID[name]):
-            raise SymsiError(f"plan= says how to sample; leave {name} out, or make the plan with it.")
+    for name in options:
+        raise SymsiError(f"plan= says how to sample; leave {name} out, or make the plan with it.")
     for name, value in origin_of(model).items():
         if plan.origin.get(name, value) != value:
             raise PlanError(
@@ -52,17 +43,26 @@ def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[
 def check_memory(count: int, form: tuple[int, ...], dtype: torch.dtype, device: torch.device, frames: int) -> None:
     """Raise SymsiError where the samples (and a path of `frames` states) cannot be held, before they are drawn."""
     needed = count * prod(form) * torch.empty((), dtype=dtype).element_size() * (1 + frames)
-    if device.type == "cuda":
-        held = torch.cuda.get_device_properties(device).total_memory
-    elif device.type == "cpu" and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        held = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    else:
-        return
-    if needed > held:
+    free = _free_memory(device)
+    if free is not None and needed > free:
         raise SymsiError(
-            f"{count} samples of shape {form} take {needed / 1e9:,.0f} GB; {device} has {held / 1e9:,.0f} GB. Draw "
-            "them in parts: shape=N, first=K continues where K samples ended."
+            f"{count} samples of shape {form} take {needed / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB of memory are free "
+            f"on {device}. Draw fewer; in Python shape=N, first=K continues where K samples ended."
         )
+
+
+def _free_memory(device: torch.device) -> int | None:
+    """The bytes that can be allocated: on a CPU what Linux says is available, else the whole memory."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    meminfo = Path("/proc/meminfo")
+    if device.type == "cpu" and meminfo.exists():
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    if device.type == "cpu" and hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return None
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
@@ -93,7 +93,7 @@ def read_shape(shape: Any, model: Model) -> tuple[int, tuple[int, ...]]:
 
 
 def check_inputs(
-    model: Model, device: torch.device, dtype: Any, guidance: float, given: Mapping[str, Any], conditions: Any
+    model: Model, device: torch.device, dtype: Any, guidance: Any, given: Mapping[str, Any], conditions: Any
 ) -> None:
     """Raise SymsiError for a device, dtype, guidance or conditions that the model cannot take."""
     if model.device is not None and model.device.type != device.type:
@@ -111,6 +111,8 @@ def check_inputs(
         whole = isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point()
         if not whole or not -1 <= int(label.min()) <= int(label.max()) < model.classes:
             raise SymsiError(f"label must be (N,) integers from 0 to {model.classes - 1}, or -1 for no class.")
+    if isinstance(guidance, bool) or not isinstance(guidance, Real) or not isfinite(guidance):
+        raise SymsiError(f"guidance must be a finite number; got {guidance!r}.")
     if guidance != 1 and not model.unconditional:
         raise SymsiError(
             f"{model.name} does not say what its unconditional prediction is; "

@@ -8,10 +8,11 @@ not, the step is *confirmed*: by numbers alone, and marked so. So are the limits
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from sympy import Expr, Integer, Limit, Tuple
+from sympy import Dummy, Expr, Integer, Limit, Mul, Pow, Tuple, cos, exp, log, sin
 
 from symsi.algebra.declared import Declared
 from symsi.algebra.inverse import R
@@ -23,8 +24,8 @@ from symsi.errors import ScheduleError
 from symsi.interpolants.rows import Pair
 from symsi.theory.conversion_witness import Witness
 from symsi.theory.definitions import definitions
-from symsi.theory.fields import PREDICTIONS, row
-from symsi.theory.rules import diffusion_factor, field_in, scale, time_rate
+from symsi.theory.fields import row
+from symsi.theory.rules import coefficients, diffusion_factor, field_in, scale, time_rate
 
 if TYPE_CHECKING:
     from symsi.theory.conversion import Conversion
@@ -32,24 +33,38 @@ if TYPE_CHECKING:
 __all__ = ["prove"]
 
 _ALGEBRA_LIMIT = 250  # a longer residual is left to numbers
+_BY_LETTERS = "the formula proved for letters, with these alpha and beta put in"
+_TRANSCENDENTAL_LIMIT = 100  # and so is one of exponentials, logarithms, sines
 
 
 def prove(c: Conversion) -> Proof:
     """Prove the conversion: its time map, the rules, every coefficient in each of its forms, and their limits."""
     d = Derivation("conversion", f"{c.base} to {c.target}", f"The formulas for epsilon = {c.diffusion} hold.")
-    rules(d, c.prediction)
-    witness = Witness(c)
-    _time_map(d, c, witness)
-    _coefficients(d, c, witness)
+    d.include(rules(c.prediction))
+    textbook = definitions(c.base, c.target, c.diffusion, c.prediction)
+    inverse = c.base.inverse_ratio
+    back = None if inverse is None or c.base == c.target else c.base.ratio.subs(t, inverse)
+    claims = _time_claims(c, back)
+    compared = [e for _, _, left, right, _ in claims for e in (left, right)]
+    witness = Witness(c, [*compared, *textbook.values(), *c.formulas.values(), *c.coefficients.values()])
+    if c.base == c.target:
+        d.say("Both schedules are the same: tau = t.")
+    else:
+        d.say("tau is the root of rho(tau) = rho_bar(t); rho increases, so there is one.", c.time_equation)
+    for claim, rule, left, right, exact in claims:
+        d.state(claim, rule, left, right, witness.check(left, right, exact))
+    _coefficients(d, c, textbook, witness)
     try:
-        _limits(d, c, witness)
+        _limits(d, c, textbook, witness)
     except ScheduleError as error:
         d.say(f"No limits: {error}")
     return d.proof()
 
 
-def rules(d: Derivation, prediction: str) -> None:
+@lru_cache
+def rules(prediction: str) -> Derivation:
     """Prove the rules of T4 to T6 for letters, for a network that predicts `prediction`."""
+    d = Derivation("rules", "T4 to T6 for letters", "The rules hold.")
     a, b, c = d.symbol("a"), d.symbol("b"), d.symbol("c")
     a_dot, b_dot = d.real("a_dot"), d.real("b_dot")
     rate, c_dot, e = d.symbol("tau_dot"), d.real("c_dot"), d.symbol("epsilon_bar")
@@ -73,28 +88,31 @@ def rules(d: Derivation, prediction: str) -> None:
     for name, expected in fields.items():
         formula = field_in(base, target, prediction, name, e)
         d.equal(f"{name.capitalize()}.", formula(x_bar, given), expected, by="T6")
+    return d
 
 
-def _time_map(d: Derivation, c: Conversion, witness: Witness) -> None:
-    if c.base == c.target:
-        d.say("Both schedules are the same: tau = t.")
-    else:
-        d.say("tau is the root of rho(tau) = rho_bar(t); rho increases, so there is one.", c.time_equation)
-    claims = [
-        ("The equation: the base's side.", c.time_equation.lhs, c.base.ratio.subs(t, tau)),
-        ("The equation: the target's side.", c.time_equation.rhs, c.target.ratio),
-    ]
-    for claim, left, right in claims:
-        _compare(d, claim, "definition of rho", left, right, witness, _algebra(left - right))
-    inverse = c.base.inverse_ratio
-    if inverse is not None and c.base != c.target:
-        back = c.base.ratio.subs(t, inverse)
-        found = witness.check(back.subs(R, c.target.ratio), c.target.ratio, _algebra(back - R))
-        d.state("The inverse of rho.", "substitution", back, R, found)
-    for claim, closed in {"tau in closed form.": c.time, "tau as numbers are computed from it.": c._time}.items():
-        if closed is not None and (closed != c.time or claim.startswith("tau in")):
-            exact = _root(c, closed)
-            _compare(d, claim, "the root in (0, 1) is the only one", closed, tau, witness, exact)
+def _time_claims(c: Conversion, back: Expr | None) -> list[tuple[str, str, Expr, Expr, Callable[[], str]]]:
+    """What is claimed of the time map: claim, rule, left, right, and how it is known exactly; `back` is rho(rho^-1)."""
+    sides = ((c.time_equation.lhs, c.base.ratio.subs(t, tau)), (c.time_equation.rhs, c.target.ratio))
+    found: list[tuple[str, str, Expr, Expr, Callable[[], str]]] = []
+    for side, (left, right) in zip(("base", "target"), sides, strict=True):
+        claim = f"The equation: the {side}'s side."
+        found.append((claim, "definition of rho", left, right, partial(_algebra, left - right)))
+    if back is not None:
+        wanted = c.target.ratio
+        found.append(
+            (
+                "The inverse of rho.",
+                "substitution",
+                back.subs(R, wanted),
+                wanted,
+                partial(_algebra, back - R, long=True),
+            )
+        )
+    for claim, closed in (("tau in closed form.", c.time), ("tau as numbers come from it.", c._time)):
+        if closed is not None and not (found[-1][0] == "tau in closed form." and closed == c.time):
+            found.append((claim, "the root in (0, 1) is the only one", closed, tau, partial(_root, c, closed)))
+    return found
 
 
 def _root(c: Conversion, closed: Expr) -> str:
@@ -106,45 +124,49 @@ def _root(c: Conversion, closed: Expr) -> str:
     return _algebra(c.base.ratio.subs(t, closed) - c.target.ratio)
 
 
-def _coefficients(d: Derivation, c: Conversion, witness: Witness) -> None:
+def _coefficients(d: Derivation, c: Conversion, textbook: Mapping[str, Expr], witness: Witness) -> None:
     d.say("Every coefficient as it ships, against its definition from alpha and beta; tau solves the equation.")
-    textbook, ruled = definitions(c.base, c.target, c.diffusion, c.prediction), _ruled(c)
+    ruled = _ruled(c)
     for name, definition in textbook.items():
         tabulated, printed = c.coefficients.get(name), c.formulas.get(name)
         forms = {"as printed": printed, "as tabulated": tabulated if tabulated != printed else None}
-        traced = "" if tabulated is None else _traced(tabulated, ruled[name])
         for how, form in forms.items():
             if form is not None:
-                exact = traced if form == tabulated else traced and _rewritten(form, tabulated, c)
-                _compare(d, f"{name}, {how}.", "T4 to T6", form, definition, witness, exact)
+                found = witness.check(form, definition, partial(_shipped, form, tabulated, ruled[name], c))
+                d.state(f"{name}, {how}.", "T4 to T6", form, definition, found)
+
+
+def _shipped(form: Expr, tabulated: Expr | None, rule: Expr, c: Conversion) -> str:
+    """How it is known exactly that a form is what the rule gives: through the tabulated one, if it is not that."""
+    traced = "" if tabulated is None else _traced(tabulated, rule)
+    return traced if form == tabulated else traced and _rewritten(form, tabulated, c)
 
 
 def _ruled(c: Conversion) -> Mapping[str, Expr]:
-    """The rules, proved above for letters, at the values of this base and target."""
+    """The coefficients for letters alone, and the values of this base and target put in for the letters.
+
+    `rules` proves them for letters: those of the target there are c a, c b, as the time map makes them.
+    """
+    letters = {name: Pair(*(Dummy(f"{name}{k}") for k in range(4))) for name in ("base", "target")}
+    epsilon, time = Dummy("epsilon"), Dummy("tau")
     target = c.target.pair
     base = target if c.base == c.target else c.base.pair.at(tau)
-    epsilon = c.diffusion.of(target)
-    found = {
-        "alpha": target.alpha,
-        "beta": target.beta,
-        "time": t if c.base == c.target else tau,
-        "time_rate": time_rate(base, target),
-        "scale": scale(base, target),
-        "diffusion": epsilon,
-        "base_diffusion": epsilon / diffusion_factor(base, target),
-    }
-    for name in (*PREDICTIONS, "drift"):
-        combination = field_in(base, target, c.prediction, name, epsilon)
-        found[f"{name}_state"] = combination.state
-        found[f"{name}_input"] = combination.state * found["scale"]
-        found[f"{name}_prediction"] = combination.prediction
-    return found
+    values = {epsilon: c.diffusion.of(target), time: t if c.base == c.target else tau}
+    for letter, pair in ((letters["base"], base), (letters["target"], target)):
+        values |= {
+            letter.alpha: pair.alpha,
+            letter.beta: pair.beta,
+            letter.alpha_dot: pair.alpha_dot,
+            letter.beta_dot: pair.beta_dot,
+        }
+    found = coefficients(letters["base"], letters["target"], c.prediction, epsilon, time)
+    return {name: expr.xreplace(values) for name, expr in found.items()}
 
 
 def _traced(form: Expr, rule: Expr) -> str:
     if form == rule:
-        return "the rule for letters, at these alpha and beta"
-    return _algebra(form - rule)
+        return _BY_LETTERS
+    return _algebra(form - rule) and f"{_BY_LETTERS}, up to algebra"
 
 
 def _rewritten(form: Expr, tabulated: Expr, c: Conversion) -> str:
@@ -157,11 +179,12 @@ def _rewritten(form: Expr, tabulated: Expr, c: Conversion) -> str:
     return ""
 
 
-def _algebra(residual: Expr) -> str:
-    """Reduce a residual in t, tau and parameters to 0, if it is short; "" where that does not close."""
+def _algebra(residual: Expr, long: bool = False) -> str:
+    """Reduce a residual in t, tau and parameters to 0, if it is short or `long`; "" where that does not close."""
     if residual == 0:
         return "the same expression"
-    if count(residual) > _ALGEBRA_LIMIT:
+    transcendental = residual.has(exp, log, sin, cos)
+    if not long and count(residual) > (_TRANSCENDENTAL_LIMIT if transcendental else _ALGEBRA_LIMIT):
         return ""
     declared = Declared()
     for s in residual.free_symbols:
@@ -169,31 +192,19 @@ def _algebra(residual: Expr) -> str:
     return reduce_to_zero(residual, declared, quick=True)
 
 
-def _compare(d: Derivation, claim: str, rule: str, left: Expr, right: Expr, witness: Witness, exact: str) -> None:
-    d.state(claim, rule, left, right, witness.check(left, right, exact))
-
-
-def _limits(d: Derivation, c: Conversion, witness: Witness) -> None:
+def _limits(d: Derivation, c: Conversion, textbook: Mapping[str, Expr], witness: Witness) -> None:
     d.say("The behaviour at the ends, against values of the definitions close to them.")
-    textbook = definitions(c.base, c.target, c.diffusion, c.prediction)
     for end in (0, 1):
         near = witness.near(end, Tuple(*textbook.values()))
-        variable, place, sign = t, c.start if end == 0 else Integer(1), "+" if end == 0 else "-"
+        place, sign = c.start if end == 0 else Integer(1), "+" if end == 0 else "-"
         for k, name in enumerate(textbook):
             found = c.limits[name][end]
             if found.exponent is None:
                 d.say(f"{name} has no power law at t = {place} that could be established: {found.reason}.")
                 continue
-            left = (
-                Limit(textbook[name] / found.leading, variable, place, sign)
-                if found.coefficient != 0
-                else textbook[name]
-            )
-            right = Integer(1) if found.coefficient != 0 else Integer(0)
-            d.state(
-                f"{name} at {place}: {found}.",
-                "power series",
-                left,
-                right,
-                witness.check_limit(found, [n[k] for n in near]),
-            )
+            vanishes = found.coefficient == 0
+            law = Integer(1) if vanishes else found.leading
+            left = Limit(Mul(textbook[name], Pow(law, -1, evaluate=False), evaluate=False), t, place, sign)
+            right = Integer(0 if vanishes else 1)
+            claim = f"{name} at t -> {place}" + (" is 0." if vanishes else ", relative to its leading term.")
+            d.state(claim, "power series", left, right, witness.check_limit(found, [n[k] for n in near]))

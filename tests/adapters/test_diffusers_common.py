@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 diffusers = pytest.importorskip("diffusers")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 
 from diffusers.utils import DummyObject, logging  # noqa: E402
 
@@ -85,6 +84,7 @@ def silent() -> Iterator[None]:
 
 @every
 @pytest.mark.usefixtures("silent")
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")  # KDPM2 calls NumPy with tensors
 def test_a_config_goes_through_every_compatible_class_and_back(kind: type, config: dict) -> None:
     scheduler = kind(**config)
     assert len(scheduler.compatibles) > 1

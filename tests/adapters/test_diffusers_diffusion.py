@@ -12,7 +12,6 @@ from symsi.errors import SchedulerError, SymsiError
 from symsi.models.analytic import mixture
 
 diffusers = pytest.importorskip("diffusers")
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler  # noqa: E402
 
@@ -228,7 +227,7 @@ def test_a_stable_diffusion_pipeline_runs_with_it() -> None:
         tokenizer=None,
         safety_checker=None,
         feature_extractor=None,
-        scheduler=EulerDiscreteScheduler(**BETAS),
+        scheduler=EulerDiscreteScheduler(**BETAS, steps_offset=1),
         requires_safety_checker=False,
     )
     pipe.set_progress_bar_config(disable=True)

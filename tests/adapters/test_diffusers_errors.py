@@ -6,7 +6,6 @@ import torch
 from symsi.errors import SchedulerError, SymsiError, UnknownNameError
 
 diffusers = pytest.importorskip("diffusers")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 
 from symsi.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler  # noqa: E402
 

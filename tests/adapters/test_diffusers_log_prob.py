@@ -11,9 +11,8 @@ from symsi.calibration.reference import estimate
 from symsi.models.reference import save
 
 pytest.importorskip("diffusers")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 
-from symsi.diffusers import LazyFlowMatchScheduler  # noqa: E402
+from symsi.diffusers import LazyFlowMatchScheduler
 
 WAYS = [
     {"diffusion": "optimal"},

@@ -13,7 +13,6 @@ from torch import Tensor
 
 diffusers = pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler  # noqa: E402
 

@@ -19,11 +19,10 @@ from symsi.models.reference import isotropic, save
 from symsi.sampling.noise import standard_normal
 
 pytest.importorskip("diffusers")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 
-from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler  # noqa: E402
+from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 
-from symsi.diffusers import LazyFlowMatchScheduler  # noqa: E402
+from symsi.diffusers import LazyFlowMatchScheduler
 
 LINEAR = {"schedule": "linear", "solver": "euler"}
 STOCHASTIC = {"diffusion": "optimal", "seed": 0}

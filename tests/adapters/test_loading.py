@@ -12,7 +12,6 @@ from matplotlib.image import imsave
 
 diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 from symsi.adapters.diffusers.loading import encode, generate, lazy_scheduler, load_pipeline  # noqa: E402
 from symsi.cli.calibrate import command as calibrate  # noqa: E402

@@ -17,7 +17,6 @@ from symsi.interpolants.schedule import Schedule
 from symsi.models.protocol import Model
 
 pytest.importorskip("diffusers")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")  # its use of numpy
 
 QUANTILES = (torch.arange(200, dtype=torch.float64) + 0.5) / 200
 Z = torch.special.ndtri(QUANTILES)[:, None]

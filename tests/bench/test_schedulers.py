@@ -8,18 +8,17 @@ import torch
 from click.testing import CliRunner
 
 pytest.importorskip("diffusers")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 
-from symsi.adapters.diffusers.flow_pipeline import FlowPipeline  # noqa: E402
-from symsi.bench import schedulers  # noqa: E402
-from symsi.cli.bench.schedulers import pipelines as command  # noqa: E402
-from symsi.diffusers import LazyFlowMatchScheduler  # noqa: E402
-from symsi.errors import SymsiError  # noqa: E402
-from symsi.metrics import rmse  # noqa: E402
-from symsi.models.analytic import gaussian  # noqa: E402
-from symsi.models.pretrained import load  # noqa: E402
-from symsi.sampling.noise import standard_normal  # noqa: E402
-from symsi.sampling.sample import sample  # noqa: E402
+from symsi.adapters.diffusers.flow_pipeline import FlowPipeline
+from symsi.bench import schedulers
+from symsi.cli.bench.schedulers import pipelines as command
+from symsi.diffusers import LazyFlowMatchScheduler
+from symsi.errors import SymsiError
+from symsi.metrics import rmse
+from symsi.models.analytic import gaussian
+from symsi.models.pretrained import load
+from symsi.sampling.noise import standard_normal
+from symsi.sampling.sample import sample
 
 
 def test_the_pipeline_around_a_model_samples_as_symsi_does() -> None:

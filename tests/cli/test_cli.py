@@ -169,6 +169,9 @@ def test_verify_prints_the_json_that_is_promised(
         assert p["numeric_points"] > 0
         assert p["max_residual"] < 1e-30
         assert p["statement"]
+        assert {c["status"] for c in p["claims"]} <= {"covered", "cited"}
+        assert all(c["steps"] if c["status"] == "covered" else c["citation"] for c in p["claims"])
+        assert all(1 <= k <= p["steps"] for c in p["claims"] for k in (*c["steps"], *p["definitions"]))
     assert 0 < sum(p["seconds"] for p in data["theorems"]) <= data["seconds"] + 0.01
 
 
@@ -179,6 +182,29 @@ def test_verify_exits_with_one_when_a_theorem_fails(
     code, out, _ = in_process(capsys, monkeypatch, "verify", "--only", "T9")
     assert code == 1
     assert "refuted" in out
+
+
+def test_verify_shows_what_each_claim_rests_on_and_which_steps_are_definitions(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = in_process(capsys, monkeypatch, *VERIFY)
+    assert code == 0
+    assert "T5   (c) W_bar is a Brownian motion. [cited: " in out
+    assert (
+        "T9   (c) With a mean, the same holds of the drift of the centred state x - beta m. [covered by step 5]" in out
+    )
+    assert "T9   mere definitions: 1" in out
+    assert "10 claims: 9 covered, 1 cited, 0 open (90% covered)" in out
+
+
+def test_verify_exits_with_one_when_a_claim_is_open(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("symsi.proofs.t09_lazy_condition.Derivation.cite", lambda *a: None)
+    code, out, _ = in_process(capsys, monkeypatch, *VERIFY)
+    assert code == 1
+    assert "(c) W_bar is a Brownian motion. [open]" in out
+    assert "2 of 2 proved" in out
 
 
 @pytest.mark.parametrize(

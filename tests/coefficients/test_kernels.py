@@ -11,10 +11,10 @@ from torch import Tensor
 
 from symsi.algebra.symbols import t, tau
 from symsi.coefficients.certificate import certify, kernel_errors
-from symsi.coefficients.definitions import definitions
 from symsi.coefficients.kernels import Kernels, kernels, load
 from symsi.coefficients.program import formulas
 from symsi.coefficients.source import coefficients_source
+from symsi.coefficients.textbook import definitions
 from symsi.errors import SymsiError, UnknownNameError
 from symsi.interpolants.lazy import lazy_schedule
 from symsi.interpolants.rows import Pair

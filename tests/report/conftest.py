@@ -1,4 +1,4 @@
-"""One small report for the tests: five theorems, and the tables of one base."""
+"""Small reports for the tests: five theorems and the tables of one base; and the pair with the longest formulas."""
 
 from pathlib import Path
 
@@ -18,23 +18,34 @@ PIXEL = bytes.fromhex(
 )
 
 
-def build(figures: Path) -> str:
+def build(
+    figures: Path, base: str = "linear", target: str = "lazy(kappa=1)", theorems: tuple[str, ...] = THEOREMS
+) -> str:
     figures.mkdir(exist_ok=True)
     (figures / f"{FIGURE}.png").write_bytes(PIXEL)
     for name in ("certificate", "nfe"):
         (figures / f"{name}.json").write_text((Path(symsi.__file__).parent / "figures" / f"{name}.json").read_text())
-    conversion = symsi.convert("linear", "lazy(kappa=1)", diffusion="optimal")
+    conversion = symsi.convert(base, target, diffusion="optimal")
     tables = {pair: tabulate_pair(*pair) for pair in pairs() if pair[0] == "linear"}
-    return page([load(name)() for name in THEOREMS], conversion, conversion.proof(), tables, figures)
+    return page([load(name)() for name in theorems], conversion, conversion.proof(), tables, figures)
+
+
+def built_once(factory: pytest.TempPathFactory, name: str, **what: object) -> Path:
+    """The page as a file, built once for all workers."""
+    root = factory.getbasetemp()
+    root = root.parent if root.name.startswith("popen-") else root
+    path = root / f"{name}.html"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            path.write_text(build(root / f"{name}_figures", **what), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page as a file, built once for all workers."""
-    root = tmp_path_factory.getbasetemp()
-    root = root.parent if root.name.startswith("popen-") else root
-    path = root / "report.html"
-    with FileLock(f"{path}.lock"):
-        if not path.exists():
-            path.write_text(build(root / "figures"), encoding="utf-8")
-    return path
+    return built_once(tmp_path_factory, "report")
+
+
+@pytest.fixture(scope="session")
+def long_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built_once(tmp_path_factory, "long_report", base="ddpm", target="cosine", theorems=())

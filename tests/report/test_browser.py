@@ -52,6 +52,14 @@ class Browser:
     def command(self, name: str, arguments: dict) -> dict:
         return self.driver.execute_cdp_cmd(name, arguments)
 
+    def fonts(self, selector: str) -> set[str]:
+        """The families in which the first such element is set."""
+        for domain in ("DOM", "CSS"):
+            self.command(f"{domain}.enable", {})
+        root = self.command("DOM.getDocument", {})["root"]["nodeId"]
+        node = self.command("DOM.querySelector", {"nodeId": root, "selector": selector})["nodeId"]
+        return {font["familyName"] for font in self.command("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]}
+
     def value(self, expression: str) -> object:
         """Evaluate through the inspector, which works where the page's own scripts are off."""
         found = self.command("Runtime.evaluate", {"expression": expression, "returnByValue": True})
@@ -169,11 +177,45 @@ def test_headings_labels_and_pictures_are_named(browser: Browser, report: Path) 
     assert all(browser.value(links))
 
 
-def test_no_formula_leaves_a_printed_page(browser: Browser, report: Path) -> None:
-    browser.open(report, width=660)
+# The page's own fonts as they are found here, fonts for text only, and mathematical ones from narrow to the widest.
+FONTS = ("as found", "DejaVu Sans", "monospace", "STIX Math", "DejaVu Math TeX Gyre")
+GENERIC = ("monospace",)
+
+
+def print_preview(browser: Browser, page: Path, font: str, width: int) -> None:
+    browser.open(page, width=width)
     browser.command("Emulation.setEmulatedMedia", {"media": "print"})
-    right = "Math.max(...[...document.querySelectorAll('.formula math')].map(e => e.getBoundingClientRect().right))"
+    if font != "as found":
+        family = font if font in GENERIC else f"'{font}'"
+        style = f'{{textContent: "math {{ font-family: {family} !important }}"}}'
+        browser.value(f"document.head.append(Object.assign(document.createElement('style'), {style}))")
+    if font not in ("as found", *GENERIC) and font not in browser.fonts("math mn"):
+        pytest.skip(f"{font} is not installed")
+
+
+@pytest.fixture(params=["report", "long_report"])
+def each_report(request: pytest.FixtureRequest) -> Path:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.mark.parametrize("font", FONTS)
+def test_no_formula_leaves_a_printed_page(browser: Browser, each_report: Path, font: str) -> None:
+    print_preview(browser, each_report, font, width=660)
+    right = "Math.max(...[...document.querySelectorAll('math')].map(e => e.getBoundingClientRect().right))"
     assert browser.value(right) <= 660
+    assert browser.value("document.scrollingElement.scrollWidth") <= 660
+    sizes = "[...document.querySelectorAll('math')].map(e => parseFloat(getComputedStyle(e).fontSize))"
+    assert min(browser.value(sizes)) >= 12  # px: what fits is as large as the text
+
+
+@pytest.mark.parametrize("font", FONTS)
+def test_on_small_paper_formulas_shrink(browser: Browser, each_report: Path, font: str) -> None:
+    print_preview(browser, each_report, font, width=440)  # A5
+    outside = (
+        "[...document.querySelectorAll('.formula')].filter(e => [...e.querySelectorAll('math')].some("
+        "m => m.getBoundingClientRect().right > e.getBoundingClientRect().right + 1)).map(e => e.textContent)"
+    )
+    assert browser.value(outside) == []
 
 
 def test_it_prints_on_several_pages_with_proofs_and_without_controls(browser: Browser, report: Path) -> None:

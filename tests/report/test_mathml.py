@@ -5,7 +5,7 @@ from xml.dom.minidom import parseString
 import pytest
 import sympy as sp
 
-from symsi.report.mathml import equation, letter, math
+from symsi.report.mathml import equation, letter, math, size
 
 t, u, x = sp.symbols("t u x")
 alpha, tau, sigma, p = (sp.Function(name) for name in ("alpha", "tau", "sigma", "p"))
@@ -75,6 +75,10 @@ def test_minus_is_a_minus_sign() -> None:
     assert "<mo>−</mo><mn>1</mn>" in inside(t - 1)
 
 
+def test_the_limit_of_a_sum_has_parentheses() -> None:
+    assert inside(sp.Limit(sp.sin(t) + 1, t, 0)).count("(") == inside(sp.Limit(sp.sin(t), t, 0)).count("(") + 1
+
+
 def test_a_limit_says_from_which_side() -> None:
     text = inside(sp.Limit(sp.sin(t) / t, t, 0, "-"))
     assert "<mo>lim</mo>" in text
@@ -104,3 +108,22 @@ def test_a_name_cannot_bring_markup() -> None:
 
 def test_only_names_of_letters_are_greek() -> None:
     assert [letter(n) for n in ("lambda", "Omega", "data", "x")] == ["λ", "Ω", "data", "x"]
+
+
+def test_a_wide_formula_says_how_wide_it_is() -> None:
+    assert "--ems" not in math(1 + t)
+    long = sp.Add(*(sp.Symbol(f"a_{n}") for n in range(30)))
+    assert f"--ems: {int(size(long)[0]) + 1}" in math(long)
+
+
+def test_the_width_of_a_fraction_is_that_of_its_wider_half() -> None:
+    assert size((1 + t) / x) == size(1 + t)
+    assert size(x / (1 + t)) == size(1 + t)
+
+
+def test_what_stands_in_a_fraction_or_an_exponent_shrinks() -> None:
+    assert size(1 / (1 + 1 / t))[1] == 1
+    assert size(x ** ((t + 1) / u))[1] == 2
+    assert size(1 / (1 + 1 / (1 + 1 / t)))[1] == 2
+    assert size(alpha(tau(t)))[1] == 0  # an index
+    assert size(sp.exp(1 + t))[0] < size(sp.exp(u) + 1 + t)[0]

@@ -9,11 +9,13 @@ import pytest
 
 import symsi
 from symsi.algebra.proof import Derivation, Proof
+from symsi.algebra.symbols import t
 from symsi.errors import SymsiError
 from symsi.proofs import THEOREMS, load
 from symsi.report.derivation import derivation
 from symsi.report.explore import explore, pairs
 from symsi.report.html import Html, element, number, table
+from symsi.report.mathml import size
 from symsi.report.page import SHIPPED, check_target
 from symsi.report.pictures import FIGURES, INTRODUCTION, beside, picture
 from symsi.report.prose import prose
@@ -102,11 +104,31 @@ def test_a_number_is_typeset(value: float | None, expected: str) -> None:
 
 def test_a_theorem_shows_statement_verdict_rule_and_check_of_each_step(proof: Proof) -> None:
     text = theorem(proof)
-    assert text.count('<p class="check">') == len(proof.steps) == 4
-    assert text.count('class="verdict proved"') == 1 + len(proof.steps)
+    assert text.count('<p class="check">') == len(proof.steps) == 5
+    assert text.count('class="verdict definition"') == len(proof.definitions) == 1
+    assert text.count('class="verdict proved"') == 1 + len(proof.claims) + len(proof.steps) - 1
     assert "residual 0 by" in text
     assert '<article id="T9">' in text
     Balanced().feed(text)
+
+
+def test_a_theorem_shows_its_claims_with_links_to_their_steps_and_what_is_assumed(proof: Proof) -> None:
+    text = theorem(proof)
+    assert 'covered</span> by step <a href="#T9-1">1</a>, <a href="#T9-2">2</a>' in text
+    assert text.count('<li id="T9-') == len(proof.steps)
+    assert text.count(">&gt;</mo><mn>0</mn>") == 1
+    assert "Assumed, and nothing else: " in text
+
+
+def test_a_cited_claim_shows_its_source_and_an_open_one_that_it_is_open() -> None:
+    d = Derivation("X", "claims", "Let t be a number.")
+    d.claim("a", "It is cited.")
+    d.claim("b", "It is open.")
+    d.cite("a", "a theorem", "Euler 1748")
+    text = theorem(d.proof())
+    assert ">cited</span>: a theorem (Euler 1748)</span>" in text
+    assert ">open</span></span>" in text
+    assert "Of 2 claims 1 cited, 1 open." in contents([d.proof()])
 
 
 def test_a_refuted_step_shows_its_counterexample() -> None:
@@ -189,6 +211,16 @@ def test_a_truncated_base_says_from_which_time_on_it_reaches() -> None:
     conversion = symsi.convert(truncated, "linear")
     text = derivation(conversion, conversion.proof())
     assert '<th scope="col">at t = 5.0&#8239;·&#8239;10<sup>−4</sup></th>' in text
+
+
+def test_a_limit_that_is_too_wide_for_its_cell_has_six_digits() -> None:
+    conversion = symsi.convert("edm", "ddpm", diffusion="optimal")
+    rate, time = conversion.limits["time_rate"][0], conversion.limits["time"][0]
+    text = derivation(conversion, conversion.proof())
+    assert size(rate.value)[0] > 90
+    assert f"<mn>{float(rate.value):.6g}</mn>" in text
+    assert f"<mn>{float(time.leading.diff(t)):.6g}</mn><mo>&InvisibleTimes;</mo><mi>t</mi>" in text
+    assert text.count("≈") < 20  # the short ones stay exact
 
 
 def test_the_data_to_explore_cannot_end_their_script() -> None:

@@ -108,7 +108,7 @@ def test_each_form_of_a_term_is_its_formula_in_any_layout(
 ) -> None:
     """a = 1 + state alone or with c = offset, of a prediction that lies in memory as the state does or transposed."""
     stage = symsi.Stage(1, 0.0, [1.0], state=state, gains=[gain], offset=offset)
-    plan = symsi.Plan([stage], grid=[0.0, 1.0], claims=())
+    plan = symsi.Plan([stage], grid=[0.0, 1.0], spans=())
     z = torch.randn(4, 3, generator=torch.Generator().manual_seed(1)).double()
     (move,) = moves(plan, z)
     for said in (torch.sin(z), torch.sin(z).T.contiguous().T):

@@ -252,6 +252,10 @@ def test_large_finite_predictions_are_not_taken_for_infinite_ones() -> None:
         ({"dtype": torch.int32}, "floating-point type"),
         ({"noise": torch.zeros(2, 4, 2, dtype=torch.int64)}, "noise must be"),
         ({"noise": torch.zeros(2, 3, 2)}, "noise must have the shape"),
+        ({"guidance": "2"}, "guidance must be a finite number"),
+        ({"guidance": float("nan")}, "guidance must be a finite number"),
+        ({"guidance": None}, "guidance must be a finite number"),
+        ({"last": True}, "unknown last step"),
     ],
 )
 def test_bad_input_is_refused(options: dict[str, object], message: str) -> None:
@@ -343,7 +347,7 @@ def test_a_model_that_writes_past_autograd_is_told(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float64, 1e308), (torch.float32, 3e38)])
 def test_finite_predictions_that_a_state_cannot_hold_are_told_with_the_step(dtype: torch.dtype, size: float) -> None:
     stages = [symsi.Stage(k + 1, k / 4, [1.0], gains=[4.0 * (k == 2)]) for k in range(4)]
-    plan = symsi.Plan(stages, [0, 0.25, 0.5, 0.75, 1], claims=())
+    plan = symsi.Plan(stages, [0, 0.25, 0.5, 0.75, 1], spans=())
     with pytest.raises(symsi.SymsiError, match=r"finite at step 3, model time 0\.5, but so large"):
         symsi.sample(lambda x, t: torch.full_like(x, size), shape=(4, 2), plan=plan, dtype=dtype, **QUIET)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers import __version__ as _diffusers
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -22,6 +23,9 @@ from symsi.models.protocol import as_device
 
 __all__ = ["check_method", "encode", "generate", "lazy_scheduler", "load_pipeline"]
 
+# Later versions of diffusers warn of the older name; earlier ones do not know the other.
+_DTYPE = "dtype" if tuple(map(int, _diffusers.split(".")[:2])) >= (0, 41) else "torch_dtype"
+
 
 def load_pipeline(where: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Any:
     """Return the pipeline of a folder that `save_pretrained` wrote, or of a repository of the Hub.
@@ -32,7 +36,7 @@ def load_pipeline(where: str, *, device: torch.device | str = "cpu", dtype: torc
     folder, place = Path(where), as_device(device)
     if not folder.exists() and (where.startswith((".", "/", "~")) or where.count("/") != 1):
         raise SymsiError(f"there is no folder {where}; give one that save_pretrained made, or OWNER/NAME on the Hub.")
-    given: dict[str, Any] = {"torch_dtype": dtype}
+    given: dict[str, Any] = {_DTYPE: dtype}
     try:
         if folder.exists():
             given |= dict.fromkeys(_absent(folder)) | {"local_files_only": True}
