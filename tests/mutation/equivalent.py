@@ -29,9 +29,9 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     (
         "sampling/state.py",
         "density",
-        "log_density(moves(plan, state.z)[k], mean, after.z, torch.Size(state.shape).numel()) -> "
-        "log_density(moves(plan, state.z)[k], after.z, mean, torch.Size(state.shape).numel())",
-        "return log_density(moves(plan, state.z)[k], mean, after.z, torch.Size(state.shape).numel())",
+        "log_density(move_at(plan, k, state.z), mean, after.z, torch.Size(state.shape).numel()) -> "
+        "log_density(move_at(plan, k, state.z), after.z, mean, torch.Size(state.shape).numel())",
+        "return log_density(move_at(plan, k, state.z), mean, after.z, torch.Size(state.shape).numel())",
     ): _SQUARED,
     ("sampling/moves.py", "log_density", "r.shape[1] - size -> r.shape[1]", "rank = r.shape[1] - size"): _RANK,
     ("sampling/moves.py", "log_density", "r.shape[1] - size -> size", "rank = r.shape[1] - size"): _RANK,
@@ -70,7 +70,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "solvers/consistency.py",
         "check_claims",
         "_same(nodes[k], clock[step]) -> _same(clock[step], nodes[k])",
-        "if k != rows[0] and _same(nodes[k], clock[step]):  # this stage is evaluated where the step will have ended",
+        "share = 1.0 if _same(nodes[k], clock[step]) else _share(nodes[k], clock[step - 1], clock[step])",
     ): _SAME,
     (
         "solvers/consistency.py",

@@ -59,7 +59,7 @@ ROOMS: dict[str, Room] = {
 # Of a module "path", or a function "path:name", why it is not mutated.
 EXCLUDED: dict[str, str] = {
     "coefficients/certificate.py": "measures errors; what it finds is tested, and it runs in nothing that ships",
-    "coefficients/definitions.py": "the certificate's witness, itself held against what it judges",
+    "coefficients/textbook.py": "the certificate's witness, itself held against what it judges",
     "theory/conversion_proof.py": "the judge: tests/theory refutes wrong conversions by it",
     "theory/conversion_witness.py": "the judge: tests/theory refutes wrong conversions by it",
     "theory/record.py": "JSON, no formula",
