@@ -68,7 +68,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ): _UNUSED,
     (
         "solvers/consistency.py",
-        "check_claims",
+        "check_spans",
         "_same(nodes[k], clock[step]) -> _same(clock[step], nodes[k])",
         "share = 1.0 if _same(nodes[k], clock[step]) else _share(nodes[k], clock[step - 1], clock[step])",
     ): _SAME,
