@@ -95,6 +95,7 @@ def test_a_state_is_indexed_repeated_and_joined_with_what_a_solver_remembers(thr
         torch.testing.assert_close(symsi.observe(plan, on(half[rows], 2)), whole[expected], rtol=0, atol=1e-14)
     joined = symsi.State.join([half[[3]], half[:2], half.repeat(2)[[9]]])
     torch.testing.assert_close(symsi.observe(plan, on(joined, 2)), whole[[3, 0, 1, 4]], rtol=0, atol=1e-14)
+    assert torch.equal(symsi.State.join([half]).z, half.z)
     with pytest.raises(symsi.PlanError, match="same evaluation"):
         symsi.State.join([half, on(half, 1)])
     for rows in (0, torch.tensor(1), (..., 0), None):
@@ -119,6 +120,28 @@ def test_coefficients_of_another_shape_than_the_modes_are_refused(three_modes: M
             symsi.init(plan, torch.ones(4, 3))
         with pytest.raises(symsi.PlanError, match="a coefficient of shape"):
             symsi.sample(three_modes.model(), plan=plan, shape=4, progress=False)
+
+
+def test_what_is_observed_after_each_step_is_the_path_of_sample_in_a_schedule_of_scaled_data(
+    three_modes: Mixture,
+) -> None:
+    model, scaled = three_modes.model(), symsi.Schedule("cos(pi*t/2)", "2*sin(pi*t/2)", data_scale=2)
+    result = symsi.sample(
+        model, shape=4, schedule=scaled, grid=[0.1, 0.5, 0.8, 1.0], trajectory=True, dtype=DOUBLE, progress=False
+    )
+    assert result.path is not None
+    state = symsi.init(result.plan, standard_normal(0, range(4), 0, (3,), dtype=DOUBLE))
+    for expected in result.path:
+        torch.testing.assert_close(symsi.observe(result.plan, state), expected, rtol=0, atol=1e-13)
+        if state.evaluations < result.plan.evaluations:
+            state = symsi.step(result.plan, state, model(*symsi.model_input(result.plan, state)))
+
+
+def test_a_later_start_has_the_size_of_noise_and_data_there() -> None:
+    """At t = 0.3 of the linear schedule: sqrt(0.7^2 + 0.3^2), for data of variance 1."""
+    z = torch.ones(2, 3, dtype=DOUBLE)
+    state = symsi.init(symsi.plan("linear", grid=[0.3, 0.6, 1.0]), z)
+    torch.testing.assert_close(state.z, 0.58**0.5 * z, rtol=1e-15, atol=0)
 
 
 def test_a_step_leaves_the_state_that_it_was_given(three_modes: Mixture) -> None:
@@ -183,7 +206,8 @@ def test_gradients_reach_the_start_predictions_noise_and_coefficients_by_mode(th
     assert torch.autograd.gradcheck(run, given)
 
 
-def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture) -> None:
+@pytest.mark.parametrize("rank", [1, 2])
+def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture, rank: int) -> None:
     """Against torch's normal law, and in the modes of a low-rank reference against that of the full covariance."""
     model = three_modes.model()
     plan = symsi.plan(model, schedule="trigonometric", diffusion="alpha", steps=3, last="step")
@@ -195,7 +219,7 @@ def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture) 
     torch.testing.assert_close(symsi.density(plan, state, prediction, after), law.log_prob(after.z).sum(1))
 
     reference = estimate(
-        torch.randn(50, 3, generator=torch.Generator().manual_seed(5)) * torch.tensor([1.0, 2, 4]), "pca", rank=1
+        torch.randn(50, 3, generator=torch.Generator().manual_seed(5)) * torch.tensor([1.0, 2, 4]), "pca", rank=rank
     )
     plan = symsi.plan(model, schedule="trigonometric", diffusion="optimal", steps=3, last="step", reference=reference)
     state = symsi.init(plan, standard_normal(0, range(4), 0, (3,), dtype=DOUBLE))
@@ -203,9 +227,9 @@ def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture) 
     drawn = symsi.step(plan, state, prediction, standard_normal(0, range(4), 1, (3,), dtype=DOUBLE))
     still = symsi.step(plan, state, prediction, torch.zeros(4, 3))
     assert reference.basis is not None
-    spread = torch.as_tensor(plan.stages[0].noise, dtype=DOUBLE).expand(4)
+    spread = torch.as_tensor(plan.stages[0].noise, dtype=DOUBLE).expand(3 + rank)
     rest = torch.eye(3, dtype=DOUBLE) - reference.basis @ reference.basis.T
-    covariance = spread[0] ** 2 * reference.basis @ reference.basis.T + spread[-1] ** 2 * rest
+    covariance = reference.basis * spread[:rank] ** 2 @ reference.basis.T + spread[-1] ** 2 * rest
     scale = plan.scales[1]
     mean, point = (symsi.observe(plan, s) / scale for s in (still, drawn))
     law = torch.distributions.MultivariateNormal(mean, covariance)

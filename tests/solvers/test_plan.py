@@ -11,6 +11,7 @@ import torch
 import symsi
 from symsi.calibration.reference import estimate
 from symsi.models.analytic import Mixture
+from symsi.models.reference import isotropic
 from symsi.solvers.table import SOLVERS
 
 QUIET = {"progress": False}
@@ -102,6 +103,8 @@ def test_sample_with_a_plan_is_sample_with_its_words(three_modes: Mixture) -> No
         (heun(2), {"grid": [0, 0.5, 0.5]}, r"grid\[2\] is 0.5"),
         (heun(2), {"grid": [0, 0.5, 2]}, r"grid\[2\] is 2"),
         (heun(2), {"scales": [1.0]}, "scales must have 3 entries"),
+        (heun(2), {"beta": [1.0]}, "beta must have 3 entries"),
+        (heun(2), {"beta": [0.0, float("nan"), 1.0]}, r"beta\[1\] is not finite"),
         ([Stage(1, 0.0, [0.3]), Stage(1, 0.25, [1.2, -1.0], node=0.25), Stage(2, 0.5, [0.5])], {}, "sum to 0.3; a "
          "constant field needs 0.25"),
         ([Stage(1, 0.0, [0.5], noise=1.0), *heun(2)[1:]], {}, "only the last row"),
@@ -141,6 +144,53 @@ def test_an_inconsistent_plan_is_refused_with_the_row_and_the_condition(
         given["spans"] = [symsi.Span(1, 0.5, given.pop("order"))] * 2
     with pytest.raises(symsi.PlanError, match=message):
         symsi.Plan(stages, **{"grid": grid(2), **given})
+
+
+def test_a_plan_by_hand_moves_in_the_coordinates_of_its_model() -> None:
+    """x = c z: a constant drift F of x over h is z <- (c/c') z + (h/c') F."""
+    scales = [1.0, 0.5, 4.0]
+    stages = [Stage(1, 0.0, [0.3 / 0.5], keep=1.0 / 0.5), Stage(2, 0.3, [0.7 / 4.0], keep=0.5 / 4.0)]
+    plan = symsi.Plan(stages, grid=[0.0, 0.3, 1.0], scales=scales)
+    assert [(c.keep, c.length) for c in plan.spans or ()] == [(2.0, 0.6), (0.125, 0.175)]
+    assert plan.beta == (0.0, 0.0, 0.0)
+    with pytest.raises(symsi.PlanError, match="row 1"):
+        symsi.Plan([stages[0], Stage(2, 0.3, [0.7], keep=0.5 / 4.0)], grid=[0.0, 0.3, 1.0], scales=scales)
+
+
+def test_conditions_are_relative_to_the_step_however_small_it_is() -> None:
+    short = 1e-12
+    for slip in (0.0, 1e-3):
+        stages = [Stage(1, 0.0, [short * (1 + slip)]), Stage(2, short, [1 - short])]
+        if slip:
+            with pytest.raises(symsi.PlanError, match=r"row 0 \(step 1\): the weights"):
+                symsi.Plan(stages, grid=[0.0, short, 1.0])
+        else:
+            assert symsi.Plan(stages, grid=[0.0, short, 1.0]).evaluations == 2
+
+
+def test_a_long_step_after_a_short_one_has_large_weights_and_is_accepted() -> None:
+    """h + h^2/(2 q) and -h^2/(2 q) with q = h/10^6: what rounds is the size of the weights, not that of their sum."""
+    plan = symsi.plan("linear", solver="ab2", grid=[0.0, 0.3, 0.3 + 1e-6, 1.0])
+    assert abs(float(plan.stages[-1].weights[0])) > 1e5
+
+
+def test_a_state_that_misses_the_end_of_its_step_is_told_with_row_and_step() -> None:
+    """An evaluation at the model's time where the step ends must be made there."""
+    early = [*heun(2)[:2], Stage(2, 0.5, [0.4]), Stage(2, 1.0, [0.1])]
+    with pytest.raises(symsi.PlanError, match=r"row 3 \(step 2\): the weights in the state that it is evaluated at"):
+        symsi.Plan(early, grid=grid(2))
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.4])
+def test_what_a_later_stage_keeps_it_keeps_of_the_fields_too(weight: float) -> None:
+    """z <- z + 0.4 g, then z <- 0.5 z + w g' with a claim of 0.5 z + 0.6 G: w = 0.6 - 0.5 0.4 = 0.4."""
+    stages = [Stage(1, 0.0, [0.4]), Stage(1, 0.5, [weight], keep=0.5, node=0.4)]
+    spans = [symsi.Span(keep=0.5, length=0.6)]
+    if weight == 0.4:
+        assert symsi.Plan(stages, grid=[0.0, 1.0], spans=spans).evaluations == 2
+    else:
+        with pytest.raises(symsi.PlanError, match=r"sum to 0\.5; a constant field needs 0\.6"):
+            symsi.Plan(stages, grid=[0.0, 1.0], spans=spans)
 
 
 def test_a_plan_that_claims_nothing_is_taken_as_it_is(three_modes: Mixture) -> None:
@@ -300,3 +350,5 @@ def test_a_reference_with_a_mean_of_zero_is_one(three_modes: Mixture) -> None:
     assert not reference.mean.any()
     found = symsi.sample(three_modes.model(), shape=4, steps=3, schedule="trigonometric", reference=reference, **QUIET)
     assert torch.isfinite(found.x).all()
+    assert found.plan.modal
+    assert not symsi.plan("linear", steps=3, reference=isotropic(0.3)).modal  # its modes are the components
