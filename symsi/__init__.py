@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Claim": "symsi.solvers.stage",
+    "Span": "symsi.solvers.stage",
     "Conversion": "symsi.theory.conversion",
     "Derivation": "symsi.algebra.proof",
     "Diffusion": "symsi.theory.diffusion",

@@ -18,12 +18,14 @@ from typing import Any
 
 import mpmath
 from sympy import Expr, Integer, Integral, Rational, Symbol, Tuple, oo, sstr
+from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.function import AppliedUndef
 
 from symsi.algebra.declared import Abstract, Declared, bound_values, in_range
 from symsi.algebra.draws import concretize, draw_function, draw_points
 from symsi.algebra.limits import series_limit
 from symsi.algebra.multiprecision import evaluate, evaluate_many
+from symsi.algebra.quadrature import gap_of
 from symsi.algebra.rewriting import nonzero, positive, reduce_to_zero, zeros_of_divisors
 from symsi.algebra.series import Series, UnsupportedError, decisions, near
 
@@ -34,6 +36,7 @@ _DIGITS = (80, 160, 320, 640)  # working precisions; a residual that does not sh
 _ZERO = mpmath.mpf("1e-30")
 _QUADRATURES = 3
 _NEAR_DIGITS = 400
+_SHRINKS = 1 - mpmath.mpf("1e-6")  # from 1e-60 to 1e-120 from the end: less, and there is another limit
 
 
 class Verdict(StrEnum):
@@ -77,13 +80,19 @@ class Check:
 def check_equal(left: Expr, right: Expr, declared: Declared, seed: str) -> Check:
     """Check left = right both ways; `seed` fixes the random draws. Raises ValueError for what is not declared."""
     declared.require(left, right)
+    twice = sorted(map(str, _bound(left, right) & (left.free_symbols | right.free_symbols)))
+    if twice:
+        return Check("", 0, 0.0, reason=f"{twice[0]} is a bound variable and a free symbol; rename the bound one")
     integrals = not (bound_values(left) or bound_values(right))
     done = tuple(side.doit(integrals=integrals) for side in (left, right))
     residual = done[0] - done[1]
     if not residual.has(Integral) and bound_values(residual):
         return Check("", 0, 0.0, reason=f"{bound_values(residual)[0]} depends on a bound variable, and is no constant")
     if residual.has(Integral):
-        points, worst, where = _by_quadrature(done, declared, seed)
+        try:
+            points, worst, where = _by_quadrature(residual, declared, seed)
+        except ValueError as error:
+            return Check("", 0, 0.0, reason=str(error))
     else:
         points, worst, where = _numeric(declared.abstract(*done, residual, bare=True), declared, seed)
     if where:
@@ -92,8 +101,13 @@ def check_equal(left: Expr, right: Expr, declared: Declared, seed: str) -> Check
         method, reason = reduce_to_zero(residual, declared), "no rewriting reduces the residual to 0"
     except ValueError as error:
         method, reason = "", str(error)
-    excluded = tuple(f"{sstr(z)} = 0" for z in zeros_of_divisors(declared, left, right, *done))
+    excluded = _excluded(declared, left, right, *done)
     return Check(method, points, worst, "", excluded, "" if method else reason)
+
+
+def _bound(*exprs: Expr) -> set[Symbol]:
+    """The variables of integrals and sums."""
+    return {limits[0] for e in exprs for node in e.atoms(ExprWithLimits) for limits in node.limits}
 
 
 def _numeric(given: Abstract, declared: Declared, seed: str) -> tuple[int, float, str]:
@@ -107,7 +121,7 @@ def _numeric(given: Abstract, declared: Declared, seed: str) -> tuple[int, float
         gap, refuted = found
         points += 1
         if refuted > bool(where) or (refuted == bool(where) and gap > worst):  # a counterexample outranks
-            worst, where = gap, _show(values(20)) if refuted else ""
+            worst, where = gap, _show({**point, **values(20)}) if refuted else ""
     return points, float(worst), where
 
 
@@ -136,7 +150,8 @@ def settle(sides: Callable[[int], Sequence[Any]]) -> tuple[Any, bool] | None:
 
 
 def _show(values: Mapping[Symbol, Any]) -> str:
-    return ", ".join(f"{s.name}={mpmath.nstr(mpmath.mpmathify(v), 6)}" for s, v in values.items()) or "everywhere"
+    named = {s.name: mpmath.nstr(mpmath.mpmathify(v), 6) for s, v in values.items()}
+    return ", ".join(f"{name}={v}" for name, v in named.items()) or "everywhere"
 
 
 def _draws(given: Abstract, declared: Declared, seed: str) -> Iterator[tuple[int, dict[Symbol, Expr]]]:
@@ -172,20 +187,16 @@ def _bodies(declared: Declared, draw: int) -> dict[Any, Callable[..., Expr]]:
     }
 
 
-def _by_quadrature(sides: tuple[Expr, Expr], declared: Declared, seed: str) -> tuple[int, float, str]:
-    """The same where a side holds an integral: both sides to 50 digits, of which 30 must agree."""
+def _by_quadrature(residual: Expr, declared: Declared, seed: str) -> tuple[int, float, str]:
+    """The same where the residual holds integrals: 50 digits, of which 30 must be gone."""
     worst, where, points = mpmath.mpf(0), "", 0
     rng = random.Random(seed)  # noqa: S311
     for draw, point in enumerate(draw_points(declared.symbols, _QUADRATURES, rng)):
-        found = [evaluate(concretize(side, _bodies(declared, draw)), point, 50) for side in sides]
-        gap = abs(found[0] - found[1])
-        size = max(map(abs, found))
-        if not mpmath.isfinite(size):
-            continue
-        points += 1
-        worst = max(worst, gap / size if gap < size else gap)
-        if gap > size * mpmath.mpf("1e-10"):
-            where = _show(point)
+        gap = gap_of(residual, _bodies(declared, draw), point)
+        if gap is not None:
+            points += 1
+            worst = max(worst, gap.relative)
+            where = _show(point) if gap.refutes else where
     return points, float(worst), where
 
 
@@ -201,19 +212,30 @@ def check_tends(expr: Expr, variable: Symbol, value: Expr, declared: Declared, s
     reason = _expands(expr, variable, value, declared, side, end)
     rng = random.Random(sstr(expr))  # noqa: S311
     ranges = {s: declared.symbols[s] for s in sorted((expr.free_symbols | value.free_symbols) - {variable}, key=str)}
-    points, where = 0, ""
+    points, where, worst = 0, "", mpmath.mpf(0)
     for draw in draw_points(ranges, TIMES, rng):
         goal = evaluate(value, draw, _NEAR_DIGITS)
         gaps = [
             abs(evaluate(expr, {**draw, variable: end + side * Rational(10) ** -k}, _NEAR_DIGITS) - goal)
             for k in (30, 60, 120)
         ]
+        if not all(map(mpmath.isfinite, gaps)):
+            continue
         points += 1
-        if not all(after == 0 or after < before / 2 for before, after in pairwise(gaps)):
+        if gaps[-1] and gaps[-1] > gaps[-2] * _SHRINKS:
             sign = "+" if side > 0 else "-"
             at = "".join(f", {s}={float(v):.6g}" for s, v in draw.items())
-            where = f"{variable} = {end} {sign} 1e-120{at}, gap {mpmath.nstr(gaps[-1], 3)}"
-    return Check("" if reason or where else "series", points, float(gaps[-1]) if where else 0.0, where, (), reason)
+            where, worst = f"{variable} = {end} {sign} 1e-120{at}, gap {mpmath.nstr(gaps[-1], 3)}", gaps[-1]
+        elif not all(after <= before / 2 for before, after in pairwise(gaps)):
+            reason = reason or "the distance from the limit shrinks, but too slowly for numbers to confirm it"
+    excluded = () if where else _excluded(declared, expr, value, without=variable)
+    return Check("" if reason or where else "series", points, float(worst), where, excluded, reason)
+
+
+def _excluded(declared: Declared, *exprs: Expr, without: Symbol | None = None) -> tuple[str, ...]:
+    """Where an expression has no meaning, as text; `without` the zeros that move with a variable."""
+    zeros = zeros_of_divisors(declared, *exprs)
+    return tuple(f"{sstr(z)} = 0" for z in zeros if without is None or without not in z.free_symbols)
 
 
 def _expands(expr: Expr, variable: Symbol, value: Expr, declared: Declared, side: int, end: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-__all__ = ["Claim", "Kind", "Status", "numbers", "share_covered"]
+__all__ = ["Claim", "Status", "StepKind", "numbers", "share_covered"]
 
 
 class Status(StrEnum):
@@ -18,7 +18,7 @@ class Status(StrEnum):
     OPEN = "open"
 
 
-class Kind(StrEnum):
+class StepKind(StrEnum):
     """Whether a step says anything: the two sides of a definition are the same before anything is checked."""
 
     PROVED = "proved step"

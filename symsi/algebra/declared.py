@@ -28,6 +28,7 @@ WORDS = {
 }
 _CLASHES = ({"positive", "unit"}, {"increasing", "decreasing"}, {"convex", "concave"}, {"positive", "concave"})
 _SLOPES = ({"increasing": 1, "decreasing": -1}, {"convex": 1, "concave": -1})
+_OF_ONE = frozenset(word for words in _SLOPES for word in words)  # shapes of functions of one argument
 Range = tuple[Expr, Expr]
 
 
@@ -95,6 +96,9 @@ class Declared:
         missing |= {a.func for e in exprs for a in e.atoms(AppliedUndef) if a.func not in self.functions}
         if missing:
             raise ValueError(f"declare {', '.join(sorted(map(str, missing)))} with symbol() or function().")
+        shaped = {a for e in exprs for a in e.atoms(AppliedUndef) if self.functions[a.func] & _OF_ONE}
+        for value in sorted((a for a in shaped if len(a.args) != 1), key=str):
+            raise ValueError(f"{value} has {len(value.args)} arguments: {self._of_function(value.func)} needs one.")
 
     def abstract(self, *exprs: Expr, bare: bool = False) -> Abstract:
         """Replace symbols, values and derivatives of undetermined functions by unknowns; see the module's docstring.

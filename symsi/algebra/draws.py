@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import sympy as sp
 from sympy import Expr, Rational, Symbol, oo, sympify
 
-__all__ = ["concretize", "draw_function", "draw_points"]
+__all__ = ["concretize", "draw_function", "draw_parameters", "draw_points"]
 
 _BITS = 64
 _DEEP = 40  # points come as near to a finite end as 2^-40 of the range
@@ -25,6 +25,16 @@ def draw_points(ranges: Mapping[Symbol, tuple[Expr, Expr]], count: int, rng: ran
         rng.shuffle(places)
         columns[s] = [_number(low, high, place, rng) for place in places]
     return [{s: column[k] for s, column in columns.items()} for k in range(count)]
+
+
+def draw_parameters(symbols: Iterable[Symbol], count: int = 2) -> list[dict[Symbol, Expr]]:
+    """Return `count` draws of positive parameters in (1/2, 2), on no lattice and the same wherever a name occurs."""
+
+    def number(s: Symbol, k: int) -> Rational:
+        return Rational(1, 2) + Rational(3 * random.Random(f"{s}:{k}").getrandbits(90), 2**91)  # noqa: S311
+
+    wanted = tuple(symbols)
+    return [{s: number(s, k) for s in wanted} for k in range(count)]
 
 
 def _rational(end: Expr) -> Expr:

@@ -8,12 +8,14 @@ Candidates are believed only after 40-digit checks, so a wrong branch never leav
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from math import gcd, lcm
 
 import mpmath
 import sympy as sp
 from sympy import Expr, Integer, Rational, Symbol
 
+from symsi.algebra.draws import draw_parameters
 from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.simplify import simplify
 from symsi.algebra.symbols import t
@@ -140,8 +142,8 @@ def _express(f: Expr, inner: Expr, z: Symbol) -> Expr | None:
 
 
 def _is_inverse(g: Expr, f: Expr) -> bool:
-    draws = {s: Rational(13, 10) for s in f.free_symbols - {t}}
-    for time in (Rational(1, 50), Rational(1, 3), Rational(17, 20), Rational(99, 100)):
+    times = (Rational(1, 50), Rational(1, 3), Rational(17, 20), Rational(99, 100))
+    for draws, time in product(draw_parameters(f.free_symbols - {t}, 2 if f.free_symbols - {t} else 1), times):
         r = evaluate(f, {**draws, t: time}, 60)
         gap = abs(evaluate(g, {**draws, R: r}, 60) - evaluate(time, {}, 60))
         if not gap < mpmath.mpf("1e-40"):

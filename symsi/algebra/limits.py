@@ -12,6 +12,7 @@ import mpmath
 import sympy as sp
 from sympy import Expr, Integer, Rational, Symbol
 
+from symsi.algebra.draws import draw_parameters
 from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.series import SIZES, CancelledError, Expansion, Series, UnsupportedError
 from symsi.algebra.simplify import simplify
@@ -100,11 +101,12 @@ def _sympy_limit(expr: Expr, end: Expr, side: int, reason: str) -> Limit:
     value = value.xreplace({d: s for s, d in positive.items()})
     if value.has(sp.oo, -sp.oo, sp.zoo, sp.nan, sp.AccumBounds, sp.Limit) or not value.free_symbols <= set(positive):
         return undecided
-    draw = {s: Rational(13, 10) for s in positive}
-    limit_value = evaluate(value, draw, 500)
-    gaps = [abs(evaluate(expr, {**draw, t: end + side * Rational(10) ** -k}, 500) - limit_value) for k in (20, 60, 180)]
-    approaches = all(later <= earlier / 2 for earlier, later in pairwise(gaps))
-    return Limit(end, side, value, Integer(0)) if approaches else undecided
+    for draw in draw_parameters(positive):
+        goal = evaluate(value, draw, 500)
+        gaps = [abs(evaluate(expr, {**draw, t: end + side * Rational(10) ** -k}, 500) - goal) for k in (20, 60, 180)]
+        if not all(later <= earlier / 2 for earlier, later in pairwise(gaps)):
+            return undecided
+    return Limit(end, side, value, Integer(0))
 
 
 def check_limit(found: Limit, value_at: Callable[[Any], Any]) -> bool:

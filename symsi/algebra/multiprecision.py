@@ -19,7 +19,7 @@ _PARAMETER_DRAWS = (Rational(7, 10), Rational(19, 10), Rational(53, 17))
 
 @lru_cache(maxsize=4096)
 def _function(expr: Expr | Tuple, symbols: tuple[Symbol, ...]) -> Callable[..., Any]:
-    function: Callable[..., Any] = lambdify(symbols, expr, modules="mpmath", cse=True)
+    function: Callable[..., Any] = lambdify(symbols, expr, modules="mpmath", cse=True, docstring_limit=0)
     return function
 
 

@@ -19,11 +19,11 @@ import sympy as sp
 from sympy import Expr, Symbol, oo
 
 from symsi.algebra.checks import Check, Verdict, check_equal, check_tends
-from symsi.algebra.claims import Claim, Kind, Status
+from symsi.algebra.claims import Claim, Status, StepKind
 from symsi.algebra.declared import Declared
 from symsi.algebra.rewriting import positive
 
-__all__ = ["Claim", "Derivation", "Kind", "Proof", "Remark", "Status", "Step", "Verdict"]
+__all__ = ["Claim", "Derivation", "Proof", "Remark", "Status", "Step", "StepKind", "Verdict"]
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ class Step:
         return f"{self.claim} (proves {', '.join(self.claims)})" if self.claims else self.claim
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> StepKind:
         """A definition where both sides are the same expression before anything is checked, and no sign is claimed."""
         same = self.left == self.right or self.left - self.right == 0
-        return Kind.DEFINITION if same and not self.positive else Kind.PROVED
+        return StepKind.DEFINITION if same and not self.positive else StepKind.PROVED
 
     @property
     def checks(self) -> str:
         """What both checks found, as a sentence; the counterexample of a refuted step."""
-        if self.kind is Kind.DEFINITION and self.verdict is Verdict.PROVED:
+        if self.kind is StepKind.DEFINITION and self.verdict is Verdict.PROVED:
             return "definition: both sides are one expression"
         by = "by" if self.verdict is Verdict.CONFIRMED else "residual 0 by"
         how = f"{self.verdict}: {by} {self.method}" if self.method else str(self.verdict)
@@ -111,7 +111,7 @@ class Proof:
         verdicts = {s.verdict for s in self.steps}
         if Verdict.REFUTED in verdicts:
             return Verdict.REFUTED
-        says = not self.claims or any(s.kind is Kind.PROVED for s in self.steps)
+        says = not self.claims or any(s.kind is StepKind.PROVED for s in self.steps)
         proved = says and Verdict.PROVED in verdicts and verdicts <= {Verdict.PROVED, Verdict.CONFIRMED}
         return Verdict.PROVED if proved else Verdict.UNDECIDED
 
@@ -128,7 +128,7 @@ class Proof:
     @property
     def definitions(self) -> tuple[int, ...]:
         """The numbers of the steps that are mere definitions."""
-        return tuple(i for i, step in enumerate(self.steps, 1) if step.kind is Kind.DEFINITION)
+        return tuple(i for i, step in enumerate(self.steps, 1) if step.kind is StepKind.DEFINITION)
 
     @property
     def numeric_points(self) -> int:
@@ -281,6 +281,14 @@ class Derivation:
         left = sp.Limit(expr, variable, end, "+" if side > 0 else "-")
         self.state(claim, "generalized power series", left, value, found, proves)
 
+    def include(self, other: Derivation) -> None:
+        """Take over the declarations, the remarks and the steps of another derivation."""
+        for f, words in other._declared.functions.items():
+            self._declared.function(f.__name__, " ".join(words))
+        for s, ends in other._declared.symbols.items():
+            self._declared.symbol(s.name, *ends)
+        self._parts += other._parts
+
     def proof(self) -> Proof:
         """Close the derivation."""
         seconds = time.perf_counter() - self._started
@@ -293,7 +301,7 @@ class Derivation:
         for key, text in self._claims.items():
             own = [(i, step) for i, step in enumerate(steps, 1) if key in step.claims]
             holds = all(step.verdict is Verdict.PROVED for _, step in own)
-            covered = holds and any(step.kind is Kind.PROVED for _, step in own)
+            covered = holds and any(step.kind is StepKind.PROVED for _, step in own)
             cited = self._cited.get(key, [])
             status = Status.CITED if cited and holds else Status.COVERED if covered else Status.OPEN
             yield Claim(key, text, status, tuple(i for i, _ in own), "; ".join(cited))

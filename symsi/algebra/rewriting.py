@@ -12,12 +12,32 @@ from typing import Any
 
 import sympy as sp
 from sympy import Expr
+from sympy.concrete.expr_with_limits import ExprWithLimits
+from sympy.core.function import AppliedUndef
 
 from symsi.algebra.declared import Abstract, Declared, bound_values
 
-__all__ = ["nonzero", "positive", "reduce_to_zero", "zeros_of_divisors"]
+__all__ = ["nonzero", "positive", "reduce_to_zero", "split_integrals", "zeros_of_divisors"]
 
-_RATIONAL, _QUICK = 2, 7  # the first rules decide a rational function; the next are seldom slow
+_RATIONAL = 2  # the first rules decide a rational function
+_QUICK, _SHORT = 7, 4  # the next are seldom slow, and less so without exponentials, logarithms, sines
+
+_LINE: tuple[Expr, Expr] = (-sp.oo, sp.oo)
+_POLES: dict[Any, Callable[[Expr], Expr]] = {  # functions with poles on the real line, and what is 0 at these
+    sp.log: lambda a: a,
+    sp.tan: sp.cos,
+    sp.sec: sp.cos,
+    sp.cot: sp.sin,
+    sp.csc: sp.sin,
+    sp.coth: sp.sinh,
+    sp.csch: sp.sinh,
+    sp.atanh: lambda a: 1 - a**2,
+}
+_NO_POLES = (
+    *(sp.exp, sp.sin, sp.cos, sp.asin, sp.acos, sp.atan, sp.atan2, sp.sinh, sp.cosh, sp.tanh, sp.sech, sp.asinh),
+    *(sp.acosh, sp.erf, sp.erfc, sp.Abs, sp.sign, sp.Max, sp.Min, sp.floor, sp.ceiling, sp.Heaviside, sp.Piecewise),
+    *(sp.re, sp.im, sp.conjugate),
+)
 
 
 def reduce_to_zero(residual: Expr, declared: Declared, quick: bool = False) -> str:
@@ -27,13 +47,14 @@ def reduce_to_zero(residual: Expr, declared: Declared, quick: bool = False) -> s
     Integrals over the same range are added up, and their integrands must reduce to 0. Raises ValueError where an
     undetermined function of a bound variable is left. `quick` leaves out the rewritings that may search for long.
     """
-    if residual.has(sp.Integral) and residual.atoms(sp.core.function.AppliedUndef):
+    if residual.has(sp.Integral) and residual.atoms(AppliedUndef):
         return _integrands(residual, declared)
     if residual.has(sp.exp) and residual.has(sp.log):
         residual = _expand_exponents(residual)
     given = declared.abstract(residual)
     (expr,) = given.exprs
-    count = _RATIONAL if expr.is_rational_function() else _QUICK if quick else None
+    many = _SHORT if expr.has(sp.exp, sp.log, sp.sin, sp.cos, sp.tan) else _QUICK
+    count = _RATIONAL if expr.is_rational_function() else many if quick else None
     for name, rewrite in list(_rules(given).items())[:count]:
         try:
             if rewrite(expr) == 0:
@@ -65,8 +86,11 @@ def _rules(given: Abstract) -> Mapping[str, Callable[[Expr], Expr]]:
     }
 
 
-def _integrands(residual: Expr, declared: Declared) -> str:
-    """Reduce a sum of coefficient * Integral by its integrands, range by range, and what is left by itself."""
+def split_integrals(residual: Expr) -> tuple[dict[tuple[Any, ...], Expr], Expr]:
+    """Split a sum of coefficient * Integral into the sum of integrands by limits, and what holds no integral.
+
+    Raises ValueError for anything else, and for an integral without limits.
+    """
     rest: Expr = sp.Integer(0)
     groups: dict[tuple[Any, ...], Expr] = {}
     for term in sp.Add.make_args(sp.expand(residual)):
@@ -77,14 +101,33 @@ def _integrands(residual: Expr, declared: Declared) -> str:
         bound = {s for limits in getattr(inner, "limits", ()) for s in limits[:1]}
         if not isinstance(inner, sp.Integral) or coefficient.free_symbols & bound:
             raise ValueError(f"{inner} is no integral with a factor that its variable leaves alone")
+        if any(len(limits) != 3 for limits in inner.limits) or inner.function.has(sp.Integral):
+            raise ValueError(f"{inner} is no integral between two limits of what holds none")
         groups[inner.limits] = groups.get(inner.limits, sp.Integer(0)) + coefficient * inner.function
+    return groups, rest
+
+
+def _integrands(residual: Expr, declared: Declared) -> str:
+    """Reduce a sum of coefficient * Integral by its integrands, range by range, and what is left by itself."""
+    groups, rest = split_integrals(residual)
     for limits, integrand in groups.items():
-        inside = Declared(dict(declared.functions), dict(declared.symbols))
-        for variable, low, high in limits:
-            inside.symbols[variable] = (low, high)
-        if not reduce_to_zero(integrand, inside):
+        if not reduce_to_zero(integrand, _inside(declared, limits)):
             return ""
     return "the integrands" if rest == 0 or reduce_to_zero(rest, declared) else ""
+
+
+def _inside(declared: Declared, limits: tuple[Any, ...]) -> Declared:
+    """The declarations inside an integral or a sum: its variables lie between the least and the greatest limit.
+
+    A limit is a number or a declared symbol, which has a range of its own; else the variable is just real.
+    """
+    inside = Declared(dict(declared.functions), dict(declared.symbols))
+    for variable, *ends in reversed(limits):  # the outer variables first: inner limits may hold them
+        spans = [(e, e) if e.is_number else inside.symbols.get(e, _LINE) for e in ends] or [_LINE]
+        low, high = sp.Min(*(a for a, _ in spans)), sp.Max(*(b for _, b in spans))
+        comparable = low.is_extended_real and high.is_extended_real and (low < high) == True  # noqa: E712
+        inside.symbols[variable] = (low, high) if comparable else _LINE
+    return inside
 
 
 def nonzero(expr: Expr, given: Abstract) -> bool:
@@ -104,9 +147,11 @@ def _forms(expr: Expr, given: Abstract) -> Iterator[Expr]:
 
 
 def zeros_of_divisors(declared: Declared, *exprs: Expr) -> tuple[Expr, ...]:
-    """Return what stands under a fraction bar or a logarithm and may be 0 somewhere, without repetition."""
+    """Return what stands under a fraction bar or a logarithm, or is 0 at a pole, and may be 0; without repetition."""
+    limits = [tuple(e.limits) for whole in exprs for e in whole.atoms(ExprWithLimits)]
+    inside = _inside(declared, tuple(one for several in limits for one in several))
     divisors = dict.fromkeys(d for e in exprs for d in _divisors(e) if not d.is_number and not bound_values(d))
-    given = declared.abstract(*divisors)
+    given = inside.abstract(*divisors)
     found: dict[Expr, None] = {}
     for divisor in given.exprs:
         if not nonzero(divisor, given):
@@ -115,17 +160,21 @@ def zeros_of_divisors(declared: Declared, *exprs: Expr) -> tuple[Expr, ...]:
 
 
 def _divisors(expr: Expr) -> Iterator[Expr]:
-    for node in sp.preorder_traversal(expr):
+    """What is 0 where a part of the expression has no value; of a function not known here, its reciprocal."""
+    nodes: Iterator[Any] = sp.preorder_traversal(expr)
+    for node in nodes:
         if node.is_Pow and node.exp.could_extract_minus_sign():
             yield node.base
-        elif isinstance(node, sp.log):
-            yield node.args[0]
+        elif node.func in _POLES:
+            yield _POLES[node.func](node.args[0])
+        elif isinstance(node, sp.Function) and not isinstance(node, (*_NO_POLES, AppliedUndef)):
+            yield 1 / node
 
 
 def _vanishing_factors(divisor: Expr, given: Abstract) -> Iterator[Expr]:
     for factor in sp.Mul.make_args(sp.factor(divisor)):
-        base: Expr = factor.base if factor.is_Pow else factor
-        if not base.is_number and not nonzero(base, given):
+        base: Expr = factor.base if factor.is_Pow and not factor.exp.could_extract_minus_sign() else factor
+        if not base.is_number and not isinstance(base, sp.gamma) and not nonzero(base, given):
             yield base
 
 

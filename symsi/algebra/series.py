@@ -9,7 +9,6 @@ recognised by 60-digit arithmetic, and every leading term is compared with multi
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +21,7 @@ import mpmath
 import sympy as sp
 from sympy import Expr, Integer, Rational, Symbol
 
+from symsi.algebra.draws import draw_parameters
 from symsi.algebra.multiprecision import evaluate
 
 __all__ = ["SIZES", "CancelledError", "Decisions", "Expansion", "Series", "UnsupportedError", "decisions", "near"]
@@ -144,19 +144,10 @@ def _total(parts: list[Coefficient]) -> Coefficient:
 @lru_cache(maxsize=16384)
 def constant(value: Expr) -> Coefficient:
     """Wrap an exact constant, which may hold positive parameters."""
-    draws = _draws(value)
+    draws = draw_parameters(value.free_symbols)
     with mpmath.workdps(_DPS):
         parts = [abs(evaluate(a, draws[0], _DPS)) for a in sp.Add.make_args(value)]
         return Coefficient(tuple(evaluate(value, d, _DPS) for d in draws), lambda: value, max(parts))
-
-
-def _draws(value: Expr) -> list[dict[Symbol, Rational]]:
-    """Two draws of each parameter in (1/2, 2), the same wherever it occurs."""
-
-    def number(s: Symbol, k: int) -> Rational:
-        return Rational(1, 2) + Rational(3 * random.Random(f"{s}:{k}").getrandbits(90), 2**91)  # noqa: S311
-
-    return [{s: number(s, k) for s in value.free_symbols} for k in range(2)]
 
 
 @dataclass(frozen=True)
@@ -315,6 +306,8 @@ class Expansion:
 
         def taylor(k: int) -> Coefficient:
             derivative = _derivative(func, k)
+            if derivative.has(sp.Derivative, sp.Subs, sp.DiracDelta):
+                raise UnsupportedError(f"{func.__name__} has no Taylor series")
             found = c.apply(lambda v: evaluate(derivative, {_Z: v}, _DPS), lambda e: derivative.subs(_Z, e), floor=1)
             if not all(mpmath.isfinite(v) for v in found.values):
                 raise UnsupportedError(f"{func.__name__} is singular there")

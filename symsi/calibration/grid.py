@@ -42,6 +42,8 @@ def optimal_grid(
     """
     if "diffusion" in options:
         raise SymsiError("an optimal grid is defined for the ODE; leave diffusion out.")
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise SymsiError(f"steps must be an integer of at least 1; got {steps!r}.")
     run = partial(sample, model, shape=shape, schedule=schedule, **options)
     truth = run(solver="ab2", steps=converged).x.double()
 

@@ -114,7 +114,7 @@ _SAMPLING = (
         "--solver",
         metavar="NAME",
         help="euler, heun, ab2, ab3, dpm++2m; with noise euler-maruyama, ab2-maruyama, exact, exact-ab2. "
-        "Default: ab2, or euler-maruyama.",
+        "Default: ab2, or exact (euler-maruyama for an EXPR).",
     ),
     click.option("--steps", default=4, show_default=True, type=int, help="Steps; heun evaluates twice a step."),
     click.option(

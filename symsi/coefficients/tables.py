@@ -23,7 +23,7 @@ from symsi.theory.conversion import FIELDS, Conversion
 __all__ = ["Table", "tabulate"]
 
 _DIGITS = 30  # of each value before it is rounded to float64, beside those that cancel
-Parameters = Mapping[str, float | Sequence[float] | Tensor]
+Parameters = Mapping[str, float | Sequence[float] | Tensor] | Mapping[Symbol, float | Sequence[float] | Tensor]
 
 
 class Table(Mapping[str, Tensor]):
@@ -68,8 +68,9 @@ def tabulate(
 ) -> Table:
     """Tabulate coefficients of `conversion` on an increasing grid inside its domain.
 
-    `names` defaults to every coefficient that is finite on the grid. `parameters` gives the values of symbols, one or
-    many: `{"lamda": [0.3, 2.0]}` adds an axis of two modes. The numbers for the same arguments come from a cache.
+    `names` defaults to every coefficient that is finite on the grid. `parameters` gives the values of symbols, by
+    name or Symbol, one or many: `{"lamda": [0.3, 2.0]}` adds an axis of two modes. The numbers for the same arguments
+    come from a cache.
     Raises SymsiError for a grid that is not increasing or leaves the domain or for a missing or unfit parameter,
     UnknownNameError for a name that is no coefficient, and EndpointError, with the fields that do have limits there,
     where a coefficient asked for has no finite limit at an end that is in the grid.
@@ -84,7 +85,7 @@ def tabulate(
     for name in wanted:
         if name not in conversion.coefficients:
             raise unknown("coefficient", name, conversion.coefficients)
-    given = _parameters(conversion, parameters or {})
+    given = _parameters(conversion, {str(name): value for name, value in (parameters or {}).items()})
     shape = (len(times), *(len(v) for _, v in given if isinstance(v, tuple)))
     columns = _tabulate(conversion, times, wanted, given)
     values = {n: torch.tensor(c, dtype=torch.float64).reshape(shape) for n, c in zip(wanted, columns, strict=True)}
@@ -152,7 +153,7 @@ def _limit(conversion: Conversion, name: str, end: int, point: Mapping[Symbol, A
     return evaluate(found.value, point, _DIGITS)
 
 
-def _parameters(conversion: Conversion, given: Parameters) -> tuple[tuple[str, Any], ...]:
+def _parameters(conversion: Conversion, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """Check the parameters against the conversion's symbols, and make them hashable."""
     free = {s.name for s in conversion.base.free_parameters | conversion.target.free_parameters}
     for name in given:

@@ -17,8 +17,12 @@ def prove() -> Proof:
         "Albergo, Boffi, Vanden-Eijnden 2023; Anderson 1982 for the reverse",
     )
     d.claim("a", "Given X, the density of I_t is carried by the velocity, and its score is -Z/alpha.")
-    d.claim("b", "So they are on average over X: dp/dt = -div(v p) and s = grad log p, with v and s of T1.")
-    d.claim("c", "The average over X commutes with the derivatives by t and x.")
+    d.claim(
+        "b",
+        "If dp/dt = -div(v p) and s = grad log p, with v and s of T1, for two laws of X, then for their mixture: so "
+        "for every law of finitely many points.",
+    )
+    d.claim("c", "So for any law of X.")
     d.claim(
         "d", "b = v + epsilon s, as coded, makes p solve the Fokker-Planck equation of dX = b dt + sqrt(2 epsilon) dW."
     )
@@ -47,25 +51,33 @@ def prove() -> Proof:
     for a, n, b in zip(x, z, data, strict=True):
         d.equal(f"Score in {a}.", diff(log(joint), a), row(p, "score")(noise=n, data=b), "Tweedie, given X", ("a", "b"))
 
-    d.say("Integrated over X, both lines are linear in q: p is the integral, v p and s p are those of the right sides.")
-    d.cite("c", "dominated convergence: a Gaussian kernel's derivatives are bounded", "Billingsley 1995, Theorem 16.8")
-    places, weights = (d.real("X_1"), d.real("X_2")), (d.symbol("q_1"), d.symbol("q_2"))
-    noises = [(x[0] - p.beta * b) / p.alpha for b in places]
-    parts = [q * exp(-(n**2) / 2) / p.alpha for q, n in zip(weights, noises, strict=True)]
-    density = sum(parts)
-    means = {
-        "noise": sum(k * n for k, n in zip(parts, noises, strict=True)) / density,
-        "data": sum(k * b for k, b in zip(parts, places, strict=True)) / density,
-    }
-    d.say("Seen on two points X_1, X_2 of weights q_1, q_2: E[. | I_t = x] by Bayes' rule, rows as coded.", density)
+    d.say("So it is for X at one point. Now mix two laws: p_k, each times its weight, has predictions of its own.")
+    parts = [d.function(f"p_{k}")(t, *x) for k in (1, 2)]
+    density, first = sum(parts), x[0]
+    noises, places = ([d.function(f"{name}_{k}", "any")(t, *x) for k in (1, 2)] for name in ("eta_Z", "eta_X"))
+    own = [{"noise": n, "data": b} for n, b in zip(noises, places, strict=True)]
+    mean = {kind: sum(k * e[kind] for k, e in zip(parts, own, strict=True)) / density for kind in ("noise", "data")}
     d.equal(
-        "The density is carried by v,",
-        diff(density, t),
-        -diff(row(p, "velocity")(**means) * density, x[0]),
+        "E[. | I_t = x] is their average in these weights (Bayes): v carries what both carry, in each coordinate,",
+        diff(row(p, "velocity")(**mean) * density, first),
+        sum(diff(row(p, "velocity")(**e) * k, first) for k, e in zip(parts, own, strict=True)),
         "linearity",
         "b",
     )
-    d.equal("and s is its score.", diff(log(density), x[0]), row(p, "score")(**means), "linearity", "b")
+    scores = {n: -p.alpha * diff(k, first) / k for k, n in zip(parts, noises, strict=True)}
+    d.equal(
+        "and where each has the score -eta_Z/alpha, so has the sum.",
+        diff(log(density), first),
+        row(p, "score")(**mean).subs(scores),
+        "linearity",
+        "b",
+    )
+    d.cite(
+        "c",
+        "the average over X is an integral, which is linear, and commutes with the derivatives by t and x by dominated "
+        "convergence: those of a Gaussian kernel are bounded",
+        "Billingsley 1995, Theorems 16.1 and 16.8",
+    )
 
     whole = d.function("p")(t, *x)
     epsilon = d.function("epsilon", "any")(t)
@@ -78,7 +90,7 @@ def prove() -> Proof:
     v = [row(p, "velocity")(**e) for e in eta]
     forward, backward = ([drift_row(p, sign * epsilon)(**e) for e in eta] for sign in (Integer(1), Integer(-1)))
     laplacian = epsilon * sum(diff(whole, a, 2) for a in x)
-    d.say("Any density p of t and x, any data prediction; the noise prediction is -alpha grad log p by (b).")
+    d.say("Any density p of t and x, any data prediction; the noise prediction is -alpha grad log p by (c).")
     for a, b, w, s in zip(x, forward, v, grad, strict=True):
         d.equal(f"The coded drift in {a} is v + epsilon s.", b, w + epsilon * s, "T1", "d")
     d.equal(

@@ -21,7 +21,7 @@ def prove() -> Proof:
     d.claim("a", "With beta as the clock and A = alpha^2 the lazy condition (T9) is a linear equation for A.")
     d.claim("b", "Its solutions are A = C beta^(2 kappa/(1 + kappa)) - lambda beta^2, and no others.")
     d.claim("c", "alpha = 0 at beta = 1 leaves alpha^2 = lambda (beta^(2 kappa/(1 + kappa)) - beta^2).")
-    d.claim("d", "It is a schedule: alpha^2 > 0 and rho' > 0 for 0 < beta < 1.")
+    d.claim("d", "It is a schedule: alpha^2 > 0 and rho' > 0 for 0 < beta < 1, for kappa > 0 and for kappa = 0.")
     d.claim("e", "Its drift vanishes on N(0, lambda I) at every x and t, for any increasing beta(t).")
     d.claim("f", "kappa = 0 preserves the variance lambda, and starts from sqrt(lambda) Z.")
     d.claim("g", "kappa > 0 is a point mass at the start: alpha_0 = beta_0 = 0.")
@@ -43,7 +43,7 @@ def prove() -> Proof:
     )
     k, l, b = (Symbol(n, positive=True) for n in ("kappa", "lamda", "beta"))
     unknown = Function("A")(b)
-    solution = dsolve(Eq(k * unknown / b - l * b - (1 + k) / 2 * diff(unknown, b), 0), unknown).rhs
+    solution = dsolve(Eq(k * unknown / b - l * b - (1 + k) / 2 * diff(unknown, b), 0), unknown, simplify=False).rhs
     general, constant = solution.subs({k: kappa, l: lam, b: clock}), d.symbol("C1")
     power = 2 * kappa / (1 + kappa)
     d.equal("What dsolve finds has this slope;", diff(general, clock), slope.subs(square, general), "dsolve", "b")
@@ -68,7 +68,7 @@ def prove() -> Proof:
     w = d.symbol("w", 0, 1)
     q = Pair.of(sqrt(lazy_alpha_squared(kappa, lam, w ** ((1 + kappa) / 2))), w ** ((1 + kappa) / 2), w)
     d.say("Write beta = w^((1 + kappa)/2), 0 < w < 1: w grows with beta.")
-    d.positive("alpha^2.", q.alpha**2, lam * w**kappa * (1 - w), "powers", ("d", "g"))
+    d.positive("kappa > 0: alpha^2.", q.alpha**2, lam * w**kappa * (1 - w), "powers", ("d", "g"))
     d.positive("The slope of beta.", q.beta_dot, (1 + kappa) / 2 * w ** ((kappa - 1) / 2), "powers", "d")
     d.positive("The slope of rho^2.", diff(q.ratio**2, w), 1 / (lam * (1 - w) ** 2), "quotient rule", "d")
 
@@ -81,6 +81,8 @@ def prove() -> Proof:
     ode = gaussian_drift(still, Integer(0), x, mean, lam)
     d.equal("kappa = 0, with a mean: only the mean moves.", ode, still.beta_dot * mean, "T8", "e")
     d.positive("Its alpha^2.", still.alpha**2, lam * (1 - beta) * (1 + beta), "factors", "d")
+    growth = 2 * beta * diff(beta, t) / (lam * ((1 - beta) * (1 + beta)) ** 2)
+    d.positive("Its slope of rho^2.", diff(still.ratio**2, t), growth, "quotient rule", "d")
     d.equal("kappa = 0.", lazy_alpha_squared(Integer(0), lam, beta) + lam * beta**2, lam, "expansion", "f")
     kept = sqrt(lazy_alpha_squared(Integer(0), lam, w))
     d.tends("alpha at beta = w -> 0.", kept, w, sqrt(lam), proves="f")

@@ -41,7 +41,8 @@ def prove() -> Proof:
         "derived for symsi",
     )
     d.claim(
-        "a", "Modes do not mix: in the eigenbasis of the covariance each is a Gaussian of its own, with its own noise."
+        "a",
+        "Two modes do not mix: in the eigenbasis of their covariance each is a Gaussian of its own, with own noise.",
     )
     d.claim("b", "On the Gaussian y has no drift and the variance lambda w^kappa.")
     d.claim("c", "For any data dy = (1 + kappa) w^((1+kappa)/2) Delta d log rho + noise of variance lambda d(w^kappa).")
@@ -57,9 +58,15 @@ def prove() -> Proof:
     )
     d.claim("j", "In s the drift is Delta/(1 - w)^((1+kappa)/2): a step in s is exact where that is frozen.")
     d.claim("k", "One variance for all modes gives back T10: y is the lazy interpolant.")
+    d.claim("l", "No number of modes mixes: in the eigenbasis of the covariance (a) holds of each pair.")
     t, p = schedule(d)
     lam, kappa = d.symbol("lamda"), d.symbol("kappa")
     rotation(d, p, "a")
+    d.cite(
+        "l",
+        "the spectral theorem; parts of a Gaussian that have no covariance by pairs are independent",
+        "Axler 2015, 7.29; Billingsley 1995, section 29",
+    )
     _motion(d, t, p, lam, kappa)
     _special(d, t, p, lam)
     _natural(d, t, p, lam, kappa)

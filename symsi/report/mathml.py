@@ -166,7 +166,9 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]
         if str(side) in "+-":
             where = self._node("msup", where, self._node("mo", str(side)))
         under = self._node("mrow", self._print(variable), self._node("mo", "→"), where)
-        return self._node("mrow", self._node("munder", self._node("mo", "lim"), under), self._print(expr))
+        return self._node(
+            "mrow", self._node("munder", self._node("mo", "lim"), under), self.parenthesize(expr, PRECEDENCE["Mul"])
+        )
 
 
 _PRINTER = _Printer({"fold_frac_powers": True})

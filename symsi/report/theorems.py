@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sympy import Integer
 
-from symsi.algebra.claims import Claim, Kind, Status
+from symsi.algebra.claims import Claim, Status, StepKind
 from symsi.algebra.proof import Proof, Remark, Step, Verdict
 from symsi.report.html import Html, element, join, number
 from symsi.report.lines import display
@@ -109,8 +109,11 @@ def _step(step: Step, name: str) -> Html:
     how = f"residual 0 by {step.method}" if step.method else "residual not reduced to 0"
     found: tuple[str, ...] = (verdict(step.verdict), f" · {how} · {step.points} points, largest ")
     found = (*found, number(step.max_residual))
-    if step.kind is Kind.DEFINITION and step.verdict is Verdict.PROVED:
-        found = (element("span", str(Kind.DEFINITION), class_="verdict definition"), ": both sides are one expression")
+    if step.kind is StepKind.DEFINITION and step.verdict is Verdict.PROVED:
+        found = (
+            element("span", str(StepKind.DEFINITION), class_="verdict definition"),
+            ": both sides are one expression",
+        )
     check = join(prose(step.rule), " · ", *found)
     if step.excluded:
         check = join(check, " · except where ", prose(" or ".join(step.excluded)))

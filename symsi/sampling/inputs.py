@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import isfinite, prod
+from numbers import Real
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,6 @@ from symsi.solvers.planning import origin_of
 
 __all__ = ["check_inputs", "check_memory", "check_noise", "check_plan", "read_shape", "whole_number"]
 
-_UNSAID = {
-    "schedule": None,
-    "diffusion": "ode",
-    "solver": None,
-    "steps": None,
-    "grid": "uniform",
-    "last": None,
-    "reference": None,
-}
-
 
 def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[int, ...]) -> Plan:
     """Return a plan that was given. Raises SymsiError for options beside it, and PlanError for one of another model."""
@@ -36,9 +27,8 @@ def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[
         raise SymsiError(
             f"plan must be a symsi.Plan, as symsi.plan or symsi.load_plan gives; got {type(plan).__name__}."
         )
-    for name, value in options.items():
-        if value is not _UNSAID[name] and not (isinstance(value, str) and value == _UNSAID[name]):
-            raise SymsiError(f"plan= says how to sample; leave {name} out, or make the plan with it.")
+    for name in options:
+        raise SymsiError(f"plan= says how to sample; leave {name} out, or make the plan with it.")
     for name, value in origin_of(model).items():
         if plan.origin.get(name, value) != value:
             raise PlanError(
@@ -103,7 +93,7 @@ def read_shape(shape: Any, model: Model) -> tuple[int, tuple[int, ...]]:
 
 
 def check_inputs(
-    model: Model, device: torch.device, dtype: Any, guidance: float, given: Mapping[str, Any], conditions: Any
+    model: Model, device: torch.device, dtype: Any, guidance: Any, given: Mapping[str, Any], conditions: Any
 ) -> None:
     """Raise SymsiError for a device, dtype, guidance or conditions that the model cannot take."""
     if model.device is not None and model.device.type != device.type:
@@ -121,6 +111,8 @@ def check_inputs(
         whole = isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point()
         if not whole or not -1 <= int(label.min()) <= int(label.max()) < model.classes:
             raise SymsiError(f"label must be (N,) integers from 0 to {model.classes - 1}, or -1 for no class.")
+    if isinstance(guidance, bool) or not isinstance(guidance, Real) or not isfinite(guidance):
+        raise SymsiError(f"guidance must be a finite number; got {guidance!r}.")
     if guidance != 1 and not model.unconditional:
         raise SymsiError(
             f"{model.name} does not say what its unconditional prediction is; "

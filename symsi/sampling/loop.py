@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from zlib import adler32
 
 import torch
 from torch import Tensor
 
 from symsi.errors import ModelError, PlanError
-from symsi.sampling.moves import Memory, advance, moves
+from symsi.sampling.moves import Memory, advance, check_modes, moves
 from symsi.sampling.noise import standard_normal
 from symsi.solvers.plan import Plan
 from symsi.solvers.stage import Stage
@@ -40,7 +41,8 @@ def run(
     which is float32 or float64. The noise of step k is `noise[k - 1]`, (B, *shape), where given, else the stream of
     (seed, sample, k). `record(k, x)` is called at the start and after each step with x in model coordinates, `tick()`
     after each evaluation. Raises ModelError for a prediction of another shape or device, that is not floating point or
-    not finite, for finite predictions that a state cannot hold, and for a model that writes into its input; on a GPU
+    not finite, for finite predictions that a state cannot hold, and for a model that writes into its input (through
+    `.data` or numpy, which torch does not see: in the first evaluation); on a GPU
     nan and inf are found after the loop, which never waits for the device. Raises PlanError for a plan that asks for
     more than one prediction at one time.
     """
@@ -70,6 +72,7 @@ def run(
 
     if reference is not None:
         z = reference.forward(z)
+    check_modes(plan, tuple(z.shape[1:]))
     z.mul_(plan.start.to(z) if isinstance(plan.start, Tensor) else plan.start)
     if record:
         record(0, whole(beta[0]))
@@ -100,7 +103,7 @@ def run(
 
 
 class _Seen:
-    """What the model must not change: versions of tensors; with `bits` all bits of the first, whoever writes them."""
+    """What the model must not change: versions of tensors; with `bits` a checksum of the first, whoever writes."""
 
     def __init__(self, tensors: Sequence[Tensor], *, bits: bool) -> None:
         self.tensors, self.bits = tensors, bits
@@ -113,7 +116,7 @@ class _Seen:
     def _now(self) -> tuple[list[int], int]:
         whole = self.tensors[0]
         readable = self.bits and whole.device.type == "cpu"
-        words = int(whole.reshape(-1).view(torch.int32).sum(dtype=torch.int64)) if readable else 0
+        words = adler32(whole.contiguous().numpy().data) if readable else 0
         return [v._version for v in self.tensors], words
 
 

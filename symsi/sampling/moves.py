@@ -15,11 +15,12 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from symsi.errors import PlanError
 from symsi.models.reference import Reference
 from symsi.solvers.plan import Plan
 from symsi.solvers.stage import Coefficient, Stage
 
-__all__ = ["Memory", "Move", "Term", "advance", "log_density", "moves"]
+__all__ = ["Memory", "Move", "Term", "advance", "check_modes", "log_density", "move_at", "moves"]
 
 
 class Memory(IntEnum):
@@ -54,6 +55,7 @@ class Move:
 
 # By plan, so that what was placed goes when the plan does.
 _PLACED: WeakKeyDictionary[Plan, dict[tuple[torch.dtype, torch.device], tuple[Move, ...]]] = WeakKeyDictionary()
+_FITTING: WeakKeyDictionary[Plan, set[tuple[int, ...]]] = WeakKeyDictionary()
 
 
 @torch.inference_mode(False)
@@ -64,15 +66,41 @@ def moves(plan: Plan, like: Tensor) -> tuple[Move, ...]:
     if key in kept:
         return kept[key]
     reference = None if plan.reference is None else plan.reference.beside(like)
-    beta = plan.beta
-    most = max(len(stage.weights) for stage in plan.stages)
-    made = tuple(
-        Move(_terms(plan.stages, k, most, like), _place(stage.noise, like), (stage.mean, beta[stage.step]), reference)
-        for k, stage in enumerate(plan.stages)
-    )
-    if not any(_differentiable(stage) for stage in plan.stages):
+    made = tuple(_move(plan, k, like, reference) for k in range(len(plan.stages)))
+    if not any(map(_differentiable, plan.stages)):
         kept[key] = made
     return made
+
+
+def move_at(plan: Plan, k: int, like: Tensor) -> Move:
+    """Return the move of one stage; with gradients nothing but this stage is placed anew."""
+    if any(map(_differentiable, plan.stages)):
+        return _move(plan, k, like, None if plan.reference is None else plan.reference.beside(like))
+    return moves(plan, like)[k]
+
+
+def check_modes(plan: Plan, modes: tuple[int, ...]) -> None:
+    """Raise PlanError unless each coefficient of the plan is one number, or one a mode."""
+    fitting = _FITTING.setdefault(plan, set())
+    if modes in fitting:
+        return
+    for k, stage in enumerate(plan.stages):
+        values = (stage.keep, stage.state, stage.offset, stage.noise, *stage.gains, *stage.weights, plan.start)
+        for value in values:
+            shape = tuple(value.shape) if isinstance(value, Tensor) else ()
+            paired = zip(reversed(shape), reversed(modes), strict=False)
+            if len(shape) > len(modes) or any(n not in (1, m) for n, m in paired):
+                raise PlanError(
+                    f"row {k} (step {stage.step}): a coefficient of shape {shape} is neither one number nor one "
+                    f"for each of the modes {modes}."
+                )
+    fitting.add(modes)
+
+
+def _move(plan: Plan, k: int, like: Tensor, reference: Reference | None) -> Move:
+    stage, most = plan.stages[k], max(len(stage.weights) for stage in plan.stages)
+    terms = _terms(plan.stages, k, most, like)
+    return Move(terms, _place(stage.noise, like), (stage.mean, plan.beta[stage.step]), reference)
 
 
 def _terms(stages: Sequence[Stage], k: int, most: int, like: Tensor) -> tuple[Term | None, ...]:

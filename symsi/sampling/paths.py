@@ -80,6 +80,7 @@ def recover_noise(
         state = step(plan, state, prediction, silent)
         if k + 1 == len(plan.stages) or plan.stages[k + 1].step > stage.step:
             moved, reached = state.z, path.states[stage.step] / plan.scales[stage.step]
-            found.append((reached - moved) / stage.noise if stage.noisy else silent)
+            spread = torch.as_tensor(stage.noise, dtype=torch.float64).to(reached)
+            found.append(torch.where(spread == 0, 0.0, (reached - moved) / spread))
             state = replace(state, z=reached)
     return torch.stack(found)

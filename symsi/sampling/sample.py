@@ -64,10 +64,10 @@ def sample(
     shape: tuple[int, ...] | int,
     plan: Plan | None = None,
     schedule: Schedule | str | None = None,
-    diffusion: Diffusion | str = "ode",
+    diffusion: Diffusion | str | None = None,
     solver: str | None = None,
     steps: int | None = None,
-    grid: Grid = "uniform",
+    grid: Grid | None = None,
     last: str | None = None,
     reference: Reference | None = None,
     guidance: float = 1.0,
@@ -89,11 +89,12 @@ def sample(
     shape       (N, *shape of a sample), or N if the model knows its shape
     plan        how to sample, as `symsi.plan` or `symsi.load_plan` gives it, instead of the next seven arguments
     schedule    of the sampled process, by default the model's own; `symsi.lazy_schedule()` needs the fewest steps
-    diffusion   epsilon of that schedule: "ode", "optimal", "kappa=0.5" or an expression in t, alpha, beta, optimal
+    diffusion   epsilon of that schedule: "ode" (default), "optimal", "kappa=0.5" or an expression in t, alpha, beta,
+                optimal
     solver      euler, heun, ab2 (default), ab3, dpm++2m; with noise exact (default), exact-ab2, euler-maruyama
                 (default for an expression), ab2-maruyama. With a reference, steps are taken in the natural variable of
                 each mode (T12)
-    steps, grid N steps on a grid by name ("uniform", "angle", ...; see `time_grid`), or the grid's K + 1 times; one
+    steps, grid N steps on a grid by name ("uniform" (default), "angle", ...; see `time_grid`), or its K + 1 times; one
                 that starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there
     last        "step", or "land" on eta_X without noise (default with noise)
     reference   Gaussian reference, see `symsi calibrate`; makes the steps exact on that Gaussian
@@ -118,7 +119,7 @@ def sample(
     batch = count if batch is None else whole_number("batch", batch, 1)
     first, seed = whole_number("first", first, 0), check_seed(seed)
     check_inputs(known, where, kind, guidance, given, conditions)
-    options: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "schedule": schedule,
         "diffusion": diffusion,
         "solver": solver,
@@ -127,6 +128,7 @@ def sample(
         "last": last,
         "reference": reference,
     }
+    options = {name: value for name, value in asked.items() if value is not None}
     own = plan is None
     made = make_plan(known, shape=form, **options) if own else check_plan(plan, known, options, form)
     check_memory(count, form, kind, where, len(made.grid) if trajectory else 0)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from symsi.coefficients.runtime import working
 from symsi.errors import PlanError
-from symsi.sampling.moves import advance, log_density, moves
+from symsi.sampling.moves import advance, check_modes, log_density, move_at
 from symsi.solvers.plan import Plan
 
 __all__ = ["State", "density", "init", "model_input", "observe", "step"]
@@ -44,9 +44,10 @@ class State:
 
     def __getitem__(self, rows: Any) -> State:
         """Return the state of some samples: a slice, a list or tensor of indices (with repetitions), or a mask."""
-        if isinstance(rows, int):
-            raise TypeError("state[k] would lose the batch; write state[[k]] or state[k : k + 1].")
-        return self._each(lambda v: v[rows])
+        found = self._each(lambda v: v[rows])
+        if found.z.shape[1:] != self.z.shape[1:]:
+            raise PlanError("a state is indexed by sample; write state[[k]] or state[k : k + 1] for one of them.")
+        return found
 
     def repeat(self, times: int) -> State:
         """Return each sample `times` times, copies beside each other."""
@@ -54,7 +55,9 @@ class State:
 
     @classmethod
     def join(cls, states: Sequence[State]) -> State:
-        """Return the samples of several states of the same plan and evaluation, one after the other."""
+        """Return the samples of several states after the same evaluation of a plan, one after the other."""
+        if not states:
+            raise PlanError("there are no states to join.")
         first = states[0]
         remembered = {tuple(held is None for held in s.ahead) for s in states}
         if len({(s.evaluations, s.shape) for s in states}) > 1 or len(remembered) > 1:
@@ -70,11 +73,15 @@ class State:
 
 def init(plan: Plan, z: Tensor) -> State:
     """Return the state before the first evaluation, from unit noise z (B, *shape); 16-bit z becomes float32."""
+    if not isinstance(plan, Plan) or not isinstance(z, Tensor) or z.ndim < 2:
+        what = f"{type(z).__name__} {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
+        raise PlanError(f"init takes a symsi.Plan and noise (B, *shape); got {type(plan).__name__} and {what}.")
     kind, shape = working(z), tuple(z.shape[1:])
     z = z.to(kind)
     if plan.reference is not None:
         plan.reference.check(shape)
         z = plan.reference.beside(z).forward(z)
+    check_modes(plan, tuple(z.shape[1:]))
     start = plan.start.to(z) if isinstance(plan.start, Tensor) else plan.start
     return State(z * start, shape)
 
@@ -117,8 +124,10 @@ def density(plan: Plan, state: State, prediction: Tensor | Sequence[Tensor], aft
     k = _index(plan, state)
     if not plan.stages[k].noisy:
         raise PlanError(f"row {k} (step {plan.stages[k].step}) adds no noise and has no density.")
+    if not isinstance(after, State) or after.z.shape != state.z.shape or after.evaluations != k + 1:
+        raise PlanError(f"after must be a state of these {len(state)} samples after evaluation {k + 1}.")
     mean, _ = _moved(plan, state, prediction, None)
-    return log_density(moves(plan, state.z)[k], mean, after.z, torch.Size(state.shape).numel())
+    return log_density(move_at(plan, k, state.z), mean, after.z, torch.Size(state.shape).numel())
 
 
 def observe(plan: Plan, state: State) -> Tensor:
@@ -134,22 +143,24 @@ def _moved(
 ) -> tuple[Tensor, tuple[Tensor | None, ...]]:
     """The next z and the sums ahead, from predictions and noise that fit."""
     k, whole = state.evaluations, (len(state), *state.shape)
-    asks, move = plan.stages[k].asks, moves(plan, state.z)[k]
-    given = [prediction] if isinstance(prediction, Tensor) else list(prediction)
+    asks, move = plan.stages[k].asks, move_at(plan, k, state.z)
+    given: list[Any] = list(prediction) if isinstance(prediction, (list, tuple)) else [prediction]
     if len(given) != len(asks):
         raise PlanError(f"row {k} asks for {len(asks)} predictions ({', '.join(asks)}); got {len(given)}.")
     for name, tensor in [*zip(asks, given, strict=True), *([] if noise is None else [("noise", noise)])]:
-        if tuple(tensor.shape) != whole:
-            raise PlanError(f"{name} must have the shape {whole}; got {tuple(tensor.shape)}.")
+        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != whole:
+            got = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise PlanError(f"{name} must be a tensor of shape {whole}; got {got}.")
     if move.reference is not None:
         given = [move.reference.forward(p.to(state.z.dtype)) for p in given]
     return advance(move, state.z, given, state.ahead, None if noise is None else noise.to(state.z))
 
 
 def _whole(plan: Plan, state: State, mean: Any) -> Tensor:
-    if plan.reference is None:
-        return state.z
-    reference = plan.reference.beside(state.z)
+    """U z + mean m in memory of its own."""
+    reference = move_at(plan, 0, state.z).reference
+    if reference is None:
+        return state.z.clone()
     found: Tensor = reference.inverse(state.z, state.shape) + mean * reference.mean
     return found
 

@@ -1,9 +1,10 @@
-"""What a plan must satisfy: finite numbers, times in order, causality, and the conditions that its steps claim.
+"""What a plan must satisfy: finite numbers, times in order, causality, and what its steps say of themselves.
 
 A step over the stages e has the total keep and the total weights W_e of their fields. It is consistent if
-keep = claim.keep and sum_e W_e = claim.length, so that a constant field is integrated exactly, and of order p if
-sum_e W_e r_e^q = claim.length/(q + 1) for q < p, where r is the clock at the evaluation, 0 at the step's start and 1 at
-its end (Butcher's quadrature conditions; Adams' for fields of earlier steps).
+keep = span.keep and sum_e W_e = span.length, so that a constant field is integrated exactly, and of order p if
+sum_e W_e r_e^q = span.length/(q + 1) for q < p, where r is the clock at the evaluation, 0 at the step's start and 1 at
+its end (Butcher's quadrature conditions; Adams' for fields of earlier steps). A stage that is not the first of its step
+must be evaluated at a state that is itself consistent: at the end of the step, or at the share r of it where keep = 1.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ import torch
 from torch import Tensor
 
 from symsi.errors import PlanError
-from symsi.solvers.stage import Claim, Coefficient, Stage
+from symsi.solvers.stage import Coefficient, Span, Stage
 
-__all__ = ["check_claims", "check_form"]
+__all__ = ["check_form", "check_spans"]
 
 _TOLERANCE = 2.0**-36  # of the sum of absolute values: room for cancellation in float64
 
 
 def check_form(
     stages: Sequence[Stage],
-    start: Coefficient,
     *,
+    start: Coefficient,
     grid: Sequence[float],
     times: Sequence[float],
     scales: Sequence[float],
@@ -34,83 +35,107 @@ def check_form(
     clock: Sequence[Coefficient],
 ) -> None:
     """Raise PlanError for numbers that are not finite, times out of order, and weights of what is not there."""
-    points = len(grid)
+    points = len(grid) if isinstance(grid, tuple) else 0
     if points < 2 or not stages or not all(isinstance(stage, Stage) for stage in stages):
         raise PlanError("a plan needs a grid of at least two points, and a symsi.Stage for each step between them.")
     for name, values in (("times", times), ("scales", scales), ("beta", beta), ("clock", clock)):
-        if len(values) != points:
-            raise PlanError(f"{name} must have {points} entries, one a point of the grid; it has {len(values)}.")
+        given = len(values) if isinstance(values, tuple) else 0
+        if given != points:
+            raise PlanError(f"{name} must have {points} entries, one a point of the grid; it has {given}.")
     _check_increasing("grid", grid, strictly=True)
     _check_increasing("times", times, strictly=False)
     for name, value in [("start", start), *_named("scales", scales), *_named("beta", beta)]:
-        if not _finite(value):
-            raise PlanError(f"{name} is not finite.")
+        if not _finite(value) or (name != "start" and isinstance(value, Tensor)):
+            raise PlanError(f"{name} is not finite, or not a number: {_number(value)}.")
     if any(scale <= 0 for scale in scales[1:]):
         raise PlanError(f"scales must be positive after the start; they are {', '.join(map(_number, scales))}.")
+    for name, value in _named("clock", clock):
+        if not _finite(value) and value not in (math.inf, -math.inf):
+            raise PlanError(f"{name} is no number: {_number(value)}.")
     steps = [stage.step for stage in stages]
-    if (
-        not all(isinstance(step, int) for step in steps)
-        or sorted(set(steps)) != list(range(1, points))
-        or steps != sorted(steps)
-    ):
+    whole = all(isinstance(step, int) for step in steps)
+    if not whole or sorted(set(steps)) != list(range(1, points)) or steps != sorted(steps):
         raise PlanError(
             f"the stages must belong to steps 1 to {points - 1}, in order and one or more each; got {steps}."
         )
     for k, stage in enumerate(stages):
         _check_stage(k, stage)
+        if stage.noisy and k + 1 < len(stages) and steps[k + 1] == stage.step:
+            raise PlanError(f"row {k} (step {stage.step}): only the last row of a step may add noise, one n a step.")
 
 
 def _check_increasing(name: str, values: Sequence[float], *, strictly: bool) -> None:
     for k, value in enumerate(values):
         before = values[k - 1] if k else -math.inf
-        if not _finite(value) or not 0 <= value <= 1 or value < before or (strictly and value == before):
+        number = isinstance(value, float) and math.isfinite(value)
+        if not number or not 0 <= value <= 1 or value < before or (strictly and value == before):
             raise PlanError(f"{name} must increase inside [0, 1]; {name}[{k}] is {_number(value)}.")
 
 
 def _check_stage(k: int, stage: Stage) -> None:
     row = f"row {k} (step {stage.step})"
     for name, time in (("time", stage.time), ("until", stage.until)):
-        if time is not None and not (_finite(time) and 0 <= _single(time) <= 1):
+        single = _finite(time) and (not isinstance(time, Tensor) or time.numel() == 1)
+        if time is not None and not (single and 0 <= _single(time) <= 1):
             raise PlanError(f"{row}: {name} must lie in [0, 1]; it is {_number(time)}.")
-    if not stage.asks or len(stage.asks) != len(stage.gains):
+    if not isinstance(stage.weights, tuple) or not isinstance(stage.gains, tuple):
+        raise PlanError(f"{row}: weights and gains are lists of numbers.")
+    if not isinstance(stage.asks, tuple) or not stage.asks or not all(isinstance(name, str) for name in stage.asks):
+        raise PlanError(f"{row}: asks must be a list of names; got {stage.asks!r:.60}.")
+    if len(stage.asks) != len(stage.gains):
         raise PlanError(f"{row}: {len(stage.asks)} predictions are asked for and {len(stage.gains)} gains are given.")
     if not stage.weights or len(stage.weights) > k + 1:
         raise PlanError(
             f"{row}: {len(stage.weights)} weights, but {k + 1} fields are known by then; give one for this row's own, "
             "and one for each earlier row that counts."
         )
-    names = ("keep", "state", "offset", "noise", "mean")
+    names = ("keep", "state", "offset", "noise", "mean", *(() if stage.node is None else ("node",)))
     values = [*((name, getattr(stage, name)) for name in names), *_named("gains", stage.gains)]
     for name, value in (*values, *_named("weights", stage.weights)):
         if not _finite(value):
-            raise PlanError(f"{row}: {name} is not finite.")
+            raise PlanError(f"{row}: {name} is not finite, or not a number: {_number(value)}.")
+    if bool(torch.as_tensor(_plain(stage.noise)).lt(0).any()):
+        raise PlanError(f"{row}: noise is a standard deviation and must not be negative; it is {_number(stage.noise)}.")
 
 
-def check_claims(
-    stages: Sequence[Stage], claims: Sequence[Claim], times: Sequence[float], clock: Sequence[Coefficient]
+def check_spans(
+    stages: Sequence[Stage], spans: Sequence[Span], times: Sequence[float], clock: Sequence[Coefficient]
 ) -> None:
-    """Raise PlanError, with the row and the condition, where a step does not do what it claims."""
-    if not claims:
+    """Raise PlanError, with the row and the condition, where a step does not do what its span says."""
+    if not spans:
         return
-    if len(claims) != len(times) - 1:
-        raise PlanError(f"{len(claims)} claims for {len(times) - 1} steps; give one a step, or none at all.")
+    if len(spans) != len(times) - 1:
+        raise PlanError(f"{len(spans)} spans for {len(times) - 1} steps; give one a step, or none at all.")
     nodes = [_node(stage, times, clock) for stage in stages]
-    for step, claim in enumerate(claims, 1):
-        rows = [k for k, stage in enumerate(stages) if stage.step == step]
+    rows: dict[int, list[int]] = {}
+    for k, stage in enumerate(stages):
+        rows.setdefault(stage.step, []).append(k)
+    for step, span in enumerate(spans, 1):
+        _check_span(f"the span of step {step}", span, sum(len(stages[k].weights) for k in rows[step]))
         keep: Any = 1.0
         weights: dict[int, Any] = {}
-        for k in rows:
+        for k in rows[step]:
             stage = stages[k]
-            if k != rows[0] and _same(nodes[k], clock[step]):  # this stage is evaluated where the step will have ended
-                _hold(k, step, "the state that it is evaluated at", keep, weights, claim.keep, claim.length)
+            if k != rows[step][0]:
+                share = 1.0 if _same(nodes[k], clock[step]) else _share(nodes[k], clock[step - 1], clock[step])
+                if _same(share, 1.0) or _same(span.keep, 1.0):
+                    what = "the state that it is evaluated at"
+                    _hold(k, step, what, keep, weights, span.keep, share * _plain(span.length))
             keep = keep * _plain(stage.keep)
             weights = {e: w * _plain(stage.keep) for e, w in weights.items()}
             for j, weight in enumerate(stage.weights):
                 weights[k - j] = weights.get(k - j, 0.0) + _plain(weight)
-        _hold(rows[-1], step, "the state after it", keep, weights, claim.keep, claim.length)
-        if claim.order > 1:
+        _hold(k, step, "the state after it", keep, weights, span.keep, span.length)
+        if span.order > 1:
             places = {e: _share(nodes[e], clock[step - 1], clock[step]) for e in weights}
-            _hold_order(rows[-1], step, weights, places, claim)
+            _hold_order(k, step, weights, places, span)
+
+
+def _check_span(name: str, span: Span, most: int) -> None:
+    if not isinstance(span, Span) or not _finite(span.keep) or not _finite(span.length):
+        raise PlanError(f"{name} must be a symsi.Span of finite numbers; got {span!r:.80}.")
+    if isinstance(span.order, bool) or not isinstance(span.order, int) or not 1 <= span.order <= most:
+        raise PlanError(f"{name} has order {span.order!r}; with {most} weights it may be an integer from 1 to {most}.")
 
 
 def _hold(k: int, step: int, what: str, keep: Any, weights: dict[int, Any], wanted: Any, length: Any) -> None:
@@ -126,14 +151,14 @@ def _hold(k: int, step: int, what: str, keep: Any, weights: dict[int, Any], want
         )
 
 
-def _hold_order(k: int, step: int, weights: dict[int, Any], places: dict[int, Any], claim: Claim) -> None:
-    for power in range(1, claim.order):
+def _hold_order(k: int, step: int, weights: dict[int, Any], places: dict[int, Any], span: Span) -> None:
+    for power in range(1, span.order):
         found = sum(w * places[e] ** power for e, w in weights.items())
-        wanted = _plain(claim.length) / (power + 1)
+        wanted = _plain(span.length) / (power + 1)
         sizes = [abs(w) * (1 + abs(places[e]) ** power) for e, w in weights.items()]
         if not _close(found, wanted, sizes):
             raise PlanError(
-                f"row {k} (step {step}): order {claim.order} is claimed, but a field r^{power} of the clock, r from 0 "
+                f"row {k} (step {step}): order {span.order} is claimed, but a field r^{power} of the clock, r from 0 "
                 f"to 1 over the step, gets {_number(found)}; {_number(wanted)} is right."
             )
 
@@ -164,8 +189,8 @@ def _close(a: Any, b: Any, sizes: Iterable[Any]) -> bool:
 def _finite(value: Any) -> bool:
     """Whether a value is a finite number, or a tensor of them."""
     if isinstance(value, Tensor):
-        return bool(torch.isfinite(value).all())
-    return isinstance(value, (int, float)) and math.isfinite(value)
+        return value.is_floating_point() and value.numel() > 0 and bool(torch.isfinite(value).all())
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _single(value: Any) -> float:
@@ -182,7 +207,10 @@ def _named(name: str, values: Sequence[Any]) -> list[tuple[str, Any]]:
 
 
 def _number(value: Any) -> str:
-    """A number, or the range of several."""
-    if isinstance(value, Tensor) and value.numel() > 1:
-        return f"{float(value.min()):.6g}..{float(value.max()):.6g}"
-    return f"{float(value):.6g}" if isinstance(value, (Tensor, int, float)) else repr(value)[:40]
+    """A number, or the range of several, or what it is instead."""
+    if isinstance(value, Tensor):
+        if value.is_complex() or not value.numel():
+            return f"a tensor of {value.dtype} of shape {tuple(value.shape)}"
+        low, high = f"{float(value.detach().min()):.6g}", f"{float(value.detach().max()):.6g}"
+        return low if low == high else f"{low}..{high}"
+    return f"{value:.6g}" if isinstance(value, (int, float)) else repr(value)[:40]

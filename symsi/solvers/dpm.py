@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 
 from symsi.solvers.nodes import Nodes
-from symsi.solvers.stage import Claim, Stage
+from symsi.solvers.stage import Span, Stage
 
 __all__ = ["dpm", "log_ratio"]
 
 
-def dpm(nodes: Nodes, order: int) -> tuple[list[Stage], list[Claim]]:
+def dpm(nodes: Nodes, order: int) -> tuple[list[Stage], list[Span]]:
     """The data prediction, extrapolated in log rho to the middle of the step."""
-    stages, claims = [], []
+    stages, spans = [], []
     last = len(nodes.grid) - 2
     clock = log_ratio(nodes)
     for k in range(last + 1):
@@ -27,8 +27,8 @@ def dpm(nodes: Nodes, order: int) -> tuple[list[Stage], list[Claim]]:
             weights = (gain * (1 + share), -gain * share)
         state, prediction = nodes.data[0][k], nodes.data[1][k]
         stages.append(Stage(k + 1, nodes.times[k], weights, keep=keep, state=state, gains=(prediction,)))
-        claims.append(Claim(keep, gain, len(weights)))
-    return stages, claims
+        spans.append(Span(keep, gain, len(weights)))
+    return stages, spans
 
 
 def log_ratio(nodes: Nodes) -> tuple[float, ...]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from symsi.solvers.multistep import multistep
 from symsi.solvers.nodes import Nodes
-from symsi.solvers.stage import Claim, Stage
+from symsi.solvers.stage import Span, Stage
 
 __all__ = ["heun"]
 
 
-def heun(nodes: Nodes, order: int) -> tuple[list[Stage], list[Claim]]:
+def heun(nodes: Nodes, order: int) -> tuple[list[Stage], list[Span]]:
     """The trapezium rule over the grid, with Euler's step as its predictor."""
-    stages, claims = [], []
+    stages, spans = [], []
     for k, (euler, claim) in enumerate(zip(*multistep(nodes, 1), strict=True)):
         half = (nodes.grid[k + 1] - nodes.grid[k]) / 2 / nodes.scales[k + 1]
         state, gain = nodes.field[0][k + 1], nodes.field[1][k + 1]
         end = Stage(k + 1, nodes.times[k + 1], state=state, gains=(gain,), keep=1.0, weights=(half, -half))
         stages += [euler, end]
-        claims.append(Claim(claim.keep, claim.length, order))
-    return stages, claims
+        spans.append(Span(claim.keep, claim.length, order))
+    return stages, spans

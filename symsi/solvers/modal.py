@@ -9,14 +9,14 @@ from torch import Tensor
 
 from symsi.solvers.multistep import adams_bashforth
 from symsi.solvers.nodes import ModalNodes
-from symsi.solvers.stage import Claim, Coefficient, Stage
+from symsi.solvers.stage import Coefficient, Span, Stage
 
 __all__ = ["as_coefficient", "land", "modal"]
 
 
-def modal(nodes: ModalNodes, order: int) -> tuple[list[Stage], list[Claim]]:
+def modal(nodes: ModalNodes, order: int) -> tuple[list[Stage], list[Span]]:
     """Adams-Bashforth of `order` in s, mode by mode."""
-    stages, claims = [], []
+    stages, spans = [], []
     for k in range(len(nodes.grid) - 1):
         (state, prediction), of_mean = (nodes.data[0][k], nodes.data[1][k]), nodes.data[0][k] * nodes.beta[k] - 1
         factor, end = nodes.residual[k], nodes.coordinate[k + 1]
@@ -35,8 +35,8 @@ def modal(nodes: ModalNodes, order: int) -> tuple[list[Stage], list[Claim]]:
                 mean=nodes.beta[k],
             )
         )
-        claims.append(Claim(keep, as_coefficient((nodes.natural[k + 1] - nodes.natural[k]) / end), len(weights)))
-    return stages, claims
+        spans.append(Span(keep, as_coefficient((nodes.natural[k + 1] - nodes.natural[k]) / end), len(weights)))
+    return stages, spans
 
 
 def land(nodes: ModalNodes) -> Stage:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symsi.solvers.nodes import Nodes
-from symsi.solvers.stage import Claim, Coefficient, Stage
+from symsi.solvers.stage import Coefficient, Span, Stage
 
 __all__ = ["adams_bashforth", "multistep"]
 
@@ -35,9 +35,9 @@ def adams_bashforth(nodes: Sequence[Coefficient], order: int) -> tuple[Coefficie
     return (h + first + second / q, -first - second / q - second / p, second / p)
 
 
-def multistep(nodes: Nodes, order: int) -> tuple[list[Stage], list[Claim]]:
+def multistep(nodes: Nodes, order: int) -> tuple[list[Stage], list[Span]]:
     """Adams-Bashforth of `order` over the grid; with spread, its Maruyama form."""
-    stages, claims = [], []
+    stages, spans = [], []
     for k in range(len(nodes.grid) - 1):
         weights = adams_bashforth(nodes.grid[max(0, k + 1 - order) : k + 2], order)
         keep, scale = nodes.scales[k] / nodes.scales[k + 1], nodes.scales[k + 1]
@@ -52,5 +52,5 @@ def multistep(nodes: Nodes, order: int) -> tuple[list[Stage], list[Claim]]:
                 noise=nodes.spread[k],
             )
         )
-        claims.append(Claim(keep, (nodes.grid[k + 1] - nodes.grid[k]) / scale, len(weights)))
-    return stages, claims
+        spans.append(Span(keep, (nodes.grid[k + 1] - nodes.grid[k]) / scale, len(weights)))
+    return stages, spans

@@ -16,7 +16,7 @@ from symsi.errors import PlanError
 from symsi.files import write_text
 from symsi.models.reference import Reference
 from symsi.solvers import consistency, plan_file
-from symsi.solvers.stage import Claim, Coefficient, Stage
+from symsi.solvers.stage import Coefficient, Span, Stage, exact, listed
 
 __all__ = ["Plan", "load_plan"]
 
@@ -29,9 +29,10 @@ class Plan:
     `start` n. By default the schedule is the model's own: times are the grid, scales are 1.
 
     A plan checks itself when it is made: numbers are finite, times lie in [0, 1], weights look back at evaluations
-    that were made, and each step keeps its `claims`, by default that a constant field is integrated exactly over the
-    step of the grid; claims=() makes none, as fitted plans do. `clock` is the variable in which claims of a higher
-    order are meant, by default the grid. `origin` says in words where the plan comes from. Raises PlanError with the
+    that were made, at most the last stage of a step adds noise, and each step does what its `Span` says, by default
+    that a constant field is integrated exactly over the step of the grid; spans=() says nothing, as fitted plans do.
+    `clock` is the variable in which orders are meant, by default the grid. Numbers are kept in float64, tensors as
+    copies unless they carry a gradient. `origin` says in words where the plan comes from. Raises PlanError with the
     row (stage) and the condition.
     """
 
@@ -42,27 +43,44 @@ class Plan:
     beta: Sequence[float] = ()
     start: Coefficient = 1.0
     reference: Reference | None = None
-    claims: Sequence[Claim] | None = None
+    spans: Sequence[Span] | None = None
     clock: Sequence[Coefficient] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Fill what is left to its default, and check."""
-        grid = tuple(self.grid)
-        defaults = {"times": grid, "scales": (1.0,) * len(grid), "beta": (0.0,) * len(grid), "clock": grid}
-        for name in ("stages", "grid", "times", "scales", "beta", "clock"):
-            object.__setattr__(self, name, tuple(getattr(self, name)) or defaults.get(name, ()))
+        """Fill what is left to its default, freeze it, and check."""
+        grid = listed(self.grid)
+        points = len(grid) if isinstance(grid, tuple) else 0
+        defaults = {"times": grid, "scales": (1.0,) * points, "beta": (0.0,) * points, "clock": grid}
+        for name in ("grid", "times", "scales", "beta", "clock"):
+            given = listed(getattr(self, name))
+            object.__setattr__(self, name, defaults[name] if given == () and name in defaults else given)
+        object.__setattr__(self, "stages", tuple(self.stages) if isinstance(self.stages, (list, tuple)) else ())
+        object.__setattr__(self, "start", exact(self.start))
+        consistency.check_form(
+            self.stages,
+            start=self.start,
+            grid=self.grid,
+            times=self.times,
+            scales=self.scales,
+            beta=self.beta,
+            clock=self.clock,
+        )
+        if not isinstance(self.reference, Reference | None):
+            raise PlanError(f"reference must be a symsi.Reference; got {type(self.reference).__name__}.")
+        if not isinstance(self.origin, Mapping) or not all(
+            isinstance(w, str) for pair in self.origin.items() for w in pair
+        ):
+            raise PlanError(f"origin must map words to words; got {self.origin!r:.60}.")
         object.__setattr__(self, "origin", dict(self.origin))
-        points = {name: getattr(self, name) for name in ("grid", "times", "scales", "beta", "clock")}
-        consistency.check_form(self.stages, self.start, **points)
-        claims = tuple(self._own_claims() if self.claims is None else self.claims)
-        object.__setattr__(self, "claims", claims)
-        consistency.check_claims(self.stages, claims, self.times, self.clock)
+        spans = self._own_spans() if self.spans is None else self.spans
+        object.__setattr__(self, "spans", tuple(spans) if isinstance(spans, (list, tuple)) else (spans,))
+        consistency.check_spans(self.stages, self.spans or (), self.times, self.clock)
 
-    def _own_claims(self) -> tuple[Claim, ...]:
+    def _own_spans(self) -> tuple[Span, ...]:
         """A constant drift in the schedule's coordinates, over each step of the grid."""
         t, c = self.grid, self.scales
-        return tuple(Claim(c[k] / c[k + 1], (t[k + 1] - t[k]) / c[k + 1]) for k in range(len(t) - 1))
+        return tuple(Span(c[k] / c[k + 1], (t[k + 1] - t[k]) / c[k + 1]) for k in range(len(t) - 1))
 
     @property
     def evaluations(self) -> int:
@@ -88,8 +106,14 @@ class Plan:
         """Write the plan as JSON, float64 numbers exactly, atomically. Raises SymsiError if `path` exists."""
         return write_text(Path(path), plan_file.document(self._record()), force=force)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all numbers and words are the same."""
+        return isinstance(other, Plan) and (self is other or self.hash == other.hash)
+
+    __hash__ = object.__hash__  # by identity: what is kept for a plan goes with it
+
     def _record(self) -> dict[str, Any]:
-        return plan_file.record(self, ("stages", "claims"))
+        return plan_file.record(self, ("stages", "spans"))
 
     def __repr__(self) -> str:
         what = ", ".join(self.origin[k] for k in ("schedule", "solver") if k in self.origin)
@@ -120,9 +144,9 @@ def load_plan(path: str | Path) -> Plan:
     data = plan_file.read(Path(path))
     try:
         stages = [Stage(**stage) for stage in data.pop("stages")]
-        claims = [Claim(**claim) for claim in data.pop("claims")]
-        return Plan(stages=stages, claims=claims, **data)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        spans = [Span(**claim) for claim in data.pop("spans")]
+        return Plan(stages=stages, spans=spans, **data)
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         reason = str(error) if isinstance(error, PlanError) else "it has not the fields of one"
         raise PlanError(f"{path} is no plan: {reason}") from None
 

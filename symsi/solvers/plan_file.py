@@ -22,7 +22,7 @@ __all__ = ["digest", "document", "read", "record", "shown"]
 
 _FORMAT, _VERSION = "symsi-plan", 1
 _LARGEST = 256 * 2**20  # bytes of a file
-_INFINITE = {"inf": math.inf, "-inf": -math.inf}
+_INFINITE = "infinite"  # the key of what JSON has no number for
 _REFERENCE = ("kind", "variances", "mean", "basis")
 
 
@@ -65,9 +65,12 @@ def read(path: Path) -> dict[str, Any]:
         raise PlanError(f"{path} is no plan of symsi; `Plan.save` writes one.")
     if data.get("version") != _VERSION:
         raise PlanError(f"{path} has version {data.get('version')!r} of the format; this symsi reads {_VERSION}.")
-    if data.get("hash") != digest(data["plan"]):
-        raise PlanError(f"{path} was changed after it was written: its hash is another. Make the plan anew.")
-    found: dict[str, Any] = _decode(data["plan"])
+    try:
+        if data.get("hash") != digest(data["plan"]):
+            raise PlanError(f"{path} was changed after it was written: its hash is another. Make the plan anew.")
+        found: dict[str, Any] = _decode(data["plan"])
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise error if isinstance(error, PlanError) else PlanError(f"{path} is no plan of symsi: {error}.") from None
     return found
 
 
@@ -82,7 +85,7 @@ def _encode(value: Any) -> Any:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return value if math.isfinite(value) else {_INFINITE: int(math.copysign(1, value))}
     if isinstance(value, Tensor):
         numbers = value.detach().to("cpu", torch.float64).contiguous()
         text = base64.b64encode(numbers.numpy().astype("<f8").tobytes()).decode()
@@ -95,10 +98,10 @@ def _encode(value: Any) -> Any:
 
 
 def _decode(value: Any) -> Any:
-    if isinstance(value, str):
-        return _INFINITE.get(value, value)
     if isinstance(value, list):
         return [_decode(v) for v in value]
+    if isinstance(value, dict) and set(value) == {_INFINITE}:
+        return math.copysign(math.inf, value[_INFINITE])
     if isinstance(value, dict):
         if set(value) == {"shape", "float64"}:
             return _tensor(value["shape"], value["float64"])

@@ -21,14 +21,14 @@ from symsi.solvers.grids import Grid, time_grid
 from symsi.solvers.modal import as_coefficient, land, modal
 from symsi.solvers.nodes import ModalNodes, Nodes
 from symsi.solvers.plan import Plan
-from symsi.solvers.stage import Claim, Stage
+from symsi.solvers.stage import Span, Stage
 from symsi.solvers.table import Solver, check_last, choose
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.diffusion import Diffusion, as_diffusion
 
 __all__ = ["origin_of", "plan"]
 
-_LANDING = Claim(keep=0.0, length=1.0)  # x = eta_X
+_LANDING = Span(keep=0.0, length=1.0)  # x = eta_X
 
 
 def plan(
@@ -74,7 +74,8 @@ def plan(
     if shape is not None:
         reference.check(shape)
     if scale.kappa is None or not scale.kappa.is_Rational:
-        raise SymsiError(f"a reference needs diffusion 'ode', 'optimal' or 'kappa=K' with rational K; got {scale}.")
+        what = f"solver {name!r}" if chosen.modal else "a reference"
+        raise SymsiError(f"{what} needs diffusion 'ode', 'optimal' or 'kappa=K' with rational K; got {scale}.")
     if chosen.both_ends or not chosen.drift:
         raise SymsiError(f"solver {solver!r} has no form in modes; use euler, ab2, ab3, exact or exact-ab2.")
     nodes = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
@@ -89,27 +90,27 @@ def origin_of(model: Model) -> dict[str, str]:
 
 def _own_plan(nodes: Nodes, solver: Solver, last: str, origin: Mapping[str, str]) -> Plan:
     """The plan of a solver in the schedule's coordinates."""
-    stages, claims = solver.rows(nodes, solver.order)
+    stages, spans = solver.rows(nodes, solver.order)
     if check_last(last, nodes):
         final = len(nodes.grid) - 2
         field = (nodes.data[0][final], nodes.data[1][final])
         landing = Stage(final + 1, nodes.times[final], (1.0,), keep=0.0, state=field[0], gains=(field[1],))
         stages = [*(stage for stage in stages if stage.step <= final), landing]
-        claims[-1] = _LANDING
+        spans[-1] = _LANDING
     points = (nodes.grid, nodes.times, nodes.scales, nodes.beta)
-    return Plan(stages, *points, nodes.start, claims=claims, clock=solver.clock(nodes), origin=origin)
+    return Plan(stages, *points, nodes.start, spans=spans, clock=solver.clock(nodes), origin=origin)
 
 
 def _modal_plan(nodes: ModalNodes, solver: Solver, last: str, reference: Reference, origin: Mapping[str, str]) -> Plan:
     """The plan of a solver in the modes of a reference; where those are the components around 0 it needs none."""
-    stages, claims = modal(nodes, solver.order)
+    stages, spans = modal(nodes, solver.order)
     if check_last(last, nodes):
-        stages[-1], claims[-1] = land(nodes), _LANDING
+        stages[-1], spans[-1] = land(nodes), _LANDING
     plain = reference.kind == "isotropic" and not bool(reference.mean.any())
     kept, told = None if plain else reference, {**origin, "reference": reference.kind}
     points = (nodes.grid, nodes.times, nodes.scales, nodes.beta)
     start, clock = as_coefficient(nodes.start), [as_coefficient(s) for s in nodes.natural]
-    return Plan(stages, *points, start, reference=kept, claims=claims, clock=clock, origin=told)
+    return Plan(stages, *points, start, reference=kept, spans=spans, clock=clock, origin=told)
 
 
 def _advice(diffusion: Diffusion, target: Schedule) -> str:

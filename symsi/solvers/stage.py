@@ -7,13 +7,16 @@ z <- keep z + sum_j weights[j] g_j + noise n, with g_0 this stage's field, g_1 t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from numbers import Real
+from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 
-__all__ = ["Claim", "Coefficient", "Stage"]
+__all__ = ["Coefficient", "Span", "Stage", "exact", "listed"]
 
 Coefficient: TypeAlias = "float | Tensor"  # a tensor is one number, or one a mode; it may carry a gradient
 
@@ -42,9 +45,14 @@ class Stage:
     asks: Sequence[str] = ("prediction",)
 
     def __post_init__(self) -> None:
-        """Freeze what was given as a list."""
-        for name in ("weights", "gains", "asks"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        """Freeze what was given, numbers as float64; the plan says what is wrong with the rest."""
+        for name in ("time", "keep", "state", "offset", "noise", "mean", "until", "node"):
+            object.__setattr__(self, name, exact(getattr(self, name)))
+        for name in ("weights", "gains"):
+            object.__setattr__(self, name, listed(getattr(self, name)))
+        object.__setattr__(self, "asks", (self.asks,) if isinstance(self.asks, str) else self.asks)
+        if isinstance(self.asks, list):
+            object.__setattr__(self, "asks", tuple(self.asks))
 
     @property
     def noisy(self) -> bool:
@@ -59,7 +67,7 @@ class Stage:
 
 
 @dataclass(frozen=True, eq=False)
-class Claim:
+class Span:
     """What a step says of itself: z becomes keep z + length G where every field is G.
 
     With `order` p, fields that are polynomials of degree below p in the plan's clock are integrated as exactly.
@@ -68,3 +76,31 @@ class Claim:
     keep: Coefficient
     length: Coefficient
     order: int = 1
+
+    def __post_init__(self) -> None:
+        """Freeze the numbers as float64."""
+        for name in ("keep", "length"):
+            object.__setattr__(self, name, exact(getattr(self, name)))
+
+
+def exact(value: Any) -> Any:
+    """Return a number as a float, and a tensor as a float64 copy of its own, or as it is if it carries a gradient.
+
+    What is neither is returned as it is.
+    """
+    if isinstance(value, Tensor):
+        kept = value.requires_grad or value.is_complex()
+        return value if kept else value.detach().to("cpu", torch.float64, copy=True)
+    if isinstance(value, Real):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+    return value
+
+
+def listed(values: Any) -> Any:
+    """Return several numbers as a tuple of exact ones; what is no list of anything as it is."""
+    if isinstance(values, Tensor):
+        return tuple(map(exact, values.unbind(0))) if values.ndim else values
+    return tuple(map(exact, values)) if isinstance(values, Iterable) and not isinstance(values, str) else values

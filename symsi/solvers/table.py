@@ -13,7 +13,7 @@ from symsi.solvers.dpm import dpm, log_ratio
 from symsi.solvers.heun import heun
 from symsi.solvers.multistep import multistep
 from symsi.solvers.nodes import ModalNodes, Nodes
-from symsi.solvers.stage import Claim, Coefficient, Stage
+from symsi.solvers.stage import Coefficient, Span, Stage
 from symsi.theory.diffusion import Diffusion
 
 __all__ = ["LAST", "SOLVERS", "Solver", "check_last", "choose"]
@@ -27,7 +27,7 @@ class Solver:
 
     stochastic: bool
     order: int
-    rows: Callable[[Nodes, int], tuple[list[Stage], list[Claim]]] = multistep
+    rows: Callable[[Nodes, int], tuple[list[Stage], list[Span]]] = multistep
     clock: Callable[[Nodes], tuple[Coefficient, ...]] = lambda nodes: nodes.grid
     both_ends: bool = False  # whether the field is evaluated at the last point as well
     modal: bool = False  # whether it steps in the coordinates of a reference
@@ -75,7 +75,7 @@ def choose(name: str | None, diffusion: Diffusion) -> tuple[str, Solver]:
 def check_last(last: str, nodes: Nodes | ModalNodes) -> bool:
     """Return whether to land. Raises SymsiError where there is no such choice or the grid ends in noise."""
     if last not in LAST:
-        raise unknown("last step", last, LAST)
+        raise unknown("last step", str(last), LAST)
     if last == "land" and nodes.alpha[-1] != 0:
         raise SymsiError("last='land' needs a grid that ends at t = 1, where no noise is left; use last='step'.")
     return last == "land"

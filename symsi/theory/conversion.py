@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
-import mpmath
-from sympy import Eq, Expr, Float, Integer, Rational, Symbol, Tuple, latex, sstr
+from sympy import Eq, Expr, Float, Integer, Symbol, latex, sstr
 
 from symsi.algebra.inverse import R
 from symsi.algebra.limits import Limit
@@ -27,18 +26,24 @@ from symsi.errors import DiffusionError, ParseError, ScheduleError, SymsiError, 
 from symsi.interpolants.named import as_schedule
 from symsi.interpolants.rows import Combination, Pair
 from symsi.interpolants.schedule import Kind, Schedule
-from symsi.theory.conversion_numbers import EXACT_DIGITS, coefficients_at, probe, solve_ratio, time_at, zero_between
+from symsi.theory.conversion_numbers import (
+    EXACT_DIGITS,
+    Parameters,
+    coefficients_at,
+    solve_ratio,
+    time_at,
+    vanishes,
+    zero_between,
+)
 from symsi.theory.conversion_proof import prove
 from symsi.theory.conversion_series import end_value, limit_of, series_at, series_of
 from symsi.theory.diffusion import Diffusion, as_diffusion, noise_increment, ode
 from symsi.theory.fields import PREDICTIONS
-from symsi.theory.rules import diffusion_factor, field_in, scale, time_rate
+from symsi.theory.rules import FIELDS, coefficients, diffusion_factor
 
 __all__ = ["FIELDS", "Conversion", "as_conversion", "convert"]
 
-FIELDS = (*PREDICTIONS, "drift")
 _READABLE = 60  # a formula longer than this keeps tau as a letter
-_PROBES = (Rational(3, 5), Rational(7, 8))  # inside every domain
 
 
 @dataclass(frozen=True)
@@ -116,23 +121,11 @@ class Conversion:
         F = F_state x + F_prediction P = F_input y + F_prediction P, where P is the base's prediction at (tau, y),
         y = x/scale. F_input has a limit at a point mass, where F_state has none.
         """
-        base, target = self._base_pair, self.target.pair
-        epsilon = self.diffusion.of(target)
-        found: dict[str, Expr] = {
-            "alpha": target.alpha,
-            "beta": target.beta,
-            "time": t if self.base == self.target else tau,
-            "time_rate": time_rate(base, target),
-            "scale": scale(base, target),
-            "diffusion": epsilon,
-            "base_diffusion": epsilon / diffusion_factor(base, target),
-        }
-        for name in FIELDS:
-            combination = field_in(base, target, self.prediction, name, epsilon)
-            found[f"{name}_state"] = self._zero_if_it_vanishes(combination.state)
-            found[f"{name}_input"] = self._zero_if_it_vanishes(combination.state * found["scale"])
-            found[f"{name}_prediction"] = self._zero_if_it_vanishes(combination.prediction)
-        return found
+        time = t if self.base == self.target else tau
+        epsilon = self.diffusion.of(self.target.pair)
+        found = coefficients(self._base_pair, self.target.pair, self.prediction, epsilon, time)
+        of_fields = {f"{name}_{part}" for name in FIELDS for part in ("state", "input", "prediction")}
+        return {name: self._simplest(expr) if name in of_fields else expr for name, expr in found.items()}
 
     @cached_property
     def formulas(self) -> Mapping[str, Expr]:
@@ -208,7 +201,7 @@ class Conversion:
         """Taylor series of a coefficient about a time inside the domain."""
         return series_at(self, name, point, size)
 
-    def zero(self, name: str, low: Any, high: Any, parameters: Mapping[Symbol, Any] | None = None) -> Float | None:
+    def zero(self, name: str, low: Any, high: Any, parameters: Parameters = None) -> Float | None:
         """Return the time between `low` and `high` at which a coefficient crosses or touches 0, if there is one."""
         return zero_between(self, name, low, high, parameters)
 
@@ -231,37 +224,27 @@ class Conversion:
         factor = diffusion_factor(self.base.pair, self.target.pair.at(back.time))
         return Conversion(self.target, self.base, Diffusion(expression=simplify(epsilon.subs(t, back.time) / factor)))
 
-    def evaluate(
-        self, name: str, time: Any, digits: int = DIGITS, parameters: Mapping[Symbol, Any] | None = None
-    ) -> Any:
+    def evaluate(self, name: str, time: Any, digits: int = DIGITS, parameters: Parameters = None) -> Any:
         """Evaluate one coefficient at one time inside the domain, with `digits` digits; see `evaluate_all`."""
         return coefficients_at(self, time, (name,), digits, parameters)[name]
 
     def evaluate_all(
-        self, time: Any, names: Iterable[str], digits: int = DIGITS, parameters: Mapping[Symbol, Any] | None = None
+        self, time: Any, names: Iterable[str], digits: int = DIGITS, parameters: Parameters = None
     ) -> dict[str, Any]:
         """Evaluate several coefficients at one time inside the domain; faster than one by one.
 
-        `parameters` gives a value to every parameter that is still a symbol; SymsiError names one that has none.
+        `parameters` gives a value to every parameter that is still a symbol, by name or Symbol; SymsiError names one
+        that has none.
         """
         return coefficients_at(self, time, names, digits, parameters)
 
-    def evaluate_time(self, time: Any, digits: int = DIGITS, parameters: Mapping[Symbol, Any] | None = None) -> Any:
+    def evaluate_time(self, time: Any, digits: int = DIGITS, parameters: Parameters = None) -> Any:
         """Evaluate tau(t) with `digits` digits, by the closed form or by solving rho(tau) = rho_bar(t)."""
         return time_at(self, time, digits, parameters)
 
-    def _zero_if_it_vanishes(self, expr: Expr) -> Expr:
-        """Replace a coefficient that is 0 for every t, as 100-digit values show, by an exact 0."""
-        for time in _PROBES:
-            point = {**probe(expr), t: time, tau: self._probe_times[time]}
-            if abs(evaluate(expr, point, 100)) > mpmath.mpf("1e-60"):
-                return expr
-        return Integer(0)
-
-    @cached_property
-    def _probe_times(self) -> Mapping[Expr, Any]:
-        drawn = probe(Tuple(self.base.ratio, self.target.ratio))
-        return {time: self.evaluate_time(time, 110, drawn) for time in _PROBES}
+    def _simplest(self, expr: Expr) -> Expr:
+        """Replace a coefficient that is 0 for every t and all parameters by an exact 0."""
+        return Integer(0) if vanishes(self, expr) else expr
 
     @cached_property
     def _base_pair(self) -> Pair:

@@ -3,34 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import mpmath
-from sympy import Expr, Float, Rational, Symbol, Tuple, log
+from sympy import Expr, Float, Integer, Symbol, Tuple, log
 
+from symsi.algebra.draws import draw_parameters
 from symsi.algebra.multiprecision import evaluate, evaluate_many, solve_increasing
 from symsi.algebra.symbols import t, tau
-from symsi.errors import SymsiError
+from symsi.errors import ScheduleError, SymsiError
 from symsi.interpolants.schedule import Schedule
 
 if TYPE_CHECKING:
     from symsi.theory.conversion import Conversion
 
-__all__ = ["EXACT_DIGITS", "coefficients_at", "probe", "solve_ratio", "time_at", "zero_between"]
+__all__ = ["EXACT_DIGITS", "coefficients_at", "solve_ratio", "time_at", "vanishes", "zero_between"]
 
 EXACT_DIGITS = 120  # digits of numbers that stand for algebraic ones without a closed form
 _GUARD = 15
-Parameters = Mapping[Symbol, Any] | None
+_PROBES = 3
+Parameters = Mapping[Symbol, Any] | Mapping[str, Any] | None
 
 
-def probe(expr: Expr | Tuple) -> dict[Symbol, Expr]:
-    """Values for the parameters that are still symbols, where any values do: to see whether something vanishes."""
-    return {s: Rational(13, 10) for s in expr.free_symbols - {t, tau}}
+def vanishes(conversion: Conversion, expr: Expr) -> bool:
+    """Whether `expr` is 0 for every t and all parameters: at draws of both on no lattice, 100 digits and then 200.
+
+    False wherever it has no value at a draw.
+    """
+    for k in range(_PROBES):
+        for digits in (100, 200):
+            point = _probe(conversion, k, digits + 10, expr.has(tau))
+            if point is None or not abs(evaluate(expr, point, digits)) < mpmath.mpf(10) ** (40 - digits):
+                return False
+    return True
+
+
+@lru_cache(maxsize=64)
+def _probe(conversion: Conversion, k: int, digits: int, with_tau: bool) -> dict[Symbol, Any] | None:
+    """Random parameters, a random time in the later half of the domain, and tau there; None where there is none."""
+    pairs = (conversion.base.pair, conversion.target.pair)
+    symbols = {s for pair in pairs for e in (pair.alpha, pair.beta) for s in e.free_symbols}
+    symbols |= conversion.diffusion.of(conversion.target.pair).free_symbols
+    drawn = draw_parameters((symbols | {t}) - {tau}, _PROBES)[k]
+    try:
+        start = conversion.start
+    except ScheduleError:  # it depends on a parameter
+        start = Integer(0)
+    drawn[t] = start + (1 - start) * (1 + drawn[t]) / 3
+    if not with_tau:
+        return dict(drawn)
+    try:
+        return {**drawn, tau: time_at(conversion, drawn[t], digits, drawn)}
+    except ValueError:
+        return None
 
 
 def time_at(conversion: Conversion, time: Any, digits: int, parameters: Parameters = None) -> Any:
     """Return tau(time), by the closed form or by solving rho(tau) = rho_bar(time)."""
-    given = dict(parameters or {})
+    given = _by_symbol(parameters)
     if conversion._time is not None:
         _require(conversion._time, given)
         return evaluate(conversion._time, {**given, t: time}, digits)
@@ -48,18 +79,21 @@ def coefficients_at(
     """
     working, wanted = digits + _GUARD, tuple(names)
     formulas = Tuple(*(conversion.coefficients[name] for name in wanted))
-    given = dict(parameters or {})
+    given = _by_symbol(parameters)
     _require(formulas, given)
     point = {**given, t: time, tau: time_at(conversion, time, working, given)}
     return dict(zip(wanted, evaluate_many(formulas, point, working), strict=True))
+
+
+def _by_symbol(parameters: Parameters) -> dict[Symbol, Any]:
+    return {Symbol(str(name)): value for name, value in (parameters or {}).items()}
 
 
 def _require(expr: Expr | Tuple, given: Mapping[Symbol, Any]) -> None:
     missing = sorted(str(s) for s in expr.free_symbols - {t, tau} - set(given))
     if missing:
         raise SymsiError(
-            f"this conversion depends on the parameter {missing[0]}; give it: "
-            f'parameters={{sympy.Symbol("{missing[0]}"): 0.5}}.'
+            f'this conversion depends on the parameter {missing[0]}; give it: parameters={{"{missing[0]}": 0.5}}.'
         )
 
 
@@ -86,7 +120,7 @@ def zero_between(conversion: Conversion, name: str, low: Any, high: Any, paramet
 
 def solve_ratio(schedule: Schedule, wanted: Any, digits: int, parameters: Parameters = None) -> Any:
     """Solve rho(tau) = wanted numerically, in log rho. Raises SymsiError for a parameter without a value."""
-    log_ratio, given = log(schedule.ratio), dict(parameters or {})
+    log_ratio, given = log(schedule.ratio), _by_symbol(parameters)
     _require(log_ratio, given)
     with mpmath.workdps(2 * digits):
         goal = mpmath.log(wanted)

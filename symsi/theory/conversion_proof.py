@@ -9,10 +9,10 @@ not, the step is *confirmed*: by numbers alone, and marked so. So are the limits
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from sympy import Expr, Integer, Limit, Mul, Pow, Tuple, cos, exp, log, sin
+from sympy import Dummy, Expr, Integer, Limit, Mul, Pow, Tuple, cos, exp, log, sin
 
 from symsi.algebra.declared import Declared
 from symsi.algebra.inverse import R
@@ -24,8 +24,8 @@ from symsi.errors import ScheduleError
 from symsi.interpolants.rows import Pair
 from symsi.theory.conversion_witness import Witness
 from symsi.theory.definitions import definitions
-from symsi.theory.fields import PREDICTIONS, row
-from symsi.theory.rules import diffusion_factor, field_in, scale, time_rate
+from symsi.theory.fields import row
+from symsi.theory.rules import coefficients, diffusion_factor, field_in, scale, time_rate
 
 if TYPE_CHECKING:
     from symsi.theory.conversion import Conversion
@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 __all__ = ["prove"]
 
 _ALGEBRA_LIMIT = 250  # a longer residual is left to numbers
+_BY_LETTERS = "the formula proved for letters, with these alpha and beta put in"
 _TRANSCENDENTAL_LIMIT = 100  # and so is one of exponentials, logarithms, sines
 
 
 def prove(c: Conversion) -> Proof:
     """Prove the conversion: its time map, the rules, every coefficient in each of its forms, and their limits."""
     d = Derivation("conversion", f"{c.base} to {c.target}", f"The formulas for epsilon = {c.diffusion} hold.")
-    rules(d, c.prediction)
+    d.include(rules(c.prediction))
     textbook = definitions(c.base, c.target, c.diffusion, c.prediction)
     inverse = c.base.inverse_ratio
     back = None if inverse is None or c.base == c.target else c.base.ratio.subs(t, inverse)
@@ -60,8 +61,10 @@ def prove(c: Conversion) -> Proof:
     return d.proof()
 
 
-def rules(d: Derivation, prediction: str) -> None:
+@lru_cache
+def rules(prediction: str) -> Derivation:
     """Prove the rules of T4 to T6 for letters, for a network that predicts `prediction`."""
+    d = Derivation("rules", "T4 to T6 for letters", "The rules hold.")
     a, b, c = d.symbol("a"), d.symbol("b"), d.symbol("c")
     a_dot, b_dot = d.real("a_dot"), d.real("b_dot")
     rate, c_dot, e = d.symbol("tau_dot"), d.real("c_dot"), d.symbol("epsilon_bar")
@@ -85,6 +88,7 @@ def rules(d: Derivation, prediction: str) -> None:
     for name, expected in fields.items():
         formula = field_in(base, target, prediction, name, e)
         d.equal(f"{name.capitalize()}.", formula(x_bar, given), expected, by="T6")
+    return d
 
 
 def _time_claims(c: Conversion, back: Expr | None) -> list[tuple[str, str, Expr, Expr, Callable[[], str]]]:
@@ -139,31 +143,30 @@ def _shipped(form: Expr, tabulated: Expr | None, rule: Expr, c: Conversion) -> s
 
 
 def _ruled(c: Conversion) -> Mapping[str, Expr]:
-    """The rules, proved above for letters, at the values of this base and target."""
+    """The coefficients for letters alone, and the values of this base and target put in for the letters.
+
+    `rules` proves them for letters: those of the target there are c a, c b, as the time map makes them.
+    """
+    letters = {name: Pair(*(Dummy(f"{name}{k}") for k in range(4))) for name in ("base", "target")}
+    epsilon, time = Dummy("epsilon"), Dummy("tau")
     target = c.target.pair
     base = target if c.base == c.target else c.base.pair.at(tau)
-    epsilon = c.diffusion.of(target)
-    found = {
-        "alpha": target.alpha,
-        "beta": target.beta,
-        "time": t if c.base == c.target else tau,
-        "time_rate": time_rate(base, target),
-        "scale": scale(base, target),
-        "diffusion": epsilon,
-        "base_diffusion": epsilon / diffusion_factor(base, target),
-    }
-    for name in (*PREDICTIONS, "drift"):
-        combination = field_in(base, target, c.prediction, name, epsilon)
-        found[f"{name}_state"] = combination.state
-        found[f"{name}_input"] = combination.state * found["scale"]
-        found[f"{name}_prediction"] = combination.prediction
-    return found
+    values = {epsilon: c.diffusion.of(target), time: t if c.base == c.target else tau}
+    for letter, pair in ((letters["base"], base), (letters["target"], target)):
+        values |= {
+            letter.alpha: pair.alpha,
+            letter.beta: pair.beta,
+            letter.alpha_dot: pair.alpha_dot,
+            letter.beta_dot: pair.beta_dot,
+        }
+    found = coefficients(letters["base"], letters["target"], c.prediction, epsilon, time)
+    return {name: expr.xreplace(values) for name, expr in found.items()}
 
 
 def _traced(form: Expr, rule: Expr) -> str:
     if form == rule:
-        return "the rule for letters, at these alpha and beta"
-    return _algebra(form - rule)
+        return _BY_LETTERS
+    return _algebra(form - rule) and f"{_BY_LETTERS}, up to algebra"
 
 
 def _rewritten(form: Expr, tabulated: Expr, c: Conversion) -> str:

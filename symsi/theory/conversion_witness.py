@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import mpmath
-from sympy import Expr, Rational, Symbol, Tuple
+from sympy import Expr, Rational, Symbol, Tuple, cos, exp, log, sin, tan
 
 from symsi.algebra.checks import Check, settle
 from symsi.algebra.draws import draw_points
@@ -44,6 +44,7 @@ class Witness:
         self._index = {e: k for k, e in enumerate(self._formulas)}
         self._values: dict[tuple[int, int], list[Any]] = {}
         self._times: dict[tuple[Any, int], Any] = {}
+        self._constants: dict[Expr, Any] = {}
 
     def check(self, left: Expr, right: Expr, exact: Callable[[], str]) -> Check:
         """Compare two of the formulas at every point; `exact` names what else proves them equal, if anything does.
@@ -120,14 +121,33 @@ class Witness:
     def check_limit(self, found: Limit, values: list[Any]) -> Check:
         """Compare a power law with values at 1e-30 and 1e-60 from the end: their quotient tends to 1."""
         gaps = []
+        size = self._constant(found.coefficient)
         with mpmath.workdps(_NEAR_DIGITS):
             for distance, value in zip(_DISTANCES, values, strict=True):
                 if found.coefficient == 0:
                     gaps.append(abs(value) * mpmath.mpf(10) ** 200)
                 else:
-                    law = evaluate(found.coefficient * distance**found.exponent, self.parameters, _NEAR_DIGITS)
+                    law = size * evaluate(distance**found.exponent, {}, _NEAR_DIGITS)
                     gaps.append(abs(value / law - 1))
             right = gaps[1] <= gaps[0] / 2 or gaps[1] < mpmath.mpf("1e-40")
         method = "a power series, and by numbers at 1e-30 and 1e-60 from the end"
         where = "" if right else f"1e-60 from the end, where the quotient is off by {mpmath.nstr(gaps[1], 3)}"
         return Check("" if where else method, len(gaps), 0.0 if right else float(gaps[1]), where, by_numbers=True)
+
+    def _constant(self, expr: Expr) -> Any:
+        """An exact constant as a number; what several have in common is evaluated once, and nothing is rewritten."""
+        if expr not in self._constants:
+            with mpmath.workdps(_NEAR_DIGITS):
+                self._constants[expr] = self._number(expr)
+        return self._constants[expr]
+
+    def _number(self, expr: Expr) -> Any:
+        if expr.is_Add:
+            return mpmath.fsum(self._constant(a) for a in expr.args)
+        if expr.is_Mul:
+            return mpmath.fprod(self._constant(a) for a in expr.args)
+        if expr.is_Pow:
+            return mpmath.power(self._constant(expr.base), self._constant(expr.exp))
+        if isinstance(expr, (exp, log, sin, cos, tan)):
+            return getattr(mpmath, type(expr).__name__)(self._constant(expr.args[0]))
+        return evaluate(expr, self.parameters, _NEAR_DIGITS)

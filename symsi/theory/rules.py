@@ -8,9 +8,11 @@ from __future__ import annotations
 from sympy import Expr
 
 from symsi.interpolants.rows import Combination, Pair, combine, determinant
-from symsi.theory.fields import drift_row, row
+from symsi.theory.fields import PREDICTIONS, drift_row, row
 
-__all__ = ["diffusion_factor", "field_in", "scale", "time_rate"]
+__all__ = ["FIELDS", "coefficients", "diffusion_factor", "field_in", "scale", "time_rate"]
+
+FIELDS = (*PREDICTIONS, "drift")
 
 
 def scale(base: Pair, target: Pair) -> Expr:
@@ -36,3 +38,22 @@ def field_in(base: Pair, target: Pair, prediction: str, wanted: str, epsilon: Ex
     """
     goal = drift_row(target, epsilon) if wanted == "drift" else row(target, wanted)
     return combine(target.state, row(base, prediction), goal)
+
+
+def coefficients(base: Pair, target: Pair, prediction: str, epsilon: Expr, time: Expr) -> dict[str, Expr]:
+    """Every coefficient of a conversion by name, as `Conversion.coefficients` lists them; `time` is tau."""
+    found: dict[str, Expr] = {
+        "alpha": target.alpha,
+        "beta": target.beta,
+        "time": time,
+        "time_rate": time_rate(base, target),
+        "scale": scale(base, target),
+        "diffusion": epsilon,
+        "base_diffusion": epsilon / diffusion_factor(base, target),
+    }
+    for name in FIELDS:
+        combination = field_in(base, target, prediction, name, epsilon)
+        found[f"{name}_state"] = combination.state
+        found[f"{name}_input"] = combination.state * found["scale"]
+        found[f"{name}_prediction"] = combination.prediction
+    return found

@@ -1,7 +1,7 @@
 """The command line as a user meets it: output, JSON, exit codes, refusals without tracebacks."""
 
+import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -274,15 +274,19 @@ def test_export_and_report_take_a_target_as_derive_does() -> None:
             assert option in words, (command, option)
 
 
-def test_export_of_many_files_shows_progress_on_stderr_alone(tmp_path: Path) -> None:
-    master, end = os.openpty()  # a bar is for a terminal
-    code = f"import sys; sys.argv = ['symsi', 'export', '--no-check', '--from', 'linear', '{tmp_path}/a.json', "
-    code += f"'{tmp_path}/b.json']; from symsi.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=end, text=True, check=True)
-    assert "exporting" in os.read(master, 10_000).decode()
-    os.close(end)
-    os.close(master)
-    assert done.stdout.splitlines() == [f"{tmp_path}/{name}: written, not checked" for name in ("a.json", "b.json")]
+def test_export_of_many_files_shows_progress_on_stderr_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    files = [str(tmp_path / name) for name in ("a.json", "b.json")]
+    _, out, _ = in_process(capsys, monkeypatch, "export", "--no-check", "--from", "linear", *files)
+    assert "exporting" in terminal.getvalue()
+    assert out.splitlines() == [f"{file}: written, not checked" for file in files]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full device is Linux's")

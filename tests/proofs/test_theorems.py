@@ -12,7 +12,7 @@ import pytest
 import sympy as sp
 
 from symsi.algebra.claims import numbers, share_covered
-from symsi.algebra.proof import Derivation, Kind, Proof, Status, Verdict
+from symsi.algebra.proof import Derivation, Proof, Status, StepKind, Verdict
 from symsi.errors import UnknownNameError
 from symsi.interpolants import lazy, rows
 from symsi.interpolants.rows import Pair, Row
@@ -48,7 +48,7 @@ def test_each_theorem_is_proved_exactly_and_to_thirty_digits(proofs: dict[str, P
     proof = proofs[name]
     assert proof.verdict is Verdict.PROVED, [s.claim for s in proof.steps if s.verdict is not Verdict.PROVED]
     assert proof.max_residual < 1e-30
-    assert all(s.method and s.points >= 2 for s in proof.steps if s.kind is Kind.PROVED)
+    assert all(s.method and s.points >= 2 for s in proof.steps if s.kind is StepKind.PROVED)
 
 
 @pytest.mark.parametrize("name", ["T1", "T2", "T3", "T4", "T5", "T6", "T8", "T9", "T10", "T12"])

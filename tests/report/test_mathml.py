@@ -75,6 +75,10 @@ def test_minus_is_a_minus_sign() -> None:
     assert "<mo>−</mo><mn>1</mn>" in inside(t - 1)
 
 
+def test_the_limit_of_a_sum_has_parentheses() -> None:
+    assert inside(sp.Limit(sp.sin(t) + 1, t, 0)).count("(") == inside(sp.Limit(sp.sin(t), t, 0)).count("(") + 1
+
+
 def test_a_limit_says_from_which_side() -> None:
     text = inside(sp.Limit(sp.sin(t) / t, t, 0, "-"))
     assert "<mo>lim</mo>" in text

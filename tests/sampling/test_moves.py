@@ -76,6 +76,46 @@ def test_what_was_remembered_in_inference_mode_is_stepped_on_outside(three_modes
     assert outside.requires_grad
 
 
+def test_sums_of_inference_mode_are_added_to_outside_where_they_may_be_written(three_modes: Mixture) -> None:
+    plan = symsi.plan(three_modes.model(), schedule="trigonometric", solver="ab2", steps=2)
+    z = torch.ones(2, 3)
+    first, second = moves(plan, z)
+    with torch.inference_mode():
+        inside, ahead = advance(first, z, [z])
+    expected, _ = advance(second, inside, [z], ahead)
+    found, _ = advance(second, inside.clone(), [z], ahead, memory=Memory.SUMS)
+    assert torch.equal(found, expected)
+
+
+def test_a_prediction_of_fewer_bits_is_widened_before_anything_is_multiplied() -> None:
+    plan = symsi.plan("linear", solver="euler", steps=3)
+    z = torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+    said = torch.sin(z).to(torch.bfloat16)
+    (move, *_) = moves(plan, z)
+    for memory in Memory:
+        found, _ = advance(move, z.clone(), [said], memory=memory)
+        expected, _ = advance(move, z.clone(), [said.float()], memory=memory)
+        assert found.dtype == torch.float32
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("memory", Memory)
+@pytest.mark.parametrize(
+    ("state", "gain", "offset"), [(0.0, 1.0, 0.0), (0.0, 0.3, 0.5), (1.0, 0.3, 1.0), (1.0, -0.2, 2.0), (-1.0, 1.0, 0.0)]
+)
+def test_each_form_of_a_term_is_its_formula_in_any_layout(
+    state: float, gain: float, offset: float, memory: Memory
+) -> None:
+    """a = 1 + state alone or with c = offset, of a prediction that lies in memory as the state does or transposed."""
+    stage = symsi.Stage(1, 0.0, [1.0], state=state, gains=[gain], offset=offset)
+    plan = symsi.Plan([stage], grid=[0.0, 1.0], spans=())
+    z = torch.randn(4, 3, generator=torch.Generator().manual_seed(1)).double()
+    (move,) = moves(plan, z)
+    for said in (torch.sin(z), torch.sin(z).T.contiguous().T):
+        found, _ = advance(move, z.clone(), [said], memory=memory)
+        torch.testing.assert_close(found, (1 + state) * z + gain * said + offset, rtol=1e-14, atol=1e-14)
+
+
 def test_placed_numbers_are_kept_with_their_plan_and_go_with_it(three_modes: Mixture) -> None:
     plan = symsi.plan(three_modes.model(), steps=3)
     z = torch.ones(2, 3)

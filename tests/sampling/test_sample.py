@@ -1,5 +1,6 @@
 """The loop and its face: seeds, batches, dtypes, guidance, callbacks, what a wrong model meets."""
 
+import io
 import math
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor
 import symsi
 from symsi.calibration.reference import estimate
 from symsi.models.analytic import Mixture
+from symsi.sampling import sample
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.sample import Snapshot
 
@@ -148,8 +150,8 @@ def test_the_trajectory_and_the_callback_see_every_step(three_modes: Mixture) ->
     assert result.path is not None
     assert result.path.shape == (4, 5, 3)
     torch.testing.assert_close(result.path[-1], result.x)
-    assert [(s.step, s.t, len(s.x)) for s in seen] == [
-        (k, result.plan.grid[k], n) for n in (2, 2, 1) for k in (1, 2, 3)
+    assert [(s.step, s.steps, s.t, len(s.x)) for s in seen] == [
+        (k, 3, result.plan.grid[k], n) for n in (2, 2, 1) for k in (1, 2, 3)
     ]
     assert result.nfe == 6
 
@@ -244,11 +246,16 @@ def test_large_finite_predictions_are_not_taken_for_infinite_ones() -> None:
         ({"noise": torch.full((2, 4, 2), math.nan)}, "noise has nan"),
         ({"shape": (4,)}, r"\(N, ...\)"),
         ({"seed": -1}, "seed must be"),
+        ({"seed": 1 << 64}, "seed must be"),
         ({"seed": 1.5}, "seed must be"),
         ({"batch": 0}, "batch must be"),
         ({"dtype": torch.int32}, "floating-point type"),
         ({"noise": torch.zeros(2, 4, 2, dtype=torch.int64)}, "noise must be"),
         ({"noise": torch.zeros(2, 3, 2)}, "noise must have the shape"),
+        ({"guidance": "2"}, "guidance must be a finite number"),
+        ({"guidance": float("nan")}, "guidance must be a finite number"),
+        ({"guidance": None}, "guidance must be a finite number"),
+        ({"last": True}, "unknown last step"),
     ],
 )
 def test_bad_input_is_refused(options: dict[str, object], message: str) -> None:
@@ -340,7 +347,7 @@ def test_a_model_that_writes_past_autograd_is_told(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float64, 1e308), (torch.float32, 3e38)])
 def test_finite_predictions_that_a_state_cannot_hold_are_told_with_the_step(dtype: torch.dtype, size: float) -> None:
     stages = [symsi.Stage(k + 1, k / 4, [1.0], gains=[4.0 * (k == 2)]) for k in range(4)]
-    plan = symsi.Plan(stages, [0, 0.25, 0.5, 0.75, 1], claims=())
+    plan = symsi.Plan(stages, [0, 0.25, 0.5, 0.75, 1], spans=())
     with pytest.raises(symsi.SymsiError, match=r"finite at step 3, model time 0\.5, but so large"):
         symsi.sample(lambda x, t: torch.full_like(x, size), shape=(4, 2), plan=plan, dtype=dtype, **QUIET)
 
@@ -423,3 +430,28 @@ def test_interruption_leaves_the_model_and_the_state_of_torch_alone(three_modes:
     with pytest.raises(KeyboardInterrupt):
         symsi.sample(three_modes.model(), shape=4, steps=3, callback=stop, **QUIET)
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_the_bar_counts_the_evaluations_of_every_batch(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    bars = []
+
+    class Bar(sample.tqdm):
+        def __init__(self, *given: object, **options: object) -> None:
+            assert options["disable"] is False
+            super().__init__(*given, **options | {"file": io.StringIO()})
+            bars.append(self)
+
+    monkeypatch.setattr(sample, "tqdm", Bar)
+    model = symsi.models.gaussian([0.0, 0.0], 0.25).model()
+    found = symsi.sample(model, shape=7, steps=4, batch=batch, progress=True)
+    (bar,) = bars
+    assert bar.n == bar.total == found.nfe * -(-7 // batch)
+
+
+def test_samples_are_where_the_path_ends_also_where_the_data_is_scaled(three_modes: Mixture) -> None:
+    scaled = symsi.Schedule("1 - t", "2*t", data_scale=2)
+    result = symsi.sample(three_modes.model(), shape=5, schedule=scaled, steps=3, trajectory=True, **QUIET)
+    assert result.plan.scales[-1] == 2
+    assert result.path is not None
+    torch.testing.assert_close(result.x, result.path[-1])

@@ -62,16 +62,17 @@ def particles(batch: int) -> tuple[Tensor, Tensor]:
         state = symsi.step(plan, state, predict(x, t), noise(len(state), stage.step))
         if stage.step == 2:
             state, ancestors = state.repeat(4), ancestors.repeat_interleave(4)
-        if stage.step == 4:
-            reward = symsi.observe(plan, state)[:, 0]
-            best = reward.reshape(-1, 4).argmax(1) + 4 * torch.arange(len(state) // 4)
-            state, ancestors = state[best], ancestors[best]
+        if stage.step == 4:  # systematic resampling: 8 of 32, by a reward to the right
+            weights = (3 * symsi.observe(plan, state)[:, 0]).softmax(0).cumsum(0)
+            chosen = torch.searchsorted(weights, (torch.arange(8, dtype=DOUBLE) + 0.5) / 8)
+            state, ancestors = state[chosen], ancestors[chosen]
     return symsi.observe(plan, state), ancestors
 
 
 def test_particles_branch_and_are_resampled_with_the_same_numbers_in_any_batch() -> None:
     whole, ancestors = particles(1000)
-    assert ancestors.tolist() == list(range(8))
+    assert len(whole) == len(ancestors) == 8
+    assert len(set(ancestors.tolist())) < 8  # some families die out, others grow
     for batch in (1, 3, 7):
         found, same = particles(batch)
         torch.testing.assert_close(found, whole, rtol=0, atol=1e-14)
@@ -94,10 +95,53 @@ def test_a_state_is_indexed_repeated_and_joined_with_what_a_solver_remembers(thr
         torch.testing.assert_close(symsi.observe(plan, on(half[rows], 2)), whole[expected], rtol=0, atol=1e-14)
     joined = symsi.State.join([half[[3]], half[:2], half.repeat(2)[[9]]])
     torch.testing.assert_close(symsi.observe(plan, on(joined, 2)), whole[[3, 0, 1, 4]], rtol=0, atol=1e-14)
+    assert torch.equal(symsi.State.join([half]).z, half.z)
     with pytest.raises(symsi.PlanError, match="same evaluation"):
         symsi.State.join([half, on(half, 1)])
-    with pytest.raises(TypeError, match="lose the batch"):
-        half[0]
+    for rows in (0, torch.tensor(1), (..., 0), None):
+        with pytest.raises(symsi.PlanError, match="indexed by sample"):
+            half[rows]
+    with pytest.raises(symsi.PlanError, match="no states"):
+        symsi.State.join([])
+
+
+def test_what_a_step_gives_out_is_not_the_state_itself(three_modes: Mixture) -> None:
+    plan = symsi.plan(three_modes.model(), steps=2)
+    state = symsi.init(plan, torch.ones(2, 3))
+    symsi.model_input(plan, state)[0].zero_()
+    symsi.observe(plan, state).zero_()
+    assert torch.equal(state.z, torch.ones(2, 3))
+
+
+def test_coefficients_of_another_shape_than_the_modes_are_refused(three_modes: Mixture) -> None:
+    for shape in ((5,), (4, 1), (1, 3)):
+        plan = symsi.Plan([symsi.Stage(1, 0.0, [1.0], keep=torch.ones(shape))], [0, 1], spans=())
+        with pytest.raises(symsi.PlanError, match=r"row 0 \(step 1\): a coefficient of shape"):
+            symsi.init(plan, torch.ones(4, 3))
+        with pytest.raises(symsi.PlanError, match="a coefficient of shape"):
+            symsi.sample(three_modes.model(), plan=plan, shape=4, progress=False)
+
+
+def test_what_is_observed_after_each_step_is_the_path_of_sample_in_a_schedule_of_scaled_data(
+    three_modes: Mixture,
+) -> None:
+    model, scaled = three_modes.model(), symsi.Schedule("cos(pi*t/2)", "2*sin(pi*t/2)", data_scale=2)
+    result = symsi.sample(
+        model, shape=4, schedule=scaled, grid=[0.1, 0.5, 0.8, 1.0], trajectory=True, dtype=DOUBLE, progress=False
+    )
+    assert result.path is not None
+    state = symsi.init(result.plan, standard_normal(0, range(4), 0, (3,), dtype=DOUBLE))
+    for expected in result.path:
+        torch.testing.assert_close(symsi.observe(result.plan, state), expected, rtol=0, atol=1e-13)
+        if state.evaluations < result.plan.evaluations:
+            state = symsi.step(result.plan, state, model(*symsi.model_input(result.plan, state)))
+
+
+def test_a_later_start_has_the_size_of_noise_and_data_there() -> None:
+    """At t = 0.3 of the linear schedule: sqrt(0.7^2 + 0.3^2), for data of variance 1."""
+    z = torch.ones(2, 3, dtype=DOUBLE)
+    state = symsi.init(symsi.plan("linear", grid=[0.3, 0.6, 1.0]), z)
+    torch.testing.assert_close(state.z, 0.58**0.5 * z, rtol=1e-15, atol=0)
 
 
 def test_a_step_leaves_the_state_that_it_was_given(three_modes: Mixture) -> None:
@@ -119,7 +163,7 @@ def loss_of(numbers: Tensor, model: symsi.Model, z: Tensor, labels: Tensor) -> T
     stages = [
         symsi.Stage(k + 1, at[k], rows[k], keep=keeps[k], gains=[gains[k]], state=0.1 * keeps[k]) for k in range(4)
     ]
-    plan = symsi.Plan(stages, [0, 0.25, 0.5, 0.75, 1], claims=())
+    plan = symsi.Plan(stages, [0, 0.25, 0.5, 0.75, 1], spans=())
     state = symsi.init(plan, z)
     for _ in plan.stages:
         x, t = symsi.model_input(plan, state)
@@ -152,7 +196,7 @@ def test_gradients_reach_the_start_predictions_noise_and_coefficients_by_mode(th
 
     def run(z: Tensor, p: Tensor, n: Tensor, keeps: Tensor) -> Tensor:
         stages = [symsi.Stage(**{**vars(s), "keep": k}) for s, k in zip(made.stages, keeps, strict=True)]
-        plan = symsi.Plan(stages, made.grid, made.times, made.scales, made.beta, made.start, reference, claims=())
+        plan = symsi.Plan(stages, made.grid, made.times, made.scales, made.beta, made.start, reference, spans=())
         state = symsi.init(plan, z)
         for _ in plan.stages:
             state = symsi.step(plan, state, p * torch.sin(symsi.model_input(plan, state)[0]), n)
@@ -162,7 +206,8 @@ def test_gradients_reach_the_start_predictions_noise_and_coefficients_by_mode(th
     assert torch.autograd.gradcheck(run, given)
 
 
-def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture) -> None:
+@pytest.mark.parametrize("rank", [1, 2])
+def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture, rank: int) -> None:
     """Against torch's normal law, and in the modes of a low-rank reference against that of the full covariance."""
     model = three_modes.model()
     plan = symsi.plan(model, schedule="trigonometric", diffusion="alpha", steps=3, last="step")
@@ -174,7 +219,7 @@ def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture) 
     torch.testing.assert_close(symsi.density(plan, state, prediction, after), law.log_prob(after.z).sum(1))
 
     reference = estimate(
-        torch.randn(50, 3, generator=torch.Generator().manual_seed(5)) * torch.tensor([1.0, 2, 4]), "pca", rank=1
+        torch.randn(50, 3, generator=torch.Generator().manual_seed(5)) * torch.tensor([1.0, 2, 4]), "pca", rank=rank
     )
     plan = symsi.plan(model, schedule="trigonometric", diffusion="optimal", steps=3, last="step", reference=reference)
     state = symsi.init(plan, standard_normal(0, range(4), 0, (3,), dtype=DOUBLE))
@@ -182,9 +227,9 @@ def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture) 
     drawn = symsi.step(plan, state, prediction, standard_normal(0, range(4), 1, (3,), dtype=DOUBLE))
     still = symsi.step(plan, state, prediction, torch.zeros(4, 3))
     assert reference.basis is not None
-    spread = torch.as_tensor(plan.stages[0].noise, dtype=DOUBLE).expand(4)
+    spread = torch.as_tensor(plan.stages[0].noise, dtype=DOUBLE).expand(3 + rank)
     rest = torch.eye(3, dtype=DOUBLE) - reference.basis @ reference.basis.T
-    covariance = spread[0] ** 2 * reference.basis @ reference.basis.T + spread[-1] ** 2 * rest
+    covariance = reference.basis * spread[:rank] ** 2 @ reference.basis.T + spread[-1] ** 2 * rest
     scale = plan.scales[1]
     mean, point = (symsi.observe(plan, s) / scale for s in (still, drawn))
     law = torch.distributions.MultivariateNormal(mean, covariance)
@@ -194,7 +239,7 @@ def test_a_density_is_the_gaussian_that_a_step_draws_from(three_modes: Mixture) 
 def test_two_predictions_of_a_stage_are_two_columns() -> None:
     """Guidance as a plan: g = 3 P_1 - 2 P_0."""
     guided = symsi.Plan(
-        [symsi.Stage(1, 0.0, [1.0], gains=[-2.0, 3.0], asks=["unconditional", "conditional"])], [0, 1], claims=()
+        [symsi.Stage(1, 0.0, [1.0], gains=[-2.0, 3.0], asks=["unconditional", "conditional"])], [0, 1], spans=()
     )
     state = symsi.init(guided, torch.ones(2, 3))
     found = symsi.step(guided, state, [torch.full((2, 3), 5.0), torch.full((2, 3), 7.0)])
@@ -209,12 +254,19 @@ def test_what_does_not_fit_a_step_is_refused(three_modes: Mixture) -> None:
     good = torch.zeros(4, 3)
     for prediction, noise, message in [
         (good, None, r"row 0 adds noise; give step\(..., noise\) of shape \(4, 3\)"),
-        (good, torch.zeros(4, 2), r"noise must have the shape \(4, 3\); got \(4, 2\)"),
-        (torch.zeros(3, 3), good, r"prediction must have the shape \(4, 3\)"),
+        (good, torch.zeros(4, 2), r"noise must be a tensor of shape \(4, 3\); got \(4, 2\)"),
+        (None, good, "prediction must be a tensor .* got NoneType"),
+        (torch.zeros(3, 3), good, r"prediction must be a tensor of shape \(4, 3\); got \(3, 3\)"),
     ]:
         with pytest.raises(symsi.PlanError, match=message):
             symsi.step(plan, state, prediction, noise)
+    for wrong in ((good, plan), (plan, None), (plan, torch.zeros(()))):
+        with pytest.raises(symsi.PlanError, match=r"init takes a symsi\.Plan and noise"):
+            symsi.init(*wrong)
     last = symsi.step(plan, state, good, good)
+    for after in (state, last[:1]):
+        with pytest.raises(symsi.PlanError, match="after must be a state of these 4 samples after evaluation 1"):
+            symsi.density(plan, state, good, after)
     with pytest.raises(symsi.PlanError, match="adds no noise and has no density"):
         symsi.density(plan, last, good, last)
     done = symsi.step(plan, last, good)

@@ -36,6 +36,7 @@ def test_a_named_grid_has_its_ratios_under_every_schedule(schedule: str, grid: s
 def test_log_snr_is_geometric_between_twenty_and_a_tenth() -> None:
     found = ratios("trigonometric", "log-snr", 6)
     assert [1 / r for r in found] == pytest.approx([20 * (0.1 / 20) ** (k / 4) for k in range(5)], rel=1e-12)
+    assert [1 / r for r in ratios("linear", "log-snr", 3)] == pytest.approx([20, 0.1], rel=1e-12)
     assert ratios("linear", "log-snr", 2) == pytest.approx([1 / math.sqrt(2)])
 
 
@@ -46,6 +47,17 @@ def test_a_grid_has_its_steps_and_both_ends(grid: str, steps: int) -> None:
     assert len(times) == steps + 1
     assert (times[0], times[-1]) == (0.0, 1.0)
     assert all(a < b for a, b in pairwise(times))
+
+
+def test_a_plan_names_its_grid_or_says_that_times_were_given() -> None:
+    assert symsi.plan("linear", grid="angle", steps=2).origin["grid"] == "angle"
+    assert symsi.plan("linear", grid=[0.0, 0.4, 1.0]).origin["grid"] == "times"
+    assert symsi.plan("linear", steps=2).origin["base"] == "alpha=1 - t, beta=t"
+
+
+def test_a_uniform_grid_that_starts_later_has_equal_steps_from_there() -> None:
+    times = symsi.time_grid(symsi.schedule("linear"), "uniform", 4, start=0.2)
+    assert times == pytest.approx((0.2, 0.4, 0.6, 0.8, 1.0), abs=1e-15)
 
 
 def test_a_truncated_base_starts_later() -> None:

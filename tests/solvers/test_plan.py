@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import symsi
 from symsi.calibration.reference import estimate
 from symsi.models.analytic import Mixture
+from symsi.models.reference import isotropic
 from symsi.solvers.table import SOLVERS
 
 QUIET = {"progress": False}
@@ -32,7 +34,7 @@ def grid(steps: int) -> list[float]:
 
 def test_heun_by_hand_samples_as_heun_by_name(three_modes: Mixture) -> None:
     model = three_modes.model()
-    mine = symsi.Plan(heun(4), grid(4), claims=[symsi.Claim(1, 1 / 4, order=2)] * 4)
+    mine = symsi.Plan(heun(4), grid(4), spans=[symsi.Span(1, 1 / 4, order=2)] * 4)
     found = symsi.sample(model, plan=mine, shape=5, **QUIET)
     assert found.nfe == 8
     expected = symsi.sample(model, shape=5, solver="heun", steps=4, dtype=torch.float64, **QUIET).x
@@ -62,6 +64,7 @@ def test_a_plan_saved_and_loaded_samples_the_same_bits(
         reference=estimate(data, reference) if reference else None,
     )
     read = symsi.load_plan(plan.save(tmp_path / "plan.json"))
+    assert read == plan
     assert read.hash == plan.hash
     assert read.origin == plan.origin
     assert str(read) == str(plan)
@@ -85,7 +88,8 @@ def test_sample_with_a_plan_is_sample_with_its_words(three_modes: Mixture) -> No
         (heun(2, keep=0.9), {}, r"row 3 \(step 2\): the state after it keeps 0.9 z, where 1 is right"),
         (heun(2, weights=[0.5, 0.0]), {}, r"row 3 \(step 2\): the weights .* sum to 1; a constant field needs 0.5"),
         (heun(2, weights=[0.3, -0.3]), {"order": 2}, r"row 3 \(step 2\): order 2 is claimed.* gets 0.3"),
-        ([Stage(1, 0.0, [0.5]), Stage(2, 0.5, [0.5])], {"order": 2}, r"row 0 \(step 1\): order 2 is claimed"),
+        ([Stage(1, 0.0, [0.5]), Stage(2, 0.5, [0.5])], {"order": 2}, "step 1 has order 2; with 1 weights"),
+        (heun(2, noise=-1.0), {}, "noise is a standard deviation and must not be negative; it is -1"),
         ([Stage(1, 0.0, [0.3]), Stage(1, 0.5, [0.2]), Stage(2, 0.5, [0.5])], {}, r"row 1 .*: the weights in the "
          r"state that it is evaluated at sum to 0\.3"),
         ([Stage(1, 0.0, [0.5]), Stage(2, 0.5, [0.5, 0.1, -0.1])], {}, "3 weights, but 2 fields are known by then"),
@@ -99,8 +103,30 @@ def test_sample_with_a_plan_is_sample_with_its_words(three_modes: Mixture) -> No
         (heun(2), {"grid": [0, 0.5, 0.5]}, r"grid\[2\] is 0.5"),
         (heun(2), {"grid": [0, 0.5, 2]}, r"grid\[2\] is 2"),
         (heun(2), {"scales": [1.0]}, "scales must have 3 entries"),
+        (heun(2), {"beta": [1.0]}, "beta must have 3 entries"),
+        (heun(2), {"beta": [0.0, float("nan"), 1.0]}, r"beta\[1\] is not finite"),
+        ([Stage(1, 0.0, [0.3]), Stage(1, 0.25, [1.2, -1.0], node=0.25), Stage(2, 0.5, [0.5])], {}, "sum to 0.3; a "
+         "constant field needs 0.25"),
+        ([Stage(1, 0.0, [0.5], noise=1.0), *heun(2)[1:]], {}, "only the last row"),
+        (heun(2), {"spans": [symsi.Span(1, 0.5, 3)] * 2}, "order 3 is claimed"),
+        (heun(2), {"spans": [symsi.Span(1, 0.5, 10**9)] * 2}, "has order 1000000000; with 3 weights"),
+        (heun(2), {"spans": [symsi.Span(1, 0.5, 0)] * 2}, "has order 0"),
+        (heun(2), {"spans": [symsi.Span(1, 0.5, "2")] * 2}, "has order '2'"),
+        (heun(2), {"spans": [3, 4]}, "must be a symsi.Span"),
+        (heun(2), {"spans": [symsi.Span("a", 1)] * 2}, "must be a symsi.Span of finite numbers"),
+        (heun(2), {"reference": "pca"}, "must be a symsi.Reference; got str"),
+        (heun(2), {"origin": {"schedule": 5}}, "words to words"),
+        (heun(2), {"clock": ["a", "b", "c"]}, r"clock\[0\] is no number"),
+        (heun(2), {"grid": None}, "a grid of at least two points"),
+        (heun(2), {"scales": [1.0, torch.ones(3), 1.0]}, r"scales\[1\] is not finite, or not a number"),
+        (heun(2, keep=torch.empty(0)), {}, "keep is not finite, or not a number"),
+        (heun(2, keep=torch.ones(2, dtype=torch.complex64)), {}, "keep is not finite, or not a number"),
+        (heun(2, node="a"), {}, "node is not finite, or not a number"),
+        (heun(2, weights=1.0), {}, "lists of numbers"),
+        (heun(2, asks=[1]), {}, "asks must be a list of names"),
+        (heun(2, keep=10**400), {}, "keep is not finite"),
         (heun(2), {"scales": [1.0, float("nan"), 1.0]}, r"scales\[1\] is not finite"),
-        (heun(2), {"claims": [symsi.Claim(1, 0.5)]}, "1 claims for 2 steps"),
+        (heun(2), {"spans": [symsi.Span(1, 0.5)]}, "1 spans for 2 steps"),
         ([], {}, r"a symsi.Stage for each step"),
         ([7, 8], {}, r"a symsi.Stage for each step"),
         ([Stage(1, "now", [0.5]), Stage(2, 0.5, [0.5])], {}, "time must lie in .*; it is 'now'"),
@@ -115,14 +141,61 @@ def test_an_inconsistent_plan_is_refused_with_the_row_and_the_condition(
 ) -> None:
     given = dict(options)
     if "order" in given:
-        given["claims"] = [symsi.Claim(1, 0.5, given.pop("order"))] * 2
+        given["spans"] = [symsi.Span(1, 0.5, given.pop("order"))] * 2
     with pytest.raises(symsi.PlanError, match=message):
         symsi.Plan(stages, **{"grid": grid(2), **given})
 
 
+def test_a_plan_by_hand_moves_in_the_coordinates_of_its_model() -> None:
+    """x = c z: a constant drift F of x over h is z <- (c/c') z + (h/c') F."""
+    scales = [1.0, 0.5, 4.0]
+    stages = [Stage(1, 0.0, [0.3 / 0.5], keep=1.0 / 0.5), Stage(2, 0.3, [0.7 / 4.0], keep=0.5 / 4.0)]
+    plan = symsi.Plan(stages, grid=[0.0, 0.3, 1.0], scales=scales)
+    assert [(c.keep, c.length) for c in plan.spans or ()] == [(2.0, 0.6), (0.125, 0.175)]
+    assert plan.beta == (0.0, 0.0, 0.0)
+    with pytest.raises(symsi.PlanError, match="row 1"):
+        symsi.Plan([stages[0], Stage(2, 0.3, [0.7], keep=0.5 / 4.0)], grid=[0.0, 0.3, 1.0], scales=scales)
+
+
+def test_conditions_are_relative_to_the_step_however_small_it_is() -> None:
+    short = 1e-12
+    for slip in (0.0, 1e-3):
+        stages = [Stage(1, 0.0, [short * (1 + slip)]), Stage(2, short, [1 - short])]
+        if slip:
+            with pytest.raises(symsi.PlanError, match=r"row 0 \(step 1\): the weights"):
+                symsi.Plan(stages, grid=[0.0, short, 1.0])
+        else:
+            assert symsi.Plan(stages, grid=[0.0, short, 1.0]).evaluations == 2
+
+
+def test_a_long_step_after_a_short_one_has_large_weights_and_is_accepted() -> None:
+    """h + h^2/(2 q) and -h^2/(2 q) with q = h/10^6: what rounds is the size of the weights, not that of their sum."""
+    plan = symsi.plan("linear", solver="ab2", grid=[0.0, 0.3, 0.3 + 1e-6, 1.0])
+    assert abs(float(plan.stages[-1].weights[0])) > 1e5
+
+
+def test_a_state_that_misses_the_end_of_its_step_is_told_with_row_and_step() -> None:
+    """An evaluation at the model's time where the step ends must be made there."""
+    early = [*heun(2)[:2], Stage(2, 0.5, [0.4]), Stage(2, 1.0, [0.1])]
+    with pytest.raises(symsi.PlanError, match=r"row 3 \(step 2\): the weights in the state that it is evaluated at"):
+        symsi.Plan(early, grid=grid(2))
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.4])
+def test_what_a_later_stage_keeps_it_keeps_of_the_fields_too(weight: float) -> None:
+    """z <- z + 0.4 g, then z <- 0.5 z + w g' with a claim of 0.5 z + 0.6 G: w = 0.6 - 0.5 0.4 = 0.4."""
+    stages = [Stage(1, 0.0, [0.4]), Stage(1, 0.5, [weight], keep=0.5, node=0.4)]
+    spans = [symsi.Span(keep=0.5, length=0.6)]
+    if weight == 0.4:
+        assert symsi.Plan(stages, grid=[0.0, 1.0], spans=spans).evaluations == 2
+    else:
+        with pytest.raises(symsi.PlanError, match=r"sum to 0\.5; a constant field needs 0\.6"):
+            symsi.Plan(stages, grid=[0.0, 1.0], spans=spans)
+
+
 def test_a_plan_that_claims_nothing_is_taken_as_it_is(three_modes: Mixture) -> None:
     """As fitted solvers do: their weights need not sum to the step."""
-    plan = symsi.Plan([Stage(1, 0.0, [0.19], keep=1.02), Stage(2, 0.2, [1.2, -0.3])], [0, 0.2, 1], claims=())
+    plan = symsi.Plan([Stage(1, 0.0, [0.19], keep=1.02), Stage(2, 0.2, [1.2, -0.3])], [0, 0.2, 1], spans=())
     assert torch.isfinite(symsi.sample(three_modes.model(), plan=plan, shape=3, **QUIET).x).all()
 
 
@@ -153,6 +226,18 @@ def test_errors_that_keep_the_sum_are_held_by_the_order(solver: str) -> None:
                 replace(plan, stages=stages)
 
 
+def test_a_plan_is_a_value_of_its_own() -> None:
+    """What it was made from may change afterwards; whole numbers are floats; float32 is read as float64 at once."""
+    keep = torch.tensor([1.0, 0.9])
+    plan = symsi.Plan([Stage(1, 0, [1], keep=keep)], [0, 1], spans=())
+    before = plan.hash
+    keep.mul_(5)
+    assert plan.hash == before
+    again = symsi.Plan([Stage(1, 0.0, (1.0,), keep=torch.tensor([1.0, 0.9]).double())], (0.0, 1.0), spans=())
+    assert again.hash == before
+    assert symsi.Plan([Stage(np.int64(1).item(), np.float32(0.0), np.ones(1))], np.array([0, 1])).grid == (0.0, 1.0)
+
+
 def test_a_plan_prints_as_a_table() -> None:
     text = str(symsi.plan("linear", schedule="trigonometric", steps=3))
     head, words, columns, *rows = text.splitlines()
@@ -181,6 +266,8 @@ def test_a_changed_damaged_or_foreign_file_is_refused(tmp_path: Path) -> None:
         ("[]", "is no plan of symsi"),
         ("{" * 100_000, "is no plan"),
         (whole.replace('"time": 0.5', '"time": NaN'), "holds NaN"),
+        (whole.replace('"time": 0.5', '"time": 1e400'), "is no plan"),
+        (whole.replace('"time": 0.5', f'"time": {"[" * 800}{"]" * 800}'), "was changed|is no plan"),
     ]:
         path.write_text(text)
         with pytest.raises(symsi.PlanError, match=message):
@@ -198,12 +285,16 @@ def test_a_changed_damaged_or_foreign_file_is_refused(tmp_path: Path) -> None:
         {"grid": [0, "a"]},
         {"grid": None},
         {"times": [0, 2]},
-        {"claims": [{"keep": 1, "length": 1, "order": 1, "more": 1}]},
+        {"spans": [{"keep": 1, "length": 1, "order": 1, "more": 1}]},
         {"reference": {"kind": "pca", "variances": 1, "mean": 2, "basis": None}},
         {"start": {"shape": [10**12], "float64": ""}},
         {"start": {"shape": [-1], "float64": "AAAAAAAA8D8="}},
         {"start": {"shape": [1], "float64": "!"}},
         {"surprise": 1},
+        {"origin": {"schedule": 5}},
+        {"origin": 5},
+        {"spans": [{"keep": 0.0, "length": 0.0, "order": 10**12}]},
+        {"spans": [{"keep": 1.0, "length": 1.0, "order": "2"}]},
     ],
 )
 def test_a_hostile_file_with_a_right_hash_is_refused_too(tmp_path: Path, change: dict[str, object]) -> None:
@@ -226,7 +317,7 @@ def test_a_plan_goes_with_the_models_that_it_was_made_for(three_modes: Mixture) 
     ]:
         with pytest.raises(symsi.PlanError, match=message):
             symsi.sample(other, plan=plan, shape=2, **QUIET)
-    for option in ({"steps": 3}, {"schedule": "vp"}, {"solver": "ab2"}, {"grid": "angle"}, {"diffusion": "optimal"}):
+    for option in ({"steps": 3}, {"schedule": "vp"}, {"solver": "ab2"}, {"grid": "uniform"}, {"diffusion": "ode"}):
         with pytest.raises(symsi.SymsiError, match=f"leave {next(iter(option))} out"):
             symsi.sample(three_modes.model(), plan=plan, shape=2, **option, **QUIET)
     with pytest.raises(symsi.SymsiError, match=r"must be a symsi\.Plan"):
@@ -259,3 +350,5 @@ def test_a_reference_with_a_mean_of_zero_is_one(three_modes: Mixture) -> None:
     assert not reference.mean.any()
     found = symsi.sample(three_modes.model(), shape=4, steps=3, schedule="trigonometric", reference=reference, **QUIET)
     assert torch.isfinite(found.x).all()
+    assert found.plan.modal
+    assert not symsi.plan("linear", steps=3, reference=isotropic(0.3)).modal  # its modes are the components

@@ -85,6 +85,13 @@ def test_keep_noise_weight_and_field_of_each_stage_are_the_proved_ones(kappa: st
         assert offset == pytest.approx(float(factor * (mpmath.mpf(start) - 1)) * mean, rel=1e-12, abs=1e-14)
 
 
+def test_a_later_start_has_the_variance_of_each_mode_there() -> None:
+    values = torch.tensor([0.04, 0.5, 3.0], dtype=DOUBLE)
+    reference = Reference("pca", values, torch.zeros(3, dtype=DOUBLE), torch.eye(3, dtype=DOUBLE))
+    plan = symsi.plan("linear", grid=[0.3, 0.6, 1.0], solver="euler", reference=reference)
+    torch.testing.assert_close(plan.start, (0.49 + 0.09 * values).sqrt(), rtol=1e-15, atol=0)
+
+
 @pytest.mark.parametrize("kappa", ["1/2", "2"])
 @pytest.mark.parametrize("solver", ["exact", "exact-ab2"])
 def test_in_a_small_step_any_data_move_as_their_drift_says(kappa: str, solver: str) -> None:

@@ -11,6 +11,7 @@ import symsi
 from symsi.models.analytic import Mixture, gaussian
 from symsi.models.reference import Reference, isotropic
 from symsi.sampling.noise import standard_normal
+from symsi.solvers.modal import as_coefficient
 from symsi.solvers.multistep import adams_bashforth
 from symsi.solvers.table import SOLVERS
 
@@ -85,6 +86,22 @@ def test_modes_reproduce_their_gaussian_at_any_step_count(one_gaussian: Mixture,
     values, vectors = torch.linalg.eigh(one_gaussian.covariance)
     expected = one_gaussian.mean + (z @ vectors) * values.sqrt() @ vectors.T
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-14)
+
+
+@pytest.mark.parametrize("last", ["step", "land"])
+def test_modes_reproduce_their_gaussian_also_on_a_curved_base(one_gaussian: Mixture, last: str) -> None:
+    """There eta_X takes a share of x other than 1, and the offset of the mean with it."""
+    model = one_gaussian.model("trigonometric")
+    how = {"schedule": "linear", "solver": "euler", "reference": matched(one_gaussian), "last": last}
+    found = symsi.sample(model, shape=32, grid=[0.0, 0.4, 0.7, 1.0], dtype=DOUBLE, progress=False, **how).x
+    z = standard_normal(0, range(32), 0, (6,), dtype=DOUBLE)
+    values, vectors = torch.linalg.eigh(one_gaussian.covariance)
+    if last == "step":
+        expected = one_gaussian.mean + (z @ vectors) * values.sqrt() @ vectors.T
+    else:  # where t = 0.7, the flow is at beta m + sqrt(S) z, and eta_X = m + (beta lambda/S) (x - beta m)
+        share = 0.7 * values / (0.09 + 0.49 * values).sqrt()
+        expected = one_gaussian.mean + (z @ vectors) * share @ vectors.T
+    torch.testing.assert_close(found, expected, rtol=0, atol=5e-14)
 
 
 @pytest.mark.parametrize("solver", ["euler", "ab2", "ab3"])
@@ -196,9 +213,53 @@ def test_adams_bashforth_weights_integrate_polynomials_exactly() -> None:
             assert found == pytest.approx(float(exact), abs=1e-14)
 
 
+@pytest.mark.parametrize("solver", ["euler", "heun", "ab2", "ab3"])
+def test_every_stage_has_the_drift_of_its_own_time(solver: str) -> None:
+    plan = symsi.plan("linear", schedule="trigonometric", solver=solver, grid=[0.0, 0.2, 0.5, 0.9, 1.0])
+    names = ("drift_input", "drift_prediction")
+    drift = symsi.tabulate(symsi.convert("linear", "trigonometric"), plan.grid, names)
+    for stage in plan.stages:
+        point = plan.times.index(stage.time)
+        assert (stage.state, stage.gain) == tuple(float(drift[name][point]) for name in names)
+    assert plan.beta == plan.times  # of the linear base
+    ends = [stage.step for stage in plan.stages if stage.time == plan.times[stage.step]]
+    assert ends == ([1, 2, 3, 4] if solver == "heun" else [])
+
+
 def test_the_first_steps_of_a_multistep_solver_use_the_order_that_they_can() -> None:
     plan = symsi.plan("linear", solver="ab3", steps=5)
     assert [len(row.weights) for row in plan.stages] == [1, 2, 3, 3, 3]
+
+
+def test_dpm_solver_moves_x_over_alpha_by_the_growth_of_the_ratio_times_the_data() -> None:
+    """x'/alpha' = x/alpha + (rho' - rho) D; D is extrapolated by half of h/h_before of log rho (Lu et al. 2022)."""
+    plan = symsi.plan("linear", solver="dpm++2m", grid=[0.1, 0.2, 0.4, 0.8, 1.0])
+    for stage in plan.stages[:-1]:
+        before, start, stop = ((0.0, *plan.grid)[k] for k in range(stage.step - 1, stage.step + 2))
+        assert stage.keep == pytest.approx((1 - stop) / (1 - start))
+        growth = (1 - stop) * (stop / (1 - stop) - start / (1 - start))
+        assert sum(stage.weights) == pytest.approx(growth)
+        if stage.step > 1:
+            h, h_before = (math.log(b / (1 - b) / (a / (1 - a))) for a, b in ((start, stop), (before, start)))
+            assert stage.weights[1] == pytest.approx(-growth * h / h_before / 2)
+        assert (stage.state, stage.gain) == pytest.approx((1.0, 1 - start))  # eta_X = x + (1 - t) v
+
+
+@pytest.mark.parametrize(("start", "expected"), [(0.0, [1, 1, 2, 2, 1]), (0.1, [1, 2, 2, 2, 1])])
+def test_dpm_solver_looks_back_wherever_the_log_ratio_before_is_finite(start: float, expected: list[int]) -> None:
+    plan = symsi.plan("linear", solver="dpm++2m", grid=[start, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert [len(row.weights) for row in plan.stages] == expected
+    logs = [math.log(t / (1 - t)) for t in plan.grid[1:-1]]
+    assert plan.clock == pytest.approx([math.log(start / (1 - start)) if start else -math.inf, *logs, math.inf])
+
+
+def test_a_coefficient_of_equal_modes_is_a_number() -> None:
+    apart = torch.tensor([1.0, 2.0])
+    assert as_coefficient(apart) is apart
+    for one in (torch.tensor(2.0), torch.tensor([2.0]), torch.tensor([[2.0], [2.0]]), 2.0):
+        found = as_coefficient(one)
+        assert isinstance(found, float)
+        assert found == 2.0
 
 
 def test_landing_ends_on_the_data_prediction(three_modes: Mixture) -> None:
@@ -257,7 +318,7 @@ def test_dpm_solver_does_not_depend_on_the_schedule_but_on_the_signal_to_noise_r
         ({"grid": [0, 0.5, 0.9], "last": "land", "steps": None}, "ends at t = 1"),
         ({"schedule": "vp", "solver": "heun"}, "no finite limit at t = 1"),
         ({"schedule": "linear", "diffusion": "optimal", "solver": "euler-maruyama"}, "no finite limit at t = 0"),
-        ({"diffusion": "alpha", "solver": "exact"}, "a reference needs diffusion"),
+        ({"diffusion": "alpha", "solver": "exact"}, "solver 'exact' needs diffusion"),
         ({"solver": "heun", "reference": isotropic()}, "no form in modes"),
         ({"schedule": "sinusoidal"}, "unknown schedule"),
     ],

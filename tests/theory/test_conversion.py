@@ -1,5 +1,6 @@
 """Conversions against their definitions: roots and finite differences at 50 digits, for every ordered pair."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import mpmath
@@ -18,6 +19,7 @@ from symsi.theory.fields import PREDICTIONS
 
 t, tau, x = sp.symbols("t tau x")
 NAMES = [*NAMED, "lazy(kappa=0)", "lazy(kappa=1/2)", "lazy(kappa=1)"]
+SCHEDULES = [*NAMED, "lazy(kappa=1/2)", "lazy(kappa=1)"]
 USER = symsi.Schedule("(1-t)*(1+t/3)", "t*exp(t-1)")
 ETA_Z, ETA_X = mpf("0.75"), mpf("-1.25")
 
@@ -205,11 +207,138 @@ def test_the_ode_has_no_noise_to_recover() -> None:
         _ = convert("linear", "vp").noise
 
 
-@pytest.mark.parametrize("pair", [("linear", "lazy(kappa=1)"), ("ddpm", "cosine"), (USER, "vp"), ("cosine", "ve")])
+@pytest.mark.parametrize("pair", [("linear", "lazy(kappa=1)"), ("ddpm", "edm"), (USER, "vp"), ("cosine", "ve")])
 def test_a_conversion_carries_its_proof(pair: tuple[str, str]) -> None:
     proof = convert(*pair, "optimal").proof()
     assert proof.verdict is Verdict.PROVED
-    assert len(proof.steps) >= 8
+    stated = {s.claim.partition(",")[0] for s in proof.steps}
+    assert set(convert(*pair, "optimal").coefficients) <= stated
+    assert "of them confirmed by numbers alone" in proof.conclusion
+
+
+def fresh(
+    base: symsi.Schedule | str = "linear", target: str = "polynomial", prediction: str = "velocity"
+) -> Conversion:
+    """A conversion that nobody else holds, to be falsified."""
+    made = convert(base, target, "optimal", prediction)
+    return Conversion(made.base, made.target, made.diffusion, prediction)
+
+
+def falsify(conversion: Conversion, what: str, value: object) -> Conversion:
+    """Put another value in the place of a cached property."""
+    getattr(conversion, what)
+    conversion.__dict__[what] = value
+    return conversion
+
+
+COEFFICIENTS = tuple(fresh().coefficients)
+
+
+def verdicts(conversion: Conversion) -> dict[str, Verdict]:
+    return {s.claim: s.verdict for s in conversion.proof().steps}
+
+
+@pytest.mark.parametrize("base", ["linear", USER])
+@pytest.mark.parametrize("form", ["formulas", "coefficients"])
+def test_every_printed_and_every_tabulated_coefficient_is_refuted_where_it_is_off_by_1e_40(
+    base: symsi.Schedule | str, form: str
+) -> None:
+    conversion = fresh(base)
+    _ = conversion.formulas, conversion.limits
+    off = {
+        n: e * (1 + sp.Rational(1, 10**40)) if e != 0 else sp.Rational(1, 10**40)
+        for n, e in getattr(conversion, form).items()
+    }
+    found = verdicts(falsify(conversion, form, off))
+    how = "printed" if form == "formulas" else "tabulated"
+    for name in COEFFICIENTS:
+        assert found[f"{name}, as {how}."] is Verdict.REFUTED, name
+    others = [v for claim, v in found.items() if not claim.endswith(f"as {how}.")]
+    assert Verdict.REFUTED not in others
+
+
+@pytest.mark.parametrize("name", ["scale", "base_diffusion", "velocity_state", "drift_prediction"])
+def test_one_coefficient_replaced_by_7_refutes_the_conversion(name: str) -> None:
+    conversion = fresh()
+    assert (
+        falsify(conversion, "formulas", {**conversion.formulas, name: sp.Integer(7)}).proof().verdict is Verdict.REFUTED
+    )
+
+
+@pytest.mark.parametrize("what", ["time", "_time"])
+def test_another_time_map_is_refuted(what: str) -> None:
+    conversion = fresh()
+    _ = conversion.formulas, conversion.limits
+    claim = "tau in closed form." if what == "time" else "tau as numbers come from it."
+    assert verdicts(falsify(conversion, what, t**3))[claim] is Verdict.REFUTED
+
+
+def test_another_time_equation_is_refuted() -> None:
+    conversion = fresh(USER, "vp")
+    equation = conversion.time_equation
+    found = verdicts(falsify(conversion, "time_equation", sp.Eq(equation.lhs, 2 * equation.rhs, evaluate=False)))
+    assert found["The equation: the target's side."] is Verdict.REFUTED
+
+
+def test_another_inverse_of_the_ratio_is_refuted() -> None:
+    base = symsi.Schedule("(1-t)", "t")
+    conversion = Conversion(base, convert("linear", "vp").target)
+    _ = conversion.formulas, conversion.limits
+    base.__dict__["inverse_ratio"] = 2 * base.inverse_ratio
+    assert verdicts(conversion)["The inverse of rho."] is Verdict.REFUTED
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_another_limit_is_refuted(end: int) -> None:
+    conversion = fresh()
+    wrong = {}
+    for name, ends in conversion.limits.items():
+        changed = replace(ends[end], coefficient=ends[end].coefficient + sp.Rational(1, 10**6))
+        wrong[name] = (changed, ends[1]) if end == 0 else (ends[0], changed)
+    place = conversion.start if end == 0 else 1
+    found = verdicts(falsify(conversion, "limits", wrong))
+    at_end = {c: v for c, v in found.items() if f"at t -> {place}" in c}
+    assert set(at_end.values()) == {Verdict.REFUTED}
+    assert len(at_end) == len(COEFFICIENTS)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_the_proof_knows_what_the_network_predicts(prediction: str) -> None:
+    assert fresh(prediction=prediction).proof().proved
+    conversion = fresh(prediction=prediction)
+    other = fresh(prediction="data" if prediction != "data" else "noise")
+    assert falsify(conversion, "coefficients", other.coefficients).proof().verdict is Verdict.REFUTED
+
+
+def test_a_symbolic_parameter_is_asked_for_and_never_invented() -> None:
+    conversion = convert("linear", symsi.lazy_schedule(kappa=1, variance=None), "optimal")
+    lamda = sp.Symbol("lamda")
+    for call in (
+        lambda: conversion.evaluate("scale", sp.Rational(1, 2)),
+        lambda: conversion.evaluate_all(sp.Rational(1, 2), ["scale"]),
+        lambda: conversion.evaluate_time(sp.Rational(1, 2)),
+        lambda: conversion.zero("drift_state", 0.25, 0.5),
+    ):
+        with pytest.raises(SymsiError, match="parameter lamda"):
+            call()
+    given = {lamda: 4}
+    with mp.workdps(50):
+        assert agrees(conversion.evaluate("alpha", sp.Rational(1, 2), parameters=given), mpf(1))
+        assert agrees(conversion.evaluate_time(sp.Rational(1, 2), 50, given), mpf(1) / 3)
+
+
+def test_a_conversion_with_a_symbolic_parameter_is_proved() -> None:
+    proof = convert("linear", symsi.lazy_schedule(kappa=1, variance=None), "optimal").proof()
+    assert proof.verdict is Verdict.PROVED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("diffusion", ["ode", "optimal", "kappa=1/2", "alpha"])
+@pytest.mark.parametrize("target", SCHEDULES)
+@pytest.mark.parametrize("base", SCHEDULES)
+def test_every_conversion_between_named_schedules_is_proved(base: str, target: str, diffusion: str) -> None:
+    proof = convert(base, target, diffusion).proof()
+    assert proof.verdict is Verdict.PROVED, [s.claim for s in proof.steps if s.verdict not in ("proved", "confirmed")]
 
 
 def test_latex_shows_time_scale_fields_and_drift() -> None:
@@ -247,3 +376,51 @@ def test_limits_are_refused_where_there_is_no_end_or_no_such_coefficient() -> No
         conversion.limit("time", 0.5)
     with pytest.raises(UnknownNameError, match="Did you mean 'time'"):
         conversion.limit("tme", 0)
+
+
+RATIO_KEEPING = 1 + (sp.Symbol("a") - sp.Rational(13, 10)) * t * (1 - t)
+SCALED = symsi.Schedule((1 - t) * RATIO_KEEPING, t * RATIO_KEEPING, {"a": None})
+
+
+def test_a_coefficient_that_vanishes_at_one_parameter_alone_is_no_zero() -> None:
+    conversion = convert("linear", SCALED)
+    for a in (sp.Rational(13, 10), sp.Integer(2)):
+        growth = (sp.diff(RATIO_KEEPING, t) / RATIO_KEEPING).subs({sp.Symbol("a"): a, t: sp.Rational(1, 4)})
+        found = conversion.evaluate("velocity_state", sp.Rational(1, 4), parameters={sp.Symbol("a"): a})
+        assert agrees(found, evaluate(growth, {}, 60)), a
+
+
+def test_a_coefficient_that_vanishes_at_two_times_alone_is_no_zero() -> None:
+    factor = 1 + 3 * (sp.integrate((t - sp.Rational(3, 5)) * (t - sp.Rational(7, 8)), t))
+    target = symsi.Schedule((1 - t) * factor, t * factor, data_scale=factor.subs(t, 1))
+    assert convert("linear", target).coefficients["velocity_state"] != 0
+
+
+def test_a_tiny_coefficient_is_no_zero() -> None:
+    factor = 1 + t * (1 - t) / 10**80
+    target = symsi.Schedule((1 - t) * factor, t * factor)
+    assert convert("linear", target).coefficients["velocity_state"] != 0
+
+
+def test_a_coefficient_that_vanishes_for_every_parameter_is_an_exact_zero() -> None:
+    free = symsi.Schedule("(1-t)**a", "t**a", {"a": None})
+    assert convert("linear", free, prediction="noise").coefficients["noise_state"] == 0
+    assert convert(free, free).coefficients["velocity_state"] == 0
+
+
+def test_parameters_go_by_name_or_by_symbol() -> None:
+    conversion = convert("linear", SCALED)
+    by_name = conversion.evaluate_all("0.25", ("velocity_state", "scale"), parameters={"a": 2})
+    assert by_name == conversion.evaluate_all("0.25", ("velocity_state", "scale"), parameters={sp.Symbol("a"): 2})
+    with pytest.raises(SymsiError, match=r'give it: parameters=\{"a": 0.5\}'):
+        conversion.evaluate("scale", "0.25")
+
+
+def test_a_coefficient_that_is_not_the_definition_is_refuted_and_traced_to_no_letters() -> None:
+    conversion = Conversion(symsi.schedule("linear"), symsi.schedule("trigonometric"))
+    coefficients = dict(conversion.coefficients)
+    conversion.__dict__["coefficients"] = {**coefficients, "scale": coefficients["scale"] + t / 10**6}
+    steps = conversion.proof().steps
+    assert any(s.verdict is Verdict.REFUTED for s in steps if s.claim.startswith("scale, "))
+    traced = [s.method for s in steps if s.claim.startswith("velocity_prediction, ")]
+    assert any(method.startswith("the formula proved for letters") for method in traced)

@@ -120,7 +120,7 @@ def make_method(
         if not isinstance(value, str):
             raise SchedulerError(f"{key} must be text, as the config is saved as JSON; got {type(value).__name__}.")
     if last is not None and last not in LAST:
-        raise unknown("last step", last, LAST)
+        raise unknown("last step", str(last), LAST)
     scale = as_diffusion(str(diffusion))
     chosen, found = choose(solver, scale)
     if found.both_ends and last == "land":

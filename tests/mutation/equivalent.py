@@ -1,0 +1,127 @@
+"""Mutants that no test can kill because they compute the same, each with the reason.
+
+Keyed by module, function, change and source line, so that an entry falls with the code that it speaks of.
+"""
+
+__all__ = ["EQUIVALENT"]
+
+_SQUARED = "the residual is squared, so that its sign is nothing"
+_RANK = "the modes of what is left have one scale: D + r of them less r are the D - r that are counted"
+_SAME = "equality and multiplication do not know an order"
+_TOLERANCE = "a tolerance: what is refused is off by 1e-6, what rounds by 1e-15, and the size between is free"
+_EARLIER = "nodes before those that an order needs are not read"
+_UNUSED = "an entry or a buffer that is not read"
+
+# "*" stands for every change of a line.
+EQUIVALENT: dict[tuple[str, str, str, str], str] = {
+    (
+        "sampling/loop.py",
+        "run",
+        "1 -> 2",
+        "with ThreadPoolExecutor(1) as drawer:  # noise is drawn while the model is busy",
+    ): "each draw is a stream of its own, whoever draws it",
+    (
+        "sampling/moves.py",
+        "log_density",
+        "(after - mean) / noise -> -((after - mean) / noise)",
+        "r = ((after - mean) / noise).flatten(1)",
+    ): _SQUARED,
+    (
+        "sampling/state.py",
+        "density",
+        "log_density(move_at(plan, k, state.z), mean, after.z, torch.Size(state.shape).numel()) -> "
+        "log_density(move_at(plan, k, state.z), after.z, mean, torch.Size(state.shape).numel())",
+        "return log_density(move_at(plan, k, state.z), mean, after.z, torch.Size(state.shape).numel())",
+    ): _SQUARED,
+    ("sampling/moves.py", "log_density", "r.shape[1] - size -> r.shape[1]", "rank = r.shape[1] - size"): _RANK,
+    ("sampling/moves.py", "log_density", "r.shape[1] - size -> size", "rank = r.shape[1] - size"): _RANK,
+    (
+        "sampling/moves.py",
+        "log_density",
+        "1 -> 2",
+        "volume = scale[:, :rank].sum(1) + (size - rank) * scale[:, -1]",
+    ): "the last scale but one is the last: at least two modes are left",
+    (
+        "sampling/moves.py",
+        "_add",
+        "z.addcmul_(other, weight) -> z.addcmul_(weight, other)",
+        "return z.addcmul_(other, weight)",
+    ): _SAME,
+    (
+        "sampling/moves.py",
+        "_sum",
+        "torch.addcmul(z, other, weight) -> torch.addcmul(z, weight, other)",
+        "return torch.addcmul(z, other, weight) if isinstance(weight, Tensor) else torch.add(z, other, alpha=weight)",
+    ): _SAME,
+    ("sampling/noise.py", "check_seed", "1 -> 2", "found = -1"): "any negative number is refused",
+    (
+        "sampling/paths.py",
+        "convert_path",
+        "1 -> 2",
+        'alpha = float(tabulate(convert(target, target), times[:1], ("alpha",))["alpha"][0])',
+    ): _UNUSED,
+    (
+        "sampling/sample.py",
+        "sample",
+        "0 -> 1",
+        "whole = torch.empty((count, *form) if size < count else (0,), dtype=kind, device=where)",
+    ): _UNUSED,
+    (
+        "solvers/consistency.py",
+        "check_spans",
+        "_same(nodes[k], clock[step]) -> _same(clock[step], nodes[k])",
+        "share = 1.0 if _same(nodes[k], clock[step]) else _share(nodes[k], clock[step - 1], clock[step])",
+    ): _SAME,
+    (
+        "solvers/consistency.py",
+        "_hold_order",
+        "*",
+        "sizes = [abs(w) * (1 + abs(places[e]) ** power) for e, w in weights.items()]",
+    ): _TOLERANCE,
+    (
+        "solvers/consistency.py",
+        "_close",
+        "_TOLERANCE * size -> 2 * (_TOLERANCE * size)",
+        "return bool(((a - b).abs() <= _TOLERANCE * size).all())",
+    ): _TOLERANCE,
+    ("solvers/grids.py", "_log_snr", "0.0 -> 1.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
+    ("solvers/grids.py", "_log_snr", "1.0 -> 2.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
+}
+
+_NODES = {
+    ("solvers/modal.py", "modal"): "nodes.natural[max(0, k + 1 - order) : k + 2].unbind(0), order",
+    ("solvers/multistep.py", "multistep"): "nodes.grid[max(0, k + 1 - order) : k + 2], order",
+}
+EQUIVALENT |= {
+    (*place, f"k + 1 -> {changed}", f"weights = adams_bashforth({given})"): _EARLIER
+    for place, given in _NODES.items()
+    for changed in ("k - 1", "k", "1")
+}
+EQUIVALENT[
+    "solvers/modal.py",
+    "as_coefficient",
+    "0 -> 1",
+    "if isinstance(value, Tensor) and (value.numel() == 1 or bool((value == value.flatten()[0]).all())):",
+] = "where all are equal, each is the first"
+_EQUATION = ("_settled(simplify(self.base.ratio).subs(t, tau))", "_settled(simplify(self.target.ratio))")
+EQUIVALENT[
+    "theory/conversion.py",
+    "Conversion.time_equation",
+    "Eq({0}, {1}, evaluate=False) -> Eq({1}, {0}, evaluate=False)".format(*_EQUATION),
+    "return Eq(",
+] = "an equation read from the other side"
+EQUIVALENT[
+    "sampling/moves.py",
+    "_onto",
+    "scaled.stride() == z.stride() -> scaled.stride() != z.stride()",
+    "total = scaled.add_(z) if scaled.stride() == z.stride() else z + scaled",
+] = "the same sum in another layout"
+EQUIVALENT |= {
+    (
+        "solvers/planning.py",
+        "_nodes",
+        f"len(times) - 1 -> len(times){more}",
+        "spread = torch.zeros(len(times) - 1, dtype=torch.float64)",
+    ): _UNUSED
+    for more in ("", " + 1")
+}
