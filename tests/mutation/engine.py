@@ -266,6 +266,7 @@ def run(
     settings.load_profile("mutation")
     judge = Judge(ROOMS[name], {m: n for m, n in wanted.items() if n}, tell, say)
     options = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:timeout", "-m", "not slow"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is imported before pytest begins
     found = pytest.main([*options, *(tests or ROOMS[name].tests)], plugins=[judge])
     if found != pytest.ExitCode.OK:
         raise RuntimeError(f"pytest ended with {found!r}")
@@ -278,16 +279,16 @@ def main() -> None:
     parser.add_argument("only", nargs="*", help="part of module.py:function")
     parser.add_argument("--test", action="append", default=[], help="judge by this test alone, instead of the room's")
     options = parser.parse_args()
-    out, err = (os.fdopen(os.dup(k), "w", buffering=1) for k in (1, 2))
-    with open(os.devnull, "w") as nothing:
-        os.dup2(nothing.fileno(), 1)
-    run(
-        options.room,
-        options.only,
-        options.test,
-        lambda found: print(json.dumps(found), file=out),
-        lambda line: print(line, file=err),
-    )
+    with os.fdopen(os.dup(1), "w", buffering=1) as out, os.fdopen(os.dup(2), "w", buffering=1) as err:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 1)
+        run(
+            options.room,
+            options.only,
+            options.test,
+            lambda found: print(json.dumps(found), file=out),
+            lambda line: print(line, file=err),
+        )
 
 
 if __name__ == "__main__":
