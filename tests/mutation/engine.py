@@ -266,7 +266,7 @@ def run(
     settings.load_profile("mutation")
     judge = Judge(ROOMS[name], {m: n for m, n in wanted.items() if n}, tell, say)
     options = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:timeout", "-m", "not slow"]
-    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is imported before pytest begins
+    options += ["-W", "default"]  # a mutant dies by what it computes; and hypothesis is imported before pytest begins
     found = pytest.main([*options, *(tests or ROOMS[name].tests)], plugins=[judge])
     if found != pytest.ExitCode.OK:
         raise RuntimeError(f"pytest ended with {found!r}")
