@@ -7,9 +7,9 @@ a z + sum_i b_i P_i + c are what its evaluation adds to the state after it, the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -31,8 +31,7 @@ class Memory(IntEnum):
     ALL = 2
 
 
-@dataclass(frozen=True, eq=False)
-class Term:
+class Term(NamedTuple):
     """a z + sum_i b_i P_i + c."""
 
     a: Coefficient
@@ -40,8 +39,7 @@ class Term:
     c: Coefficient = 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Move:
+class Move(NamedTuple):
     """A stage's terms and noise, whose tensors lie on the device and in the dtype of the states, as the reference does.
 
     `means` are the coefficients of the reference's mean in the state before and after.
@@ -53,29 +51,29 @@ class Move:
     reference: Reference | None
 
 
-# By plan, so that what was placed goes when the plan does.
-_PLACED: WeakKeyDictionary[Plan, dict[tuple[torch.dtype, torch.device], tuple[Move, ...]]] = WeakKeyDictionary()
+# By plan, so that what was placed goes when the plan does; None stands for any states, where there is nothing to place.
+_PLACED: WeakKeyDictionary[Plan, dict[tuple[torch.dtype, torch.device] | None, tuple[Move, ...]]] = WeakKeyDictionary()
 _FITTING: WeakKeyDictionary[Plan, set[tuple[int, ...]]] = WeakKeyDictionary()
 
 
 @torch.inference_mode(False)
 def moves(plan: Plan, like: Tensor) -> tuple[Move, ...]:
     """Return the moves of a plan's stages, for states like `like`; kept with the plan unless they carry gradients."""
-    key = (like.dtype, like.device)
     kept = _PLACED.setdefault(plan, {})
+    key = None if None in kept else (like.dtype, like.device)
     if key in kept:
         return kept[key]
-    reference = None if plan.reference is None else plan.reference.beside(like)
-    made = tuple(_move(plan, k, like, reference) for k in range(len(plan.stages)))
-    if not any(map(_differentiable, plan.stages)):
-        kept[key] = made
+    tensors = _tensors(plan)
+    made = tuple(_moves(plan, range(len(plan.stages)), like, placed=bool(tensors)))
+    if not any(value.requires_grad for value in tensors):
+        kept[key if tensors or plan.modal else None] = made
     return made
 
 
 def move_at(plan: Plan, k: int, like: Tensor) -> Move:
     """Return the move of one stage; with gradients nothing but this stage is placed anew."""
-    if any(map(_differentiable, plan.stages)):
-        return _move(plan, k, like, None if plan.reference is None else plan.reference.beside(like))
+    if any(value.requires_grad for value in _tensors(plan)):
+        return next(_moves(plan, range(k, k + 1), like, placed=True))
     return moves(plan, like)[k]
 
 
@@ -97,36 +95,48 @@ def check_modes(plan: Plan, modes: tuple[int, ...]) -> None:
     fitting.add(modes)
 
 
-def _move(plan: Plan, k: int, like: Tensor, reference: Reference | None) -> Move:
-    stage, most = plan.stages[k], max(len(stage.weights) for stage in plan.stages)
-    terms = _terms(plan.stages, k, most, like)
-    return Move(terms, _place(stage.noise, like), (stage.mean, plan.beta[stage.step]), reference)
+def _tensors(plan: Plan) -> list[Tensor]:
+    """The coefficients of the stages that are more than numbers."""
+    return [
+        value
+        for stage in plan.stages
+        for value in (stage.keep, stage.state, stage.offset, stage.noise, *stage.gains, *stage.weights)
+        if isinstance(value, Tensor)
+    ]
 
 
-def _terms(stages: Sequence[Stage], k: int, most: int, like: Tensor) -> tuple[Term | None, ...]:
-    """The terms of evaluation k in the states after stages k, k + 1, ...; the first has `keep` too."""
-    found = [_term(stages[k], stages[k + j], j, like) for j in range(min(most, len(stages) - k))]
-    while found[-1] is None:
-        found.pop()
-    return tuple(found)
+def _moves(plan: Plan, which: range, like: Tensor, *, placed: bool) -> Iterator[Move]:
+    """The moves of some stages; their coefficients are `placed` beside the states unless they are numbers anyway."""
+    stages, beta = plan.stages, plan.beta
+    longest = max(len(stage.weights) for stage in stages)
+    reference = None if plan.reference is None else plan.reference.beside(like)
+    for k in which:
+        stage = stages[k]
+        found: list[Term | None] = []
+        for j, later in enumerate(stages[k : k + longest]):
+            term = _term(stage, later, j)
+            found.append(_placed(term, like) if placed and term is not None else term)
+        while found[-1] is None:
+            found.pop()
+        noise = _place(stage.noise, like) if placed else stage.noise
+        yield Move(tuple(found), noise, (stage.mean, beta[stage.step]), reference)
 
 
-def _term(stage: Stage, later: Stage, j: int, like: Tensor) -> Term | None:
+def _term(stage: Stage, later: Stage, j: int) -> Term | None:
+    """What the evaluation of a stage adds to the state after the j-th stage from it; the first keeps z too."""
     if j >= len(later.weights):
         return None
-    weight = later.weights[j]
-    a, c = weight * stage.state, weight * stage.offset
-    gains = tuple(_place(weight * gain, like) for gain in stage.gains)
-    return Term(_place(stage.keep + a if j == 0 else a, like), gains, _place(c, like))
+    weight, a = later.weights[j], stage.state
+    a = weight * a if j else stage.keep + weight * a
+    return Term(a, tuple([weight * gain for gain in stage.gains]), weight * stage.offset)
+
+
+def _placed(term: Term, like: Tensor) -> Term:
+    return Term(_place(term.a, like), tuple(_place(b, like) for b in term.b), _place(term.c, like))
 
 
 def _place(value: Coefficient, like: Tensor) -> Coefficient:
     return value.to(like) if isinstance(value, Tensor) else value
-
-
-def _differentiable(stage: Stage) -> bool:
-    values = (stage.keep, stage.state, stage.offset, stage.noise, *stage.gains, *stage.weights)
-    return any(isinstance(value, Tensor) and value.requires_grad for value in values)
 
 
 def advance(
@@ -143,19 +153,20 @@ def advance(
     flow through all of it; else the memory of the sums, or of z too, is used again. The numbers are the same, but for a
     stage with a = 1 alone: it rounds as z + b P does in torch unless the memory of z is used.
     """
-    predictions = [p if p.dtype == z.dtype else p.to(z.dtype) for p in predictions]
-    sums: list[Tensor | None] = []
-    for j, term in enumerate(move.terms):
-        held = ahead[j] if j < len(ahead) else None
-        if term is not None:
-            last = memory is Memory.ALL and j + 1 == len(move.terms)
-            held = _onto(held, z, predictions, term, spare=last, own=memory is not Memory.KEPT)
-        sums.append(held)
-    after, *rest = sums
-    assert after is not None  # a stage's first term is never left out
+    kind, terms = z.dtype, move.terms
+    for p in predictions:
+        if p.dtype != kind:
+            predictions = [p.to(kind) for p in predictions]
+            break
+    given, last = len(ahead), len(terms) - 1 if memory is Memory.ALL else -1
+    sums: list[Any] = []
+    for j, term in enumerate(terms):
+        held = ahead[j] if j < given else None
+        sums.append(held if term is None else _onto(held, z, predictions, term, memory, j == last))
+    after = sums.pop(0)
     if noise is not None:
         after = _add(after, noise if move.reference is None else move.reference.forward(noise), move.noise)
-    return after, tuple(rest)
+    return after, tuple(sums)
 
 
 def log_density(move: Move, mean: Tensor, after: Tensor, size: int) -> Tensor:
@@ -176,32 +187,33 @@ def log_density(move: Move, mean: Tensor, after: Tensor, size: int) -> Tensor:
 
 def _add(z: Tensor, other: Tensor, weight: Coefficient) -> Tensor:
     """z <- z + weight other, in place."""
-    if isinstance(weight, Tensor):
-        return z.addcmul_(other, weight)
-    return z if weight == 0 else z.add_(other, alpha=weight)
+    if isinstance(weight, float):
+        return z.add_(other, alpha=weight) if weight else z
+    return z.addcmul_(other, weight)
 
 
 def _sum(z: Tensor, other: Tensor, weight: Coefficient) -> Tensor:
     """z + weight other, in memory of its own."""
-    return torch.addcmul(z, other, weight) if isinstance(weight, Tensor) else torch.add(z, other, alpha=weight)
+    return torch.add(z, other, alpha=weight) if isinstance(weight, float) else torch.addcmul(z, other, weight)
 
 
 def _onto(
-    held: Tensor | None, z: Tensor, predictions: Sequence[Tensor], term: Term, *, spare: bool, own: bool
+    held: Tensor | None, z: Tensor, predictions: Sequence[Tensor], term: Term, memory: Memory, spare: bool
 ) -> Tensor:
-    """held + a z + sum_i b_i P_i + c in the memory of `held` if it is our `own`, of a `spare` z, or in new memory."""
-    first, *others = zip(predictions, term.b, strict=True)
+    """held + a z + sum_i b_i P_i + c in the memory of `held` if it is ours, of a `spare` z, or in new memory."""
+    a, b, c = term
+    first = predictions[0]
     if held is not None:
         if held.is_inference() and not torch.is_inference_mode_enabled():
-            held, own = held.clone(), True
-        total = _add((_add if own else _sum)(held, z, term.a), *first)
+            held, memory = held.clone(), Memory.SUMS
+        total = _add(_sum(held, z, a) if memory is Memory.KEPT else _add(held, z, a), first, b[0])
     elif spare:
-        total = _add(z.mul_(term.a), *first)
-    elif isinstance(term.a, Tensor) or term.a != 1:
-        total = _add(z * term.a, *first)
+        total = _add(z.mul_(a), first, b[0])
+    elif not isinstance(a, float) or a != 1:
+        total = _add(z * a, first, b[0])
     else:
-        scaled = first[0] * first[1]
+        scaled = first * b[0]
         total = scaled.add_(z) if scaled.stride() == z.stride() else z + scaled
-    for prediction, gain in others:
-        total = _add(total, prediction, gain)
-    return total if not isinstance(term.c, Tensor) and term.c == 0 else total.add_(term.c)
+    for i in range(1, len(b)):
+        total = _add(total, predictions[i], b[i])
+    return total if isinstance(c, float) and c == 0 else total.add_(c)

@@ -57,7 +57,7 @@ class Stage:
     @property
     def noisy(self) -> bool:
         """Whether noise is added."""
-        return isinstance(self.noise, Tensor) or self.noise != 0
+        return not isinstance(self.noise, float) or self.noise != 0
 
     @property
     def gain(self) -> Coefficient:

@@ -117,11 +117,18 @@ def test_each_form_of_a_term_is_its_formula_in_any_layout(
 
 
 def test_placed_numbers_are_kept_with_their_plan_and_go_with_it(three_modes: Mixture) -> None:
-    plan = symsi.plan(three_modes.model(), steps=3)
+    data = torch.randn(50, 3, generator=torch.Generator().manual_seed(5))
+    plan = symsi.plan(three_modes.model(), steps=3, reference=estimate(data, "pca"))
     z = torch.ones(2, 3)
     assert moves(plan, z) is moves(plan, z)
     assert moves(plan, z) is not moves(plan, z.double())
+    assert {value.dtype for value in moves(plan, z.double())[0].terms[0][:1]} == {torch.float64}
     held = len(_PLACED)
     del plan
     gc.collect()
     assert len(_PLACED) == held - 1
+
+
+def test_numbers_serve_states_of_any_dtype(three_modes: Mixture) -> None:
+    plan = symsi.plan(three_modes.model(), steps=3)
+    assert moves(plan, torch.ones(2, 3)) is moves(plan, torch.ones(2, 3).double())

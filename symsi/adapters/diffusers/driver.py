@@ -17,6 +17,7 @@ from symsi.adapters.diffusers.run import Run
 from symsi.adapters.diffusers.table import StepTable, make_table, step_density
 from symsi.coefficients.runtime import working
 from symsi.errors import SchedulerError
+from symsi.sampling.moves import moves
 from symsi.sampling.noise import check_seed, standard_normal
 from symsi.solvers.plan import Plan
 
@@ -52,7 +53,9 @@ class Driver:
         made = self.method.plan(taus) if self.method.reference is None else None  # else the shape of a sample is needed
         self.taus, self.times = taus, times
         self._forget()
-        self._plan = None if made is None else ((0, None), made)
+        if made is not None:
+            moves(made, torch.empty(0))  # so that the first step finds them
+            self._plan = (0, None), made
 
     def begin(self, index: int) -> None:
         """Say where runs begin. Raises SchedulerError for an evaluation where no step begins."""

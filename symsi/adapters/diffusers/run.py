@@ -33,8 +33,10 @@ class Run:
         stage, move = self._plan.stages[k - self._first], self._moves[k - self._first]
         noise = draw(stage.step, self._kind) if stage.noisy else None
         z = sample if sample.dtype == self._kind else sample.to(self._kind)
-        modes, (before, after) = move.reference, move.means
-        if modes is not None:
-            z, prediction = modes.forward(z - before * modes.mean), modes.forward(prediction.to(z.dtype))
-        z, self._ahead = advance(move, z, [prediction], self._ahead, noise, Memory.SUMS)
-        return z if modes is None else modes.inverse(z, tuple(self.shape[1:])) + after * modes.mean
+        modes = move.reference
+        if modes is None:
+            after, self._ahead = advance(move, z, (prediction,), self._ahead, noise, Memory.SUMS)
+            return after
+        z, prediction = modes.forward(z - move.means[0] * modes.mean), modes.forward(prediction.to(z.dtype))
+        z, self._ahead = advance(move, z, (prediction,), self._ahead, noise, Memory.SUMS)
+        return modes.inverse(z, tuple(self.shape[1:])) + move.means[1] * modes.mean
