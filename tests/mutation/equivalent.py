@@ -51,8 +51,26 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "sampling/moves.py",
         "_sum",
         "torch.addcmul(z, other, weight) -> torch.addcmul(z, weight, other)",
-        "return torch.addcmul(z, other, weight) if isinstance(weight, Tensor) else torch.add(z, other, alpha=weight)",
+        "return torch.add(z, other, alpha=weight) if isinstance(weight, float) else torch.addcmul(z, other, weight)",
     ): _SAME,
+    (
+        "sampling/loop.py",
+        "_Seen.changed",
+        "map(torch.equal, self._sums(), self.sums) -> map(torch.equal, self.sums, self._sums())",
+        "return self._versions() != self.versions or not all(map(torch.equal, self._sums(), self.sums))",
+    ): _SAME,
+    (
+        "sampling/moves.py",
+        "advance",
+        "1 -> 2",
+        "given, last = len(ahead), len(terms) - 1 if memory is Memory.ALL else -1",
+    ): "no term has a negative number",
+    (
+        "sampling/moves.py",
+        "move_at",
+        "1 -> 2",
+        "return next(_moves(plan, range(k, k + 1), like, placed=True))",
+    ): "the first alone is made",
     ("sampling/noise.py", "check_seed", "1 -> 2", "found = -1"): "any negative number is refused",
     (
         "sampling/paths.py",

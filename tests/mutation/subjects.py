@@ -76,7 +76,7 @@ EXCLUDED: dict[str, str] = {
     "solvers/planning.py:_advice": "words of an error",
     "sampling/sample.py:SampleResult.plot": "a picture",
     "sampling/loop.py:_Watch.__init__": "when a GPU is waited for, no formula",
-    "sampling/loop.py:_Seen._now": "a checksum, compared with itself alone",
+    "sampling/loop.py:_Seen._sums": "a checksum, compared with itself alone",
 }
 
 

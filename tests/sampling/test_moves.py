@@ -122,11 +122,20 @@ def test_placed_numbers_are_kept_with_their_plan_and_go_with_it(three_modes: Mix
     z = torch.ones(2, 3)
     assert moves(plan, z) is moves(plan, z)
     assert moves(plan, z) is not moves(plan, z.double())
-    assert {value.dtype for value in moves(plan, z.double())[0].terms[0][:1]} == {torch.float64}
     held = len(_PLACED)
     del plan
     gc.collect()
     assert len(_PLACED) == held - 1
+
+
+def test_coefficients_by_mode_have_the_dtype_of_the_states() -> None:
+    by_mode = torch.tensor([0.5, 0.25, 0.125]) / 3
+    stage = symsi.Stage(1, 0.0, [1.0], keep=by_mode, state=by_mode, gains=[by_mode], offset=by_mode, noise=by_mode)
+    plan = symsi.Plan([stage], grid=[0.0, 1.0], spans=())
+    for kind in (torch.float32, torch.float64):
+        (move,) = moves(plan, torch.ones(2, 3, dtype=kind))
+        (term,) = move.terms
+        assert {v.dtype for v in (term.a, *term.b, term.c, move.noise)} == {kind}
 
 
 def test_numbers_serve_states_of_any_dtype(three_modes: Mixture) -> None:

@@ -137,6 +137,13 @@ def test_what_is_observed_after_each_step_is_the_path_of_sample_in_a_schedule_of
             state = symsi.step(result.plan, state, model(*symsi.model_input(result.plan, state)))
 
 
+def test_a_single_stage_is_observed() -> None:
+    plan = symsi.Plan([symsi.Stage(1, 0.0, [1.0])], grid=[0.0, 1.0])
+    z = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    state = symsi.init(plan, z)
+    assert torch.equal(symsi.observe(plan, symsi.step(plan, state, torch.ones(2, 3))), z + 1)
+
+
 def test_a_later_start_has_the_size_of_noise_and_data_there() -> None:
     """At t = 0.3 of the linear schedule: sqrt(0.7^2 + 0.3^2), for data of variance 1."""
     z = torch.ones(2, 3, dtype=DOUBLE)
