@@ -10,6 +10,7 @@ _RANK = "the modes of what is left have one scale: D + r of them less r are the 
 _SAME = "equality and multiplication do not know an order"
 _TOLERANCE = "a tolerance: what is refused is off by 1e-6, what rounds by 1e-15, and the size between is free"
 _EARLIER = "nodes before those that an order needs are not read"
+_FEW = "both are fewer than the two points that a grid has"
 _UNUSED = "an entry or a buffer that is not read"
 
 # "*" stands for every change of a line.
@@ -90,6 +91,26 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "_same(nodes[k], clock[step]) -> _same(clock[step], nodes[k])",
         "share = 1.0 if _same(nodes[k], clock[step]) else _share(nodes[k], clock[step - 1], clock[step])",
     ): _SAME,
+    (
+        "solvers/consistency.py",
+        "check_spans",
+        "_same(share, 1.0) -> _same(1.0, share)",
+        "if _same(share, 1.0) or _same(span.keep, 1.0):",
+    ): _SAME,
+    (
+        "solvers/consistency.py",
+        "check_spans",
+        "_same(span.keep, 1.0) -> _same(1.0, span.keep)",
+        "if _same(share, 1.0) or _same(span.keep, 1.0):",
+    ): _SAME,
+    ("solvers/consistency.py", "check_form", "0 -> 1", "points = len(grid) if isinstance(grid, tuple) else 0"): _FEW,
+    ("solvers/plan.py", "Plan.__post_init__", "0 -> 1", "points = len(grid) if isinstance(grid, tuple) else 0"): _FEW,
+    (
+        "solvers/planning.py",
+        "_common",
+        "1.0 -> 2.0",
+        'taus = tuple(min(1.0, max(0.0, v)) for v in table["time"].tolist())',
+    ): "times are correctly rounded: none passes 1",
     (
         "solvers/consistency.py",
         "_hold_order",

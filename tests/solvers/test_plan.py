@@ -352,3 +352,36 @@ def test_a_reference_with_a_mean_of_zero_is_one(three_modes: Mixture) -> None:
     assert torch.isfinite(found.x).all()
     assert found.plan.modal
     assert not symsi.plan("linear", steps=3, reference=isotropic(0.3)).modal  # its modes are the components
+
+
+def test_ralstons_method_is_evaluated_at_two_thirds_of_a_step() -> None:
+    def ralston(first: float) -> symsi.Plan:
+        stages = [Stage(1, time=0.0, weights=[first]), Stage(1, time=2 / 3, weights=[3 / 4, 1 / 4 - first], node=2 / 3)]
+        return symsi.Plan(stages, grid=[0.0, 1.0], spans=[symsi.Span(1, 1, order=2)])
+
+    assert ralston(2 / 3).evaluations == 2
+    with pytest.raises(symsi.PlanError, match=r"row 1 .*the state that it is evaluated at sum to 0\.33"):
+        ralston(1 / 3)
+
+
+def test_a_state_at_the_end_of_a_step_is_held_where_the_step_shrinks_it() -> None:
+    stages = [Stage(1, time=0.0, keep=0.5, weights=[0.7]), Stage(1, time=1.0, weights=[0.5, -0.2])]
+    with pytest.raises(symsi.PlanError, match=r"row 1 .*the state that it is evaluated at sum to 0\.7"):
+        symsi.Plan(stages, grid=[0.0, 1.0], spans=[symsi.Span(0.5, 1.0)])
+
+
+def test_numbers_may_be_tensors() -> None:
+    one = torch.tensor(1.0)
+    stage = Stage(1, time=torch.tensor(0.0), weights=torch.tensor([1.0]), keep=one, gains=torch.tensor([2.0]))
+    plan = symsi.Plan([stage], grid=[0.0, 1.0])
+    assert [list(map(float, v)) for v in (plan.stages[0].weights, plan.stages[0].gains)] == [[1.0], [2.0]]
+    with pytest.raises(symsi.PlanError, match="time must lie in"):
+        symsi.Plan([Stage(1, time=torch.zeros(2), weights=[1.0])], grid=[0.0, 1.0])
+    with pytest.raises(symsi.PlanError, match="lists of numbers"):
+        symsi.Plan([Stage(1, time=0.0, weights=one)], grid=[0.0, 1.0])
+    with pytest.raises(symsi.PlanError, match=r"times must have 2 entries.*it has 0"):
+        symsi.Plan([stage], grid=[0.0, 1.0], times=0.5)
+
+
+def test_a_plan_from_a_later_time_starts_with_the_size_of_unit_noise_and_data_there() -> None:
+    assert symsi.plan("linear", grid=[0.25, 1.0]).start == pytest.approx(10**0.5 / 4, rel=1e-15)
