@@ -47,6 +47,7 @@ _PUBLIC = {
     "diffusion": "symsi.theory.diffusion",
     "excess_cost": "symsi.theory.diffusion",
     "export": "symsi.exports",
+    "fit_solver": "symsi.calibration.solver",
     "fused_step": "symsi.coefficients.fused",
     "gaussian_field": "symsi.theory.gaussian",
     "init": "symsi.sampling.state",

@@ -38,7 +38,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "tqdm",
     ),
     "training": (*_NUMBERS, "symsi.models", "symsi.training", "torch", "safetensors"),
-    "calibration": (*_SAMPLING, *_SYMBOLIC, "symsi.coefficients", "symsi.calibration", "torch"),
+    "calibration": (*_SAMPLING, *_SYMBOLIC, "symsi.coefficients", "symsi.calibration", "torch", "tqdm"),
     "adapters": (*_SAMPLING, *_SYMBOLIC, "symsi.coefficients", "symsi.adapters", "torch", "diffusers", "safetensors"),
     "diffusers": ("symsi.adapters",),
     "figures": (*_BASE, "symsi.figures", "symsi.plotting", "click", "matplotlib", "numpy", "sympy", "torch"),

@@ -15,11 +15,12 @@ from torch import Tensor
 from symsi.adapters.peers import PEERS, sample_peer
 from symsi.calibration.grid import optimal_grid
 from symsi.calibration.reference import reference_of_model
+from symsi.calibration.solver import fit_solver
 from symsi.errors import SymsiError, unknown
 from symsi.metrics import accuracy, energy_distance, frechet_distance, rmse, sampling_floor
 from symsi.models.digits8 import digits
-from symsi.models.features import SHIPPED, load_features
-from symsi.models.pretrained import load
+from symsi.models.features import load_features
+from symsi.models.pretrained import WEIGHTS, load
 from symsi.models.protocol import Model
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.sample import sample
@@ -33,13 +34,17 @@ _CONVERGED = {"schedule": "trigonometric", "solver": "heun", "steps": 32}
 
 @dataclass(frozen=True)
 class Contender:
-    """A row of the table: options of `symsi.sample`, evaluations a step, and what must be calibrated first."""
+    """A row of the table: options of `symsi.sample`, evaluations a step, and what must be calibrated first.
+
+    `fit` are options of `fit_solver`, whose plan then takes the place of the others.
+    """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     per_step: int = 1
     reference: str | None = None
     optimal: bool = False
+    fit: Mapping[str, Any] | None = None
 
 
 _VP = {"schedule": "trigonometric"}
@@ -69,6 +74,10 @@ CONTENDERS: Mapping[str, Contender] = {
         ),
         Contender("point mass", {**_POINT_MASS, "solver": "euler-maruyama"}),
         Contender("point mass AB2", {**_POINT_MASS, "solver": "ab2-maruyama"}),
+        Contender("fitted", fit={"samples": 32}),
+        Contender("fitted, 8 samples", fit={"samples": 8}),
+        Contender("fitted, 256 samples", fit={"samples": 256}),
+        Contender("fitted, joint", fit={"samples": 32, "joint": True}),
         Contender("modal PCA kappa=1", {**_VP, "diffusion": "optimal", "solver": "exact-ab2"}, reference="pca"),
     )
 }
@@ -84,16 +93,16 @@ class Task:
     classify: Callable[[Tensor], Tensor] | None = None
 
 
-def _digits28() -> Task:
-    features = load_features(SHIPPED)
-    return Task(load("digits28"), features, features.reference.double(), features.classifier)
+def _images(name: str) -> Task:
+    features = load_features(WEIGHTS / f"{name}-features.safetensors")
+    return Task(load(name), features, features.reference.double(), features.classifier)
 
 
 def _digits8() -> Task:
     return Task(load("digits8"), partial(torch.flatten, start_dim=1), digits()[0].flatten(1))
 
 
-TASKS: Mapping[str, Callable[[], Task]] = {"digits28": _digits28, "digits8": _digits8}
+TASKS: Mapping[str, Callable[[], Task]] = {"digits28": partial(_images, "digits28"), "digits8": _digits8}
 
 
 def task(name: str) -> Task:
@@ -252,7 +261,9 @@ class _Judge:
         return torch.cat(pieces)
 
     def _options(self, method: Contender, nfe: int) -> dict[str, Any]:
-        calibration = {"seed": 1 << 32, "progress": False}
+        calibration: dict[str, Any] = {"seed": 1 << 32, "progress": False}
+        if method.fit is not None:
+            return {"plan": fit_solver(self.task.model, nfe, batch=self.batch, **method.fit, **calibration)}
         options = dict(method.options) | {"steps": nfe // method.per_step}
         if method.reference:
             if method.reference not in self._references:

@@ -1,4 +1,4 @@
-"""`symsi calibrate`: a Gaussian reference from data or from a model's own samples, or the best grid for a model."""
+"""`symsi calibrate`: a solver of few evaluations for a model, a Gaussian reference, or the best grid."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from symsi.calibration.grid import optimal_grid
 from symsi.calibration.reference import LARGEST, check_options, estimate, reference_of_model
+from symsi.calibration.solver import fit_solver
 from symsi.cli.options import dtype_option
 from symsi.cli.text_to_image import latents
 from symsi.errors import SymsiError
@@ -26,10 +27,11 @@ __all__ = ["command"]
 
 @click.group("calibrate")
 def command() -> None:
-    """Estimate what makes sampling better: a Gaussian reference, a grid.
+    """Estimate what makes sampling better: a solver fitted to the model, a Gaussian reference, a grid.
 
     \b
     Examples:
+      symsi calibrate solver digits28 --steps 2,3,4 --output solver.json
       symsi calibrate reference --model digits28 --kind dct digits.safetensors
       symsi calibrate reference --data faces.npy --kind pca --rank 64 faces.safetensors
       symsi calibrate reference --pipeline ./sd3 --images photos --kind channel sd3.safetensors
@@ -122,6 +124,83 @@ def reference(
     save(found, output, force=force)
     low, high = float(found.variances.min()), float(found.variances.max())
     click.echo(f"{found.kind} reference, {found.variances.numel()} variances from {low:.3g} to {high:.3g}: {output}")
+
+
+@command.command("solver")
+@click.argument("model", metavar="NAME|FILE")
+@click.option("--steps", default="3", show_default=True, metavar="N[,N]", help="Steps; several make a plan each.")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), metavar="FILE.json")
+@click.option("--samples", default=32, show_default=True, type=click.IntRange(2), help="Of the calibration; 8 may do.")
+@click.option("--guidance", default=1.0, show_default=True, help="Of the samples that it learns from.")
+@click.option(
+    "--unconditional",
+    default="all",
+    show_default=True,
+    metavar="all|first|N[,N]",
+    help="With guidance: the steps, from 0, that evaluate the unconditional prediction, too.",
+)
+@click.option("--constant", is_flag=True, help="Fit a constant a step, too, for data whose mean is far from 0.")
+@click.option("--joint", is_flag=True, help="Refine times and numbers together: a lower error, many evaluations.")
+@click.option("--seed", default=1, show_default=True, help="Of the noise; keep it apart from that of the samples.")
+@click.option("--batch", type=click.IntRange(1), help="Samples a call of the model at most.")
+@click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where the model runs.")
+@dtype_option
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+def solver(
+    model: str,
+    steps: str,
+    output: Path,
+    samples: int,
+    guidance: float,
+    unconditional: str,
+    constant: bool,
+    joint: bool,
+    seed: int,
+    batch: int | None,
+    device: str,
+    dtype: str,
+    force: bool,
+) -> None:
+    """Fit the solver of so few evaluations to a model, from forward passes alone, and write its plan.
+
+    Several numbers of steps share one run of the teacher, 64 steps of Heun; their plans are FILE-2.json, FILE-3.json
+    ... A plan is used by `symsi sample --plan FILE`, `symsi.sample(model, plan=symsi.load_plan(FILE))`, and by a
+    pipeline's scheduler. It says how far it ends from converged samples, beside the best solver of the theory.
+    """
+    counts = _numbers("--steps", steps)
+    if output.suffix != ".json":
+        raise SymsiError(f"a plan is a .json file; got {output.name!r}.")
+    files = {n: output if len(counts) == 1 else output.with_stem(f"{output.stem}-{n}") for n in counts}
+    for file in files.values():
+        check_free(file, force=force)
+    network = load(model, device=device, dtype=getattr(torch, dtype))
+    named = unconditional in ("all", "first")
+    found = fit_solver(
+        network,
+        counts,
+        samples=samples,
+        guidance=guidance,
+        unconditional=unconditional if named else _numbers("--unconditional", unconditional),
+        constant=constant,
+        joint=joint,
+        seed=seed,
+        batch=batch,
+    )
+    assert isinstance(found, dict)
+    for n, plan in sorted(found.items()):
+        plan.save(files[n], force=force)
+        told = plan.origin
+        click.echo(
+            f"{n} steps, {plan.evaluations} evaluations: {told['solver']}, error {told['error']} "
+            f"(theory {told['theory']}): {files[n]}"
+        )
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(n) for n in text.split(",")]
+    except ValueError:
+        raise SymsiError(f"{option} takes a number or several, such as 2,3,4; got {text!r}.") from None
 
 
 @command.command("grid")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -20,6 +21,7 @@ from symsi.plotting.pictures import check_picture
 from symsi.sampling.files import check_samples, write_samples
 from symsi.sampling.inputs import check_memory
 from symsi.sampling.sample import sample
+from symsi.solvers.plan import load_plan
 
 __all__ = ["command"]
 
@@ -28,6 +30,13 @@ __all__ = ["command"]
 @click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT")
 @click.option("--model", default="digits28", show_default=True, metavar="NAME|FILE", help="See `symsi models`.")
 @sampling_options
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Sample by a plan, such as `symsi calibrate solver` writes, instead of the options above.",
+)
 @click.option("--count", default=64, show_default=True, type=click.IntRange(1), help="Samples.")
 @click.option("--label", "labels", multiple=True, type=int, metavar="N", help="Class; several are taken in turn.")
 @click.option("--guidance", default=1.0, show_default=True, help="Classifier-free guidance; other than 1 doubles NFE.")
@@ -55,6 +64,7 @@ def command(
     grid: str,
     last: str | None,
     reference: Path | None,
+    plan_file: Path | None,
     count: int,
     labels: tuple[int, ...],
     guidance: float,
@@ -75,9 +85,15 @@ def command(
     Examples:
       symsi sample digits.png --steps 4
       symsi sample digits.npz --schedule "lazy(kappa=1)" --diffusion optimal --steps 8 --picture digits.png
+      symsi sample digits.png --plan solver.json
       symsi sample sevens.png --label 7 --guidance 1.5 --solver ab2 --steps 6
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --count 1 --steps 6 --compare
     """
+    if plan_file is not None:
+        for option in (*_PLANNED, "pipeline"):
+            if _said(option):
+                raise SymsiError(f"--plan says how to sample; leave --{option} out.")
+    made = None if plan_file is None else load_plan(plan_file)
     points, written_out = read_grid(grid)
     if written_out and _said("steps") and steps != len(points) - 1:
         raise SymsiError(f"--grid {grid} has {len(points) - 1} steps, --steps is {steps}; leave --steps out.")
@@ -122,16 +138,19 @@ def command(
     conditions = {"label": _classes(labels, count, network.classes)} if network.classes else {}
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")
+    words: dict[str, Any] = {
+        "schedule": schedule,
+        "diffusion": diffusion,
+        "solver": solver,
+        "steps": None if written_out else steps,
+        "grid": points,
+        "last": last,
+        "reference": load_reference(reference) if reference else None,
+    }
     found = sample(
         network,
         shape=count,
-        schedule=schedule,
-        diffusion=diffusion,
-        solver=solver,
-        steps=None if written_out else steps,
-        grid=points,
-        last=last,
-        reference=load_reference(reference) if reference else None,
+        **({"plan": made} if made else words),
         guidance=guidance,
         conditions=conditions,
         seed=seed,
@@ -143,6 +162,9 @@ def command(
     if picture:
         found.plot(picture, force=force)
     click.echo(f"{count} samples at {found.nfe} evaluations each: {output}")
+
+
+_PLANNED = ("schedule", "diffusion", "solver", "steps", "grid", "last", "reference")
 
 
 def _said(option: str) -> bool:

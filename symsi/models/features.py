@@ -24,7 +24,7 @@ _SHAPE, _SIZE, _CLASSES = (1, 28, 28), 64, 10
 class Classifier(nn.Module):
     """Four convolutions with group norm and two linear layers, 159 k parameters, without state that training moves.
 
-    It takes x of shape (B, 1, 28, 28), digits of mean 0 and standard deviation 1 as `symsi.models.mnist.read` gives.
+    It takes x of shape (B, 1, 28, 28), images of mean 0 and standard deviation 1 as `Dataset.read` gives.
     """
 
     def __init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from math import isfinite, prod
 from numbers import Real
@@ -14,15 +15,19 @@ import torch
 from torch import Tensor
 
 from symsi.errors import PlanError, SymsiError
-from symsi.models.protocol import Model
+from symsi.models.protocol import Model, fingerprint
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import origin_of
 
 __all__ = ["check_inputs", "check_memory", "check_noise", "check_plan", "read_shape", "whole_number"]
 
 
-def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[int, ...]) -> Plan:
-    """Return a plan that was given. Raises SymsiError for options beside it, and PlanError for one of another model."""
+def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[int, ...], guidance: float) -> Plan:
+    """Return a plan that was given.
+
+    Raises SymsiError for options beside it, and PlanError for one of another schedule or prediction, or that asks for
+    what the model does not say. Warns where it was fitted to another network or guidance.
+    """
     if not isinstance(plan, Plan):
         raise SymsiError(
             f"plan must be a symsi.Plan, as symsi.plan or symsi.load_plan gives; got {type(plan).__name__}."
@@ -35,9 +40,42 @@ def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[
                 f"the plan was made for a model of another {name}: {plan.origin[name]}; {model.name} has {value}. "
                 "Make one for it by symsi.plan(model, ...)."
             )
+    asked = {ask for stage in plan.stages for ask in stage.asks}
+    if not asked <= _ASKS:
+        raise PlanError(
+            f"the plan asks for {', '.join(sorted(asked - _ASKS))}; `sample` answers {', '.join(sorted(_ASKS))}."
+        )
+    if "unconditional" in asked and not model.unconditional:
+        raise PlanError(
+            f"the plan asks {model.name} for its unconditional prediction, and it does not say what that is; give "
+            "Model(..., unconditional={'label': ...})."
+        )
     if plan.reference is not None:
         plan.reference.check(form)
+    _warn(plan, model, guidance, parts="conditional" in asked)
     return plan
+
+
+_ASKS = {"prediction", "conditional", "unconditional"}
+
+
+def _warn(plan: Plan, model: Model, guidance: float, *, parts: bool) -> None:
+    """Warn where a plan was fitted to something else than it is used for."""
+    fitted, here = plan.origin.get("parameters", ""), fingerprint(model)
+    if fitted and here and fitted != here:
+        warnings.warn(
+            f"this plan was fitted to {plan.origin.get('model', 'a model')} (parameters {fitted}); {model.name} has "
+            f"others ({here}). Fit one for it: symsi.fit_solver(model, steps), or `symsi calibrate solver`.",
+            stacklevel=4,
+        )
+    own = float(plan.origin.get("guidance", guidance))
+    if own != guidance and not (parts and guidance == 1):
+        what = "has it built in" if parts else "is used with another"
+        warnings.warn(
+            f"this plan was fitted at guidance {own:g} and {what}; guidance={guidance:g} was given. "
+            "Fit one for it: symsi.fit_solver(model, steps, guidance=...).",
+            stacklevel=4,
+        )
 
 
 def check_memory(count: int, form: tuple[int, ...], dtype: torch.dtype, device: torch.device, frames: int) -> None:

@@ -16,7 +16,7 @@ from symsi.solvers.stage import Stage
 
 __all__ = ["run"]
 
-Predict = Callable[[Tensor, Tensor], Tensor]
+Predict = Callable[[str, Tensor, Tensor], Tensor]
 
 
 @torch.no_grad()
@@ -36,13 +36,13 @@ def run(
 
     z itself is overwritten.
 
-    `predict(x, t)` gets x in `dtype`, whose memory is used again after the call, and t of shape (B,) in the dtype of z,
-    which is float32 or float64. The noise of step k is `noise[k - 1]`, (B, *shape), where given, else the stream of
-    (seed, sample, k). `record(k, x)` is called at the start and after each step with x in model coordinates, `tick()`
-    after each evaluation. Raises ModelError for a prediction of another shape or device, that is not floating point or
-    not finite, for finite predictions that a state cannot hold, and for a model that writes into its input (through
-    `.data` or numpy, which torch does not see: in the first evaluation); on a GPU
-    nan and inf are found after the loop, which never waits for the device. Raises PlanError for a plan that asks for
+    `predict(ask, x, t)` gets what the stage asks for, x in `dtype`, whose memory is used again after the call, and t of
+    shape (B,) in the dtype of z, which is float32 or float64. The noise of step k is `noise[k - 1]`, (B, *shape), where
+    given, else the stream of (seed, sample, k). `record(k, x)` is called at the start and after each step with x in
+    model coordinates, `tick()` after each evaluation. Raises ModelError for a prediction of another shape or device,
+    that is not floating point or not finite, for finite predictions that a state cannot hold, and for a model that
+    writes into its input (through `.data` or numpy, which torch does not see: in the first evaluation); on a GPU nan
+    and inf are found after the loop, which never waits for the device. Raises PlanError for a plan that asks for
     more than one prediction at one time.
     """
     for k, stage in enumerate(plan.stages):
@@ -82,7 +82,7 @@ def run(
             ours = [z, *(held for held in ahead if held is not None)]  # an earlier x may be one of them by now
             x = whole(stage.mean).to(dtype)
             seen = _Seen(ours, bits=k == 0 and x is z)
-            prediction = predict(x, times[k].repeat(len(z)))
+            prediction = predict(stage.asks[0], x, times[k].repeat(len(z)))
             if seen.changed():
                 raise ModelError(f"the model wrote into its input x {_where(stage)}; it must leave it as it is.")
             _check_form(prediction, (len(z), *shape), z.device, stage)

@@ -98,7 +98,8 @@ def sample(
                 that starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there
     last        "step", or "land" on eta_X without noise (default with noise)
     reference   Gaussian reference, see `symsi calibrate`; makes the steps exact on that Gaussian
-    guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations
+    guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations. A
+                plan that asks for both by itself (`fit_solver`) has its own
     conditions  passed to the model; tensors with N rows are split with the batch
     seed, first sample i gets the noise of (seed, first + i, step), whatever the batch
     batch       rows a call at most (guidance calls twice)
@@ -130,12 +131,13 @@ def sample(
     }
     options = {name: value for name, value in asked.items() if value is not None}
     own = plan is None
-    made = make_plan(known, shape=form, **options) if own else check_plan(plan, known, options, form)
+    made = make_plan(known, shape=form, **options) if own else check_plan(plan, known, options, form, guidance)
     check_memory(count, form, kind, where, len(made.grid) if trajectory else 0)
     check_noise("start", start, {"N": count}, form)
     check_noise("noise", noise, {"K": len(made.grid) - 1, "N": count}, form)
     working = torch.float64 if kind == torch.float64 else torch.float32
-    calls, scale = 1 if guidance == 1 else 2, made.scales[-1]
+    scale = made.scales[-1]
+    doubled = 0 if guidance == 1 else sum(stage.asks[0] == "prediction" for stage in made.stages)
     size = min(batch, count)
     whole = torch.empty((count, *form) if size < count else (0,), dtype=kind, device=where)
     paths: list[Tensor] = []
@@ -175,7 +177,7 @@ def sample(
                 whole[rows] = x
             if trajectory:
                 paths.append(torch.stack(path))
-    return SampleResult(whole, made.evaluations * calls, made, known, torch.cat(paths, 1) if trajectory else None)
+    return SampleResult(whole, made.evaluations + doubled, made, known, torch.cat(paths, 1) if trajectory else None)
 
 
 def _cast(x: Tensor, kind: torch.dtype) -> Tensor:
@@ -191,17 +193,19 @@ def _cast(x: Tensor, kind: torch.dtype) -> Tensor:
 
 def _predictor(
     model: Model, told: Mapping[str, Any], untold: Mapping[str, Any], guidance: float
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """The model with its conditions, and with classifier-free guidance where guidance != 1."""
-    if guidance == 1:
-        return lambda x, t: model(x, t, **told)
+) -> Callable[[str, Tensor, Tensor], Tensor]:
+    """The model with its conditions, without them, or with classifier-free guidance: what a stage asks for."""
 
-    def guided(x: Tensor, t: Tensor) -> Tensor:
+    def predict(ask: str, x: Tensor, t: Tensor) -> Tensor:
+        if ask == "conditional" or (ask == "prediction" and guidance == 1):
+            return model(x, t, **told)
+        if ask == "unconditional":
+            return model(x, t, **untold)
         free, bound = model(x, t, **untold), model(x, t, **told)
         right = isinstance(free, Tensor) and isinstance(bound, Tensor) and free.shape == bound.shape
         return torch.lerp(free, bound, guidance) if right else bound  # the sampler says what is wrong
 
-    return guided
+    return predict
 
 
 def _record(

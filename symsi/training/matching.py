@@ -1,4 +1,4 @@
-"""Flow-matching training, resumable: regress dI_t/dt on (I_t, t) for I_t = alpha_t Z + beta_t X."""
+"""Training by matching, resumable: regress dI_t/dt, Z or X on (I_t, t) for I_t = alpha_t Z + beta_t X."""
 
 from __future__ import annotations
 
@@ -56,14 +56,15 @@ def train_flow(
     log: Callable[[str], None],
     every: int = 250,
     run: str = "",
+    prediction: str = "velocity",
 ) -> dict[str, Tensor]:
-    """Train `net` to predict the velocity of `interpolant(z, x, t)` and return the averaged weights.
+    """Train `net` to predict what `interpolant(z, x, t)` was made of, or its velocity; return the averaged weights.
 
-    The target is the derivative of the interpolant by t, by forward-mode differentiation of the compiled formula; times
-    are uniform, one in each of `batch` equal parts of [0, 1]. State is written to `checkpoint` (safetensors) `every`
-    steps, and read from there if it exists, so that a run can be broken off at any time. Batches depend on the seed and
-    the step alone. Raises SymsiError, before anything is changed, for a checkpoint that is damaged, of another network,
-    or of another recipe or `run`.
+    The target of `prediction` "noise" is z, of "data" x, of "velocity" the derivative of the interpolant by t, by
+    forward-mode differentiation of the compiled formula; times are uniform, one in each of `batch` equal parts of
+    [0, 1]. State is written to `checkpoint` (safetensors) `every` steps, and read from there if it exists, so that a
+    run can be broken off at any time. Batches depend on the seed and the step alone. Raises SymsiError, before anything
+    is changed, for a checkpoint that is damaged, of another network, or of another recipe or `run`.
     """
     weights = dict(net.named_parameters())
     optimizer = torch.optim.AdamW(weights.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
@@ -82,7 +83,8 @@ def train_flow(
         hidden = torch.rand(recipe.batch, generator=generator) < recipe.unlabelled
         path = partial(interpolant, z, images[index])
         state, velocity = torch.func.jvp(path, (t,), (torch.ones_like(t),))[:2]
-        loss = (net(state, t, torch.where(hidden, -1, labels[index])) - velocity).square().mean()
+        target = {"velocity": velocity, "noise": z, "data": images[index]}[prediction]
+        loss = (net(state, t, torch.where(hidden, -1, labels[index])) - target).square().mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(weights.values(), 1.0)

@@ -1,0 +1,168 @@
+"""A table fitted to a teacher: its rows one after the other, its times by search, then all of it together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from symsi.calibration.student import Gram, Student, combine, solve
+from symsi.solvers.triangle import Triangle
+
+__all__ = ["Fitter"]
+
+_STRIDES = (0.12, 0.06, 0.03, 0.015)  # of the search, on the clock
+_CLOSEST = 1e-3  # of two times on the clock
+_GAIN = 1e-4  # of an error that is worth a move
+_DIFFERENCE = 1e-3  # of a derivative by differences
+_DAMPING = (1e-3, 1e-1)
+_ROUNDS = 3
+
+Clock = tuple[float, ...]
+
+
+@dataclass
+class Fitter:
+    """Fits tables of one number of steps on the first `count` samples of a student.
+
+    Times lie on a clock that begins at `begin` and ends at 1; the teacher is `target(t)` there, (count, *shape).
+    `prior(clock)` is the theory's table for those times, towards which a ridge of relative strength `ridge` draws.
+    """
+
+    student: Student
+    count: int
+    target: Callable[[float], Tensor]
+    prior: Callable[[Clock], Triangle]
+    constant: bool = False
+    ridge: float = 1e-6
+    _best: Clock = ()
+    _known: dict[Clock, list[Tensor]] = field(default_factory=dict)
+
+    def rows(self, clock: Clock) -> tuple[Triangle, float]:
+        """Fit each row to the teacher's state where it ends, the student running; return the table and its error.
+
+        The error is the root mean square of the last residual on the samples of the fit.
+        """
+        prior, ends = self.prior(clock), (*clock[1:], 1.0)
+        rows: list[Tensor] = []
+        columns = [self.student.start[: self.count]]
+        state, gram = columns[0], None
+        for k, time in enumerate(prior.times):
+            key = clock[: k + 1]
+            if key not in self._known:
+                self._known[key] = self._evaluate(prior.asks[k], time, state)
+            columns += self._known[key]
+            gram = self._sums(columns, self.target(ends[k]))
+            rows.append(self._solved(gram, prior.rows[k]))
+            state = combine(rows[-1], columns)
+        self._known = {k: held for k, held in self._known.items() if k in (clock[: len(k)], self._best[: len(k)])}
+        assert gram is not None
+        return replace(prior, rows=tuple(rows)), gram.error(rows[-1][: len(gram.target)])
+
+    def search(self, starts: Sequence[Clock]) -> Clock:
+        """Return the times with the least error: from the best of some, one moved at a time, ever less."""
+        best, clock = min((self.rows(start)[1], start) for start in starts)
+        self._best = clock
+        for stride in _STRIDES:
+            moved = True
+            while moved:
+                moved = False
+                for candidate in _neighbours(clock, stride):
+                    found = self.rows(candidate)[1]
+                    if found < best * (1 - _GAIN):
+                        best, clock, moved = found, candidate, True
+                        self._best = clock
+                        break
+        return clock
+
+    def together(self, clock: Clock, table: Triangle) -> tuple[Clock, Triangle]:
+        """Return times and rows refined against the end alone, by damped Gauss-Newton steps.
+
+        The last row is always the best for the others; derivatives by those are differences. Only steps that lower the
+        error are taken.
+        """
+        table, error = self.last(clock, table)
+        for _ in range(_ROUNDS):
+            tried = [(*self.last(there, moved), there) for there, moved in self._newton(clock, table)]
+            found = min(tried, key=lambda t: t[1], default=None)
+            if found is None or found[1] > error * (1 - _GAIN):
+                break
+            table, error, clock = found
+        return clock, table
+
+    def last(self, clock: Clock, table: Triangle) -> tuple[Triangle, float]:
+        """Return a table with the best last row, and its error."""
+        target = self.target(1.0)
+        parts = ((self.student.columns(table, rows), target[rows]) for rows in self._batches())
+        gram = Gram.of((self._with_constant(columns), aim) for columns, aim in parts)
+        row = self._solved(gram, self.prior(clock).rows[-1])
+        return replace(table, rows=(*table.rows[:-1], row)), gram.error(row[: len(gram.target)])
+
+    def _newton(self, clock: Clock, table: Triangle) -> Iterator[tuple[Clock, Triangle]]:
+        """The tables at the ends of Gauss-Newton steps of different damping; the last row counts as free, too."""
+        free, end, target = self._pack(clock, table), table.rows[-1], self.target(1.0)
+        sides = [self._unpack(clock, table, free + step)[1] for step in _DIFFERENCE * torch.eye(len(free)).double()]
+
+        def parts() -> Iterator[tuple[list[Tensor], Tensor]]:
+            for rows in self._batches():
+                columns = self.student.columns(table, rows)
+                here = combine(end, columns)
+                slopes = [(combine(end, self.student.columns(s, rows)) - here) / _DIFFERENCE for s in sides]
+                yield [*slopes, *self._with_constant(columns)], target[rows] - here
+
+        gram = Gram.of(parts())
+        for damping in _DAMPING:
+            step = solve(gram, torch.zeros_like(gram.target), damping)[: len(free)]
+            there, moved = self._unpack(clock, table, free + step)
+            if _ordered(there):
+                yield there, moved
+
+    def _pack(self, clock: Clock, table: Triangle) -> Tensor:
+        """What is free beside the last row: inner times, and the rows without constants that are not fitted."""
+        rows = [row[: len(row) - (not self.constant)] for row in table.rows[:-1]]
+        return torch.cat([torch.tensor(clock[1:], dtype=torch.float64), *rows])
+
+    def _unpack(self, clock: Clock, table: Triangle, free: Tensor) -> tuple[Clock, Triangle]:
+        inner = len(clock) - 1
+        there = (clock[0], *free[:inner].tolist())
+        rows, begin = [], inner
+        for row in table.rows[:-1]:
+            size = len(row) - (not self.constant)
+            rows.append(torch.cat([free[begin : begin + size], row[size:]]))
+            begin += size
+        times = self.prior(there).times if _ordered(there) else table.times
+        return there, replace(table, times=times, rows=(*rows, table.rows[-1]))
+
+    def _evaluate(self, asks: Sequence[str], time: float, state: Tensor) -> list[Tensor]:
+        found = [torch.empty_like(state) for _ in asks]
+        for rows in self._batches():
+            for held, ask in zip(found, asks, strict=True):
+                held[rows] = self.student.predict(ask, state[rows], time, rows)
+        return found
+
+    def _sums(self, columns: Sequence[Tensor], target: Tensor) -> Gram:
+        return Gram.of((self._with_constant([c[rows] for c in columns]), target[rows]) for rows in self._batches())
+
+    def _with_constant(self, columns: Sequence[Tensor]) -> list[Tensor]:
+        return [*columns, torch.ones_like(columns[0])] if self.constant else list(columns)
+
+    def _solved(self, gram: Gram, prior: Tensor) -> Tensor:
+        row = solve(gram, prior[: len(gram.target)], self.ridge)
+        return row if self.constant else torch.cat([row, torch.zeros(1, dtype=row.dtype)])
+
+    def _batches(self) -> Iterator[slice]:
+        return self.student.batches(0, self.count)
+
+
+def _neighbours(clock: Clock, stride: float) -> Iterator[Clock]:
+    for k in range(1, len(clock)):
+        for aim in (clock[k] - stride, clock[k] + stride):
+            candidate = (*clock[:k], aim, *clock[k + 1 :])
+            if _ordered(candidate):
+                yield candidate
+
+
+def _ordered(clock: Clock) -> bool:
+    return all(after - before > _CLOSEST for before, after in zip(clock, (*clock[1:], 1.0), strict=True))

@@ -1,0 +1,209 @@
+"""The best solver of few evaluations for a model: a table fitted to converged samples, from forward passes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from symsi.calibration.fitting import Clock, Fitter
+from symsi.calibration.student import Student
+from symsi.calibration.teacher import CLOCK, Trajectories, check_teacher, teach, teacher_of
+from symsi.errors import SymsiError
+from symsi.models.protocol import Model, as_model, fingerprint
+from symsi.sampling.inputs import check_inputs, read_shape, whole_number
+from symsi.sampling.noise import check_seed
+from symsi.solvers.plan import Plan
+from symsi.solvers.planning import origin_of, plan
+from symsi.solvers.triangle import Triangle, triangle_of
+
+__all__ = ["fit_solver"]
+
+_STARTS = ("angle", "linear", "shifted(shift=2)", "shifted(shift=4)", "point-mass")
+_THEORIES = ("ab2", "euler")
+_NEGLIGIBLE = 1e-3  # of the samples' root mean square: a doubt that nobody sees
+_RIDGES = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+
+def fit_solver(
+    model: Model | Callable[..., Tensor],
+    steps: int | Sequence[int],
+    *,
+    samples: int = 32,
+    shape: tuple[int, ...] | None = None,
+    conditions: Mapping[str, Any] | None = None,
+    guidance: float = 1.0,
+    unconditional: str | Sequence[int] = "all",
+    teacher: Plan | None = None,
+    constant: bool = False,
+    joint: bool = False,
+    seed: int = 1,
+    batch: int | None = None,
+    progress: bool | None = None,
+) -> Plan | dict[int, Plan]:
+    """Return the plan of so many steps that takes noise closest to where the model's ODE takes it.
+
+    model       as `sample` takes it
+    steps       N, or several for a dict of plans from one run of the teacher
+    samples     of the calibration, from the noise of `seed`; a quarter of them is held out, to choose the ridge and to
+                compare with the theory
+    shape       of a sample, where the model does not know it
+    conditions  as `sample` takes them, rows for each of the samples; default: the model's classes in turn
+    guidance    of the teacher. Where it is not 1 the conditional and the unconditional prediction are evaluations of
+                their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0
+    teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
+    constant    fit a constant a step, too, for data whose mean is far from 0
+    joint       refine all times and rows together after they were fitted one by one: a lower error, many evaluations
+    seed        of the noise; batch: rows a call at most
+    progress    show a bar; by default where standard error is a terminal
+
+    Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
+    with the solver itself running (T24), drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
+    The times are searched. Where a fitted plan does not beat the theory on the samples held out, the theory's plan is
+    returned: `Plan.origin` says so, and holds errors (root mean squares), model, samples, teacher and versions. Raises
+    SymsiError for what does not fit, and where half the teacher's steps end further from it than the fit does (and than
+    a thousandth of the samples' size).
+    """
+    known = as_model(model)
+    several = isinstance(steps, Sequence) and not isinstance(steps, str)
+    counts = sorted({whole_number("steps", n, 1) for n in (steps if several else [steps])})  # type: ignore[union-attr]
+    if not counts:
+        raise SymsiError("steps is empty; give a number of steps, or several.")
+    form = known.shape if shape is None else tuple(shape)
+    number = whole_number("samples", samples, 2)
+    count, form = read_shape(number if form is None else (number, *form), known)
+    given = dict(known.in_turn(count) if conditions is None else conditions)
+    device, kind = known.device or torch.device("cpu"), known.dtype or torch.float32
+    check_inputs(known, device, kind, guidance, given, conditions)
+    size = count if batch is None else min(count, whole_number("batch", batch, 1))
+    fine = teacher_of(known) if teacher is None else teacher
+    check_teacher(fine, counts[-1])
+    asks = {n: _asks(n, guidance, unconditional) for n in counts}
+    with tqdm(desc=f"teach {known.name}", unit="row", disable=None if progress is None else not progress) as bar:
+
+        def tick(rows: int) -> None:
+            bar.update(rows)
+
+        taught = teach(
+            known,
+            fine,
+            count=count,
+            form=form,
+            conditions=given,
+            guidance=guidance,
+            seed=check_seed(seed),
+            batch=size,
+            tick=tick,
+        )
+        student = Student(known, taught.states[0], given, guidance, size, tick)
+        found = {}
+        for n in counts:
+            bar.set_description(f"fit {n} steps")
+            found[n] = _Fit(known, student, taught, asks[n], guidance, constant=constant, joint=joint).plan()
+    told = {
+        **origin_of(known),
+        "model": known.name,
+        "parameters": fingerprint(known),
+        "guidance": repr(float(guidance)),
+        "samples": f"{count} of seed {seed}",
+        "teacher": f"{fine.origin['solver']}, {len(fine.grid) - 1} steps; half of them end {taught.doubt:.3g} away",
+        "torch": torch.__version__,
+    }
+    plans = {n: replace(p, origin={**p.origin, **told}) for n, p in found.items()}
+    return plans if several else plans[counts[0]]
+
+
+@dataclass
+class _Fit:
+    """The fit of one number of steps: `asks` of each."""
+
+    model: Model
+    student: Student
+    taught: Trajectories
+    asks: tuple[tuple[str, ...], ...]
+    guidance: float
+    constant: bool
+    joint: bool
+
+    def plan(self) -> Plan:
+        """Return the fitted plan, or the theory's where it is not beaten."""
+        steps, count = len(self.asks), len(self.student.start)
+        fitted = count - max(1, count // 4)
+        grids = list(self._grids(steps))
+        theories = [(name, grid) for name in _THEORIES for grid in grids]
+        theory, (name, grid) = min((self._held(self._theory(*t), fitted), t) for t in theories)
+        fitter = self._fitter(fitted, name)
+        clock, chosen = fitter.search(grids), []
+        for ridge in _RIDGES:
+            fitter.ridge = ridge
+            table, _ = fitter.rows(clock)
+            chosen.append((self._held(table, fitted), ridge, table))
+        error, ridge, table = min(chosen, key=lambda c: c[0])
+        if self.joint:
+            fitter.ridge = ridge
+            there, moved = fitter.together(clock, table)
+            refined = self._held(moved, fitted)
+            if refined < error:
+                error, clock, table = refined, there, moved
+        origin = {"solver": "fitted", "error": f"{error:.4g} on {count - fitted} samples held out"}
+        origin["theory"] = f"{theory:.4g}, {name}"
+        if not error < theory:
+            own = self._theory(name, grid)
+            return replace(own, origin={**origin, "solver": f"{name}, which the fit does not beat"}).plan()
+        size = float(self.taught.states[-1].double().square().mean().sqrt())
+        if self.taught.doubt > max(error, _NEGLIGIBLE * size):
+            raise SymsiError(
+                f"the teacher has not converged: half its steps end {self.taught.doubt:.3g} away (root mean square), "
+                f"more than the {error:.3g} that {steps} steps miss. Give a teacher of more steps: "
+                f"teacher=symsi.plan(model, schedule={CLOCK!r}, solver='heun', steps=...)."
+            )
+        whole = self._fitter(count, name)
+        whole.ridge = ridge
+        table, _ = whole.last(clock, table)
+        return replace(table, origin=origin).plan()
+
+    def _fitter(self, count: int, solver: str) -> Fitter:
+        return Fitter(
+            self.student,
+            count,
+            target=lambda t: self.taught.at(t)[:count],
+            prior=lambda clock: self._theory(solver, clock),
+            constant=self.constant,
+        )
+
+    def _held(self, table: Triangle, fitted: int) -> float:
+        return self.student.error(table, self.taught.states[-1], fitted, len(self.student.start))
+
+    def _grids(self, steps: int) -> Iterator[Clock]:
+        for name in _STARTS:
+            with suppress(SymsiError):  # a grid with points before a truncated start
+                yield tuple(plan(self.model, schedule=CLOCK, solver="euler", steps=steps, grid=name).grid[:-1])
+
+    def _theory(self, solver: str, clock: Clock) -> Triangle:
+        """The table of a solver of the lazy schedule; of guided predictions P = u + guidance (c - u) that of parts."""
+        table = triangle_of(plan(self.model, schedule=CLOCK, solver=solver, grid=(*clock, 1.0)))
+        if self.guidance == 1:
+            return table
+        rows, g = [], self.guidance
+        for row in table.rows:
+            numbers = [float(row[0])]
+            for asks, b in zip(self.asks, row[1:-1].tolist(), strict=False):
+                numbers += [g * b, (1 - g) * b] if len(asks) == 2 else [b]
+            rows.append(torch.tensor([*numbers, float(row[-1])], dtype=torch.float64))
+        return replace(table, rows=tuple(rows), asks=self.asks)
+
+
+def _asks(steps: int, guidance: float, unconditional: str | Sequence[int]) -> tuple[tuple[str, ...], ...]:
+    """What each step asks the model for."""
+    if guidance == 1:
+        return (("prediction",),) * steps
+    named: dict[str, Sequence[int]] = {"all": range(steps), "first": (0,)}
+    chosen = named.get(unconditional) if isinstance(unconditional, str) else unconditional
+    if chosen is None or not all(isinstance(k, int) and 0 <= k < steps for k in chosen):
+        raise SymsiError(f"unconditional must be 'all', 'first' or steps from 0 to {steps - 1}; got {unconditional!r}.")
+    return tuple(("conditional", "unconditional") if k in chosen else ("conditional",) for k in range(steps))

@@ -1,0 +1,124 @@
+"""Where the ODE of a model takes its samples: states at the points of a fine plan, and whether they have converged."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symsi.errors import EndpointError, SymsiError
+from symsi.models.protocol import Model
+from symsi.sampling.noise import standard_normal
+from symsi.sampling.sample import Snapshot, sample
+from symsi.solvers.plan import Plan
+from symsi.solvers.planning import plan
+
+__all__ = ["CLOCK", "Trajectories", "check_teacher", "teach", "teacher_of"]
+
+CLOCK = "trigonometric"  # the schedule in whose time states are smooth and grids are searched
+_HELD = 2**30  # bytes of states that are kept in memory; more lie in a temporary file
+_STEPS = 64
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """States (K + 1, N, *shape) in model coordinates at the times `clock` of the lazy schedule, from noise to samples.
+
+    `doubt` is the root mean square difference to the samples of half the steps.
+    """
+
+    clock: Tensor
+    states: Tensor
+    doubt: float
+
+    def at(self, t: float) -> Tensor:
+        """Return the states at a time of the clock, on the cubic through the four nearest."""
+        if t >= 1:
+            return self.states[-1]
+        size = min(4, len(self.clock))
+        begin = min(max(int(torch.searchsorted(self.clock, t)) - size // 2, 0), len(self.clock) - size)
+        near = self.clock[begin : begin + size]
+        total = torch.zeros_like(self.states[0])
+        for i in range(size):
+            others = torch.cat([near[:i], near[i + 1 :]])
+            total.add_(self.states[begin + i], alpha=float(((t - others) / (near[i] - others)).prod()))
+        return total
+
+
+def teacher_of(model: Model) -> Plan:
+    """Return 64 steps of Heun in lazy coordinates, or twice as many of AB2 where Heun cannot evaluate an end."""
+    with suppress(EndpointError):
+        return plan(model, schedule=CLOCK, solver="heun", steps=_STEPS)
+    return plan(model, schedule=CLOCK, solver="ab2", steps=2 * _STEPS)
+
+
+def check_teacher(made: Plan, most: int) -> None:
+    """Raise SymsiError unless a plan can teach `most` steps: the lazy schedule's, without noise, by a named solver."""
+    if not isinstance(made, Plan) or made.stochastic or made.modal or "solver" not in made.origin:
+        raise SymsiError("a teacher is a plan of symsi.plan without noise and reference.")
+    lazy = plan("linear", schedule=CLOCK, steps=1).origin["schedule"]
+    if made.origin.get("schedule") != lazy:
+        raise SymsiError(f"a teacher follows schedule={CLOCK!r}; this one {made.origin.get('schedule')}.")
+    if len(made.grid) - 1 <= max(most, 3):
+        raise SymsiError(
+            f"the teacher makes {len(made.grid) - 1} steps; it must make more than {max(most, 3)} to teach {most}."
+        )
+
+
+def teach(
+    model: Model,
+    made: Plan,
+    *,
+    count: int,
+    form: tuple[int, ...],
+    conditions: Mapping[str, Any],
+    guidance: float,
+    seed: int,
+    batch: int,
+    tick: Callable[[int], None],
+) -> Trajectories:
+    """Run the teacher's plan, and half its steps to say how far it is from converged; `tick(rows)` follows.
+
+    Raises ModelError as `sample` does.
+    """
+    grid = [*made.grid[:-1:2], made.grid[-1]]
+    coarse = plan(model, schedule=CLOCK, solver=made.origin["solver"], grid=grid)
+    states = _room((len(made.grid), count, *form))
+    calls, squares = 1 if guidance == 1 else 2, 0.0
+    for first in range(0, count, batch):
+        rows = slice(first, min(first + batch, count))
+        size = rows.stop - first
+        told = {
+            k: v[rows] if isinstance(v, Tensor) and v.ndim and len(v) == count else v for k, v in conditions.items()
+        }
+
+        def keep(seen: Snapshot, rows: slice = rows) -> None:
+            states[seen.step, rows] = (seen.x / made.scales[seen.step]).to(states)
+
+        states[0, rows] = float(made.start) * standard_normal(seed, range(first, rows.stop), 0, form)
+        options: dict[str, Any] = {"conditions": told, "guidance": guidance, "seed": seed, "first": first}
+        sample(model, shape=(size, *form), plan=made, callback=keep, progress=False, **options)
+        tick(made.evaluations * calls * size)
+        rough = sample(model, shape=(size, *form), plan=coarse, progress=False, **options).x
+        tick(coarse.evaluations * calls * size)
+        squares += float((rough.to(states) - states[-1, rows]).double().square().sum())
+    return Trajectories(torch.tensor(made.grid, dtype=torch.float64), states, (squares / (count * prod(form))) ** 0.5)
+
+
+def _room(shape: tuple[int, ...]) -> Tensor:
+    """Float32 memory, in an unnamed file where it is much."""
+    size = prod(shape)
+    if 4 * size <= _HELD:
+        return torch.empty(shape)
+    folder = Path(tempfile.mkdtemp(prefix="symsi-"))
+    found = torch.from_file(str(folder / "states"), shared=True, size=size).reshape(shape)
+    (folder / "states").unlink()  # the mapping holds it
+    folder.rmdir()
+    return found

@@ -1,0 +1,251 @@
+"""Solvers fitted to a model: against the theory, against normal equations, under guidance, and what is refused."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import symsi
+from symsi.calibration.student import Gram, Student, combine, solve
+from symsi.calibration.teacher import CLOCK, teach, teacher_of
+from symsi.models.analytic import gaussian
+from symsi.sampling.noise import standard_normal
+from symsi.solvers.triangle import triangle_of
+
+DOUBLE = torch.float64
+QUIET = {"progress": False}
+
+
+def error(model: symsi.Model, plan: symsi.Plan, guidance: float = 1.0) -> float:
+    """The root mean square to converged samples, of noise that no calibration has seen."""
+    options: dict[str, Any] = {"shape": (200, *(model.shape or ())), "seed": 7, "dtype": DOUBLE, **QUIET}
+    truth = symsi.sample(model, schedule="trigonometric", solver="heun", steps=200, guidance=guidance, **options).x
+    own = 1.0 if "conditional" in {a for s in plan.stages for a in s.asks} else guidance
+    return float((symsi.sample(model, plan=plan, guidance=own, **options).x - truth).square().mean().sqrt())
+
+
+@pytest.fixture(scope="module")
+def bimodal() -> symsi.Model:
+    law = symsi.models.mixture([0.5, 0.5], [[2.0, 0.5], [-1.0, 0.0]], [0.05, 0.2])
+    return replace(law.model(), shape=(2,))
+
+
+@pytest.fixture(scope="module")
+def fitted(bimodal: symsi.Model) -> dict[int, symsi.Plan]:
+    found = symsi.fit_solver(bimodal, [2, 3, 4], samples=64, **QUIET)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_fitted_plan_beats_the_theory_on_samples_it_has_not_seen(
+    bimodal: symsi.Model, fitted: dict[int, symsi.Plan]
+) -> None:
+    for steps, plan in fitted.items():
+        assert plan.evaluations == steps
+        assert plan.origin["solver"] == "fitted"
+        grids = ("angle", "linear", "shifted(shift=2)")
+        theory = min(
+            error(bimodal, symsi.plan(bimodal, schedule=CLOCK, solver=solver, grid=grid, steps=steps))
+            for grid in grids
+            for solver in ("ab2", "euler")
+        )
+        assert error(bimodal, plan) < 0.9 * theory
+    assert error(bimodal, fitted[4]) < error(bimodal, fitted[3]) < error(bimodal, fitted[2])
+
+
+def test_several_plans_come_from_the_run_of_one_teacher_and_each_is_that_of_its_own_call(
+    bimodal: symsi.Model, fitted: dict[int, symsi.Plan], tmp_path: Path
+) -> None:
+    alone = symsi.fit_solver(bimodal, 3, samples=64, **QUIET)
+    assert isinstance(alone, symsi.Plan)
+    assert alone.hash == fitted[3].hash
+    loaded = symsi.load_plan(alone.save(tmp_path / "solver.json"))
+    options = {"shape": 5, **QUIET}
+    assert torch.equal(symsi.sample(bimodal, plan=loaded, **options).x, symsi.sample(bimodal, plan=alone, **options).x)
+    assert {"model", "parameters", "guidance", "samples", "teacher", "error", "theory", "torch"} <= set(loaded.origin)
+
+
+def test_batches_do_not_change_what_is_fitted(bimodal: symsi.Model, fitted: dict[int, symsi.Plan]) -> None:
+    found = symsi.fit_solver(bimodal, 2, samples=64, batch=7, **QUIET)
+    for mine, theirs in zip(triangle_of(found).rows, triangle_of(fitted[2]).rows, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_rows_are_the_solution_of_least_squares() -> None:
+    generator = torch.Generator().manual_seed(0)
+    columns = [torch.randn(40, 3, generator=generator).double() for _ in range(4)]
+    target = torch.randn(40, 3, generator=generator).double()
+    gram = Gram.of(([c[rows] for c in columns], target[rows]) for rows in (slice(0, 17), slice(17, 40)))
+    wide = torch.stack([c.flatten() for c in columns], 1)
+    expected = torch.linalg.lstsq(wide, target.flatten()[:, None]).solution[:, 0]
+    prior = torch.tensor([1.0, 0.5, -0.5, 0.0]).double()
+    torch.testing.assert_close(solve(gram, prior, 0.0), expected, rtol=1e-12, atol=1e-12)
+    residual = target - combine(expected, columns)
+    assert gram.error(expected) == pytest.approx(float(residual.square().mean().sqrt()), rel=1e-12)
+    torch.testing.assert_close(solve(gram, prior, 1e12), prior, rtol=0, atol=1e-10)
+    diagonal, ridge = gram.columns.diagonal(), 0.3
+    explicit = torch.linalg.solve(
+        gram.columns + ridge * diagonal.diag(), gram.target + ridge * diagonal * prior
+    )  # the gradient of the penalised square is zero
+    torch.testing.assert_close(solve(gram, prior, ridge), explicit, rtol=1e-12, atol=1e-12)
+
+
+def test_a_column_of_zeros_keeps_the_number_of_the_prior() -> None:
+    columns = [torch.ones(3, 2), torch.zeros(3, 2)]
+    gram = Gram.of([(columns, 2 * torch.ones(3, 2))])
+    torch.testing.assert_close(solve(gram, torch.tensor([0.0, 0.7]).double(), 0.0), torch.tensor([2.0, 0.7]).double())
+
+
+def test_the_teacher_is_read_between_its_points_as_it_would_have_gone(bimodal: symsi.Model) -> None:
+    made = teacher_of(bimodal)
+    taught = teach(
+        bimodal, made, count=4, form=(2,), conditions={}, guidance=1.0, seed=1, batch=3, tick=lambda rows: None
+    )
+    twice = symsi.plan(bimodal, schedule=CLOCK, solver="heun", steps=2 * (len(made.grid) - 1))
+    path = symsi.sample(bimodal, shape=4, plan=twice, seed=1, trajectory=True, **QUIET).path
+    assert path is not None
+    for k in (1, 31, 77, 127):
+        between = path[k] / twice.scales[k]
+        torch.testing.assert_close(taught.at(twice.grid[k]), between, rtol=0, atol=1e-3)
+    assert 0 < taught.doubt < 1e-2
+
+
+def test_joint_refinement_lowers_the_error(bimodal: symsi.Model, fitted: dict[int, symsi.Plan]) -> None:
+    found = symsi.fit_solver(bimodal, 2, samples=64, joint=True, **QUIET)
+    assert error(bimodal, found) <= error(bimodal, fitted[2]) * 1.02
+
+
+def test_a_constant_serves_data_far_from_zero() -> None:
+    law = symsi.models.mixture([0.5, 0.5], [[8.0, 9.0], [10.0, 9.5]], [0.05, 0.2])
+    model = replace(law.model(), shape=(2,))
+    plain, constant = (symsi.fit_solver(model, 2, samples=64, constant=c, **QUIET) for c in (False, True))
+    assert error(model, constant) < error(model, plain)
+
+
+class Guided:
+    """Two clusters and their mixture: with a label one of them, without both."""
+
+    def __init__(self) -> None:
+        self.laws = [gaussian([x, 0.0], 0.1).model() for x in (1.5, -1.5)]
+        self.both = symsi.models.mixture([0.5, 0.5], [[1.5, 0.0], [-1.5, 0.0]], [0.1, 0.1]).model()
+
+    def __call__(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        if label is None:
+            return self.both(x, t)
+        parts = torch.stack([law(x, t) for law in self.laws])
+        return parts[label, torch.arange(len(x))]
+
+
+@pytest.fixture(scope="module")
+def guided() -> symsi.Model:
+    return symsi.Model(Guided(), shape=(2,), name="guided", unconditional={"label": None}, classes=2)
+
+
+def test_guided_plans_count_each_evaluation_and_may_leave_the_unconditional_ones_out(guided: symsi.Model) -> None:
+    options: dict[str, Any] = {"samples": 64, "guidance": 2.0, **QUIET}
+    given = {"conditions": guided.in_turn(200)}
+    truth = symsi.sample(
+        guided, shape=200, schedule=CLOCK, solver="heun", steps=100, guidance=2.0, seed=7, **given, **QUIET
+    ).x
+    far = {}
+    for unconditional, evaluations in (("all", 6), ((0, 1), 5), ("first", 4), ((), 3)):
+        plan = symsi.fit_solver(guided, 3, unconditional=unconditional, **options)
+        assert plan.evaluations == evaluations
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = symsi.sample(guided, shape=200, plan=plan, seed=7, **given, **QUIET)
+        assert found.nfe == evaluations
+        far[evaluations] = float((found.x - truth).square().mean().sqrt())
+    assert far[6] <= far[5] * 1.05
+    assert far[5] < far[3]
+    with pytest.warns(UserWarning, match="fitted at guidance 2 and has it built in; guidance=3 was given"):
+        symsi.sample(guided, shape=2, plan=plan, guidance=3.0, conditions=guided.in_turn(2), **QUIET)
+
+
+def test_a_plan_warns_with_another_network_or_guidance() -> None:
+    nets = [torch.nn.Linear(2, 2) for _ in range(2)]
+
+    def model(net: torch.nn.Module, name: str) -> symsi.Model:
+        class Field(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.net = net
+
+            def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+                return self.net(torch.tanh(x)) * (1 if label is None else 1.1)
+
+        return symsi.Model(Field().requires_grad_(False), shape=(2,), name=name, unconditional={"label": None})
+
+    one, other = model(nets[0], "one"), model(nets[1], "other")
+    plan = symsi.fit_solver(one, 2, samples=16, **QUIET)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        symsi.sample(one, shape=2, plan=plan, **QUIET)
+    with pytest.warns(UserWarning, match="fitted to one"):
+        symsi.sample(other, shape=2, plan=plan, **QUIET)
+    with pytest.warns(UserWarning, match="fitted at guidance 1 and is used with another; guidance=2"):
+        symsi.sample(one, shape=2, plan=plan, guidance=2.0, **QUIET)
+    with pytest.raises(symsi.PlanError, match="another prediction"):
+        symsi.sample(replace(one, prediction="noise"), shape=2, plan=plan, **QUIET)
+
+
+def test_a_model_that_does_not_look_at_x_is_fitted_and_a_still_one_left_to_the_theory() -> None:
+    constant = symsi.Model(lambda x, t: torch.ones_like(x), shape=(3,), name="constant")
+    plan = symsi.fit_solver(constant, 3, samples=8, **QUIET)
+    z = standard_normal(3, range(4), 0, (3,), dtype=DOUBLE)
+    x = symsi.sample(constant, shape=4, plan=plan, seed=3, dtype=DOUBLE, **QUIET).x
+    torch.testing.assert_close(x, z + 1, rtol=0, atol=1e-3)
+    law = replace(gaussian([0.0, 0.0], 1.0).model(), shape=(2,))
+    lazy = symsi.fit_solver(law, 2, samples=8, **QUIET)
+    assert "which the fit does not beat" in lazy.origin["solver"]
+    assert error(law, lazy) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps must be an integer of at least 1"),
+        ({"steps": []}, "steps is empty"),
+        ({"steps": "3"}, "steps must be an integer"),
+        ({"steps": 64}, "the teacher makes 64 steps; it must make more than 64"),
+        ({"samples": 1}, "samples must be an integer of at least 2"),
+        ({"batch": 0}, "batch must be an integer of at least 1"),
+        ({"guidance": 2.0}, "does not say what its unconditional prediction is"),
+        ({"teacher": symsi.plan("linear", schedule=CLOCK, diffusion="optimal", steps=64)}, "without noise"),
+        ({"teacher": symsi.plan("linear", solver="heun", steps=64)}, "follows schedule='trigonometric'"),
+        ({"teacher": symsi.plan("linear", schedule=CLOCK, solver="euler", steps=5)}, "has not converged"),
+        ({"shape": (3,)}, "samples of shape"),
+    ],
+)
+def test_what_does_not_fit_is_refused(bimodal: symsi.Model, change: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"steps": 4, "samples": 16, **QUIET, **change}
+    with pytest.raises(symsi.SymsiError, match=message):
+        symsi.fit_solver(bimodal, given.pop("steps"), **given)
+
+
+def test_unconditional_steps_are_named_rightly(guided: symsi.Model) -> None:
+    with pytest.raises(symsi.SymsiError, match="unconditional must be 'all', 'first' or steps from 0 to 2"):
+        symsi.fit_solver(guided, 3, guidance=2.0, unconditional="last", samples=4, **QUIET)
+
+
+@pytest.mark.parametrize("at", [0.0, 0.4])
+def test_a_model_that_breaks_is_told_with_its_time(at: float) -> None:
+    def broken(x: Tensor, t: Tensor) -> Tensor:
+        return torch.where((t >= at)[:, None], torch.nan, x)
+
+    with pytest.raises(symsi.ModelError, match="nan or inf"):
+        symsi.fit_solver(symsi.Model(broken, shape=(2,), name="broken"), 2, samples=4, **QUIET)
+
+
+def test_a_student_asks_for_parts_by_name(guided: symsi.Model) -> None:
+    x, rows = torch.randn(4, 2, generator=torch.Generator().manual_seed(0)), []
+    labels = guided.in_turn(4)
+    student = Student(guided, x, labels, 3.0, 4, rows.append)
+    c, u = guided(x, torch.full((4,), 0.3), **labels), guided(x, torch.full((4,), 0.3))
+    for ask, expected in (("conditional", c), ("unconditional", u), ("prediction", u + 3 * (c - u))):
+        torch.testing.assert_close(student.predict(ask, x, 0.3, slice(0, 4)), expected, rtol=1e-5, atol=1e-5)
+    assert rows == [4, 4, 8]
