@@ -40,6 +40,20 @@ def test_the_same_seed_gives_the_same_file_in_any_batch(capsys: Capture, monkeyp
     torch.testing.assert_close(*found, rtol=0, atol=1e-5)
 
 
+def test_a_solver_is_calibrated_and_used(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
+    fit = ("calibrate", "solver", "digits8", "--samples", "4", "--output", str(tmp_path / "solver.json"))
+    code, out, err = in_process(capsys, monkeypatch, *fit, "--steps", "3,2")
+    assert code == 0, err
+    assert [line.split(":")[0] for line in out.splitlines()] == ["2 steps, 2 evaluations", "3 steps, 3 evaluations"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["solver-2.json", "solver-3.json"]
+    drawn = ("sample", str(tmp_path / "x.npz"), "--model", "digits8", "--count", "3")
+    code, out, err = in_process(capsys, monkeypatch, *drawn, "--plan", str(tmp_path / "solver-2.json"))
+    assert code == 0, err
+    assert "3 samples at 2 evaluations each" in out
+    code, _, err = in_process(capsys, monkeypatch, *fit, "--steps", "2,4")
+    assert (code, "exists" in err) == (2, True)
+
+
 def test_a_reference_is_calibrated_and_used(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
     path, data = tmp_path / "r.safetensors", tmp_path / "data.npy"
     np.save(data, np.random.default_rng(0).normal(size=(50, 1, 8, 8)))
@@ -127,6 +141,14 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
         (("calibrate", "reference", "r.npy", "--model", "digits8"), ".safetensors"),
         (("calibrate", "reference", "r.safetensors", "--data", "none.npy"), "cannot read samples"),
         (("calibrate", "reference", "r.safetensors", "--data", "x.csv"), "--data reads"),
+        (("calibrate", "solver", "digits8", "--output", "s.txt"), "a plan is a .json file"),
+        (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "two"), "--steps takes a number"),
+        (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "0"), "integer of at least 1"),
+        (("calibrate", "solver", "digits8", "--output", "s.json", "--guidance", "2"), "unconditional prediction"),
+        (("sample", "x.png", "--plan", "none.json"), "there is no plan none.json"),
+        (("sample", "x.png", "--plan", "none.json", "--steps", "3"), "leave --steps out"),
+        (("train", "flow", "w.safetensors", "--dataset", "fashon"), "Did you mean 'fashion'"),
+        (("train", "features", "w.safetensors", "--dataset", "fashion", "--data", "none"), "cannot read none"),
         (("bench", "nfe", "--nfe", "two"), "--nfe takes"),
         (("bench", "nfe", "--model", "digits9"), "Did you mean"),
         (("train", "flow", "weights.bin"), ".safetensors"),

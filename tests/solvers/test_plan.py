@@ -327,11 +327,15 @@ def test_a_plan_goes_with_the_models_that_it_was_made_for(three_modes: Mixture) 
 def test_a_plan_of_two_predictions_or_two_times_is_a_plan_but_not_one_that_sample_runs(three_modes: Mixture) -> None:
     guided = Stage(1, 0.0, [1.0], gains=[2.0, -1.0], asks=["conditional", "unconditional"])
     for stage, message in [
-        (guided, "asks for conditional, unconditional"),
+        (guided, "asks for conditional, unconditional; `sample` runs plans of one prediction"),
+        (replace(guided, asks=["left", "right"]), "asks for left, right; `sample` answers conditional, prediction,"),
         (Stage(1, 0.0, [1.0], until=1.0), "two times"),
     ]:
+        told = symsi.Model(lambda x, t, label=0: x, shape=(3,), unconditional={"label": None})
         with pytest.raises(symsi.PlanError, match=message):
-            symsi.sample(three_modes.model(), plan=symsi.Plan([stage], [0, 1]), shape=2, **QUIET)
+            symsi.sample(told, plan=symsi.Plan([stage], [0, 1]), shape=2, **QUIET)
+    with pytest.raises(symsi.PlanError, match="does not say what that is"):
+        symsi.sample(three_modes.model(), plan=symsi.Plan([guided], [0, 1]), shape=2, **QUIET)
 
 
 @pytest.mark.parametrize("schedule", [*symsi.NAMED, "lazy", "lazy(kappa=1)", "lazy(kappa=1/2)"])
