@@ -102,7 +102,11 @@ def _digits8() -> Task:
     return Task(load("digits8"), partial(torch.flatten, start_dim=1), digits()[0].flatten(1))
 
 
-TASKS: Mapping[str, Callable[[], Task]] = {"digits28": partial(_images, "digits28"), "digits8": _digits8}
+TASKS: Mapping[str, Callable[[], Task]] = {
+    "digits28": partial(_images, "digits28"),
+    "fashion28": partial(_images, "fashion28"),
+    "digits8": _digits8,
+}
 
 
 def task(name: str) -> Task:

@@ -1,4 +1,4 @@
-"""Weights files: a U-Net, what it predicts and under which schedule, in one safetensors file; two ship with symsi."""
+"""Weights files: a U-Net, what it predicts and under which schedule, in one safetensors file; three ship with symsi."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ __all__ = ["SHIPPED", "WEIGHTS", "load", "save"]
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED: Mapping[str, str] = {
     "digits28": "class-conditional U-Net on MNIST, 28 x 28, velocity of the linear schedule",
+    "fashion28": "class-conditional U-Net on Fashion-MNIST, 28 x 28, velocity of the linear schedule",
+    "fashion28-noise": "class-conditional U-Net on Fashion-MNIST, 28 x 28, noise of the ddpm schedule",
     "digits8": "exact model of 1 797 real 8 x 8 digits with a Gaussian kernel, velocity of the linear schedule",
 }
 _FORMAT, _VERSION = "symsi-model", "1"

@@ -119,7 +119,7 @@ def test_missing_and_cut_files_and_unknown_names_are_refused(file: Path, tmp_pat
         load(file)
     with pytest.raises(symsi.UnknownNameError, match="Did you mean 'digits28'"):
         load("digit28")
-    assert set(SHIPPED) == {"digits28", "digits8"}
+    assert set(SHIPPED) == {"digits28", "digits8", "fashion28", "fashion28-noise"}
 
 
 def test_another_file_than_the_data_set_is_refused(tmp_path: Path) -> None:
