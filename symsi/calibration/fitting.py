@@ -27,7 +27,7 @@ Clock = tuple[float, ...]
 class Fitter:
     """Fits tables of one number of steps on the first `count` samples of a student.
 
-    Times lie on a clock that begins at `begin` and ends at 1; the teacher is `target(t)` there, (count, *shape).
+    Times lie on a clock that ends at 1; the teacher is `target(t)` there, (count, *shape).
     `prior(clock)` is the theory's table for those times, towards which a ridge of relative strength `ridge` draws.
     """
 

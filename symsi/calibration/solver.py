@@ -63,7 +63,7 @@ def fit_solver(
     progress    show a bar; by default where standard error is a terminal
 
     Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
-    with the solver itself running (T24), drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
+    with the solver itself running, drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
     The times are searched. Where a fitted plan does not beat the theory on the samples held out, the theory's plan is
     returned: `Plan.origin` says so, and holds errors (root mean squares), model, samples, teacher and versions. Raises
     SymsiError for what does not fit, and where half the teacher's steps end further from it than the fit does (and than
@@ -104,7 +104,7 @@ def fit_solver(
         found = {}
         for n in counts:
             bar.set_description(f"fit {n} steps")
-            found[n] = _Fit(known, student, taught, asks[n], guidance, constant=constant, joint=joint).plan()
+            found[n] = _Fit(student, taught, asks[n], constant=constant, joint=joint).plan()
     told = {
         **origin_of(known),
         "model": known.name,
@@ -122,11 +122,9 @@ def fit_solver(
 class _Fit:
     """The fit of one number of steps: `asks` of each."""
 
-    model: Model
     student: Student
     taught: Trajectories
     asks: tuple[tuple[str, ...], ...]
-    guidance: float
     constant: bool
     joint: bool
 
@@ -182,14 +180,14 @@ class _Fit:
     def _grids(self, steps: int) -> Iterator[Clock]:
         for name in _STARTS:
             with suppress(SymsiError):  # a grid with points before a truncated start
-                yield tuple(plan(self.model, schedule=CLOCK, solver="euler", steps=steps, grid=name).grid[:-1])
+                yield tuple(plan(self.student.model, schedule=CLOCK, solver="euler", steps=steps, grid=name).grid[:-1])
 
     def _theory(self, solver: str, clock: Clock) -> Triangle:
         """The table of a solver of the lazy schedule; of guided predictions P = u + guidance (c - u) that of parts."""
-        table = triangle_of(plan(self.model, schedule=CLOCK, solver=solver, grid=(*clock, 1.0)))
-        if self.guidance == 1:
+        table = triangle_of(plan(self.student.model, schedule=CLOCK, solver=solver, grid=(*clock, 1.0)))
+        rows, g = [], self.student.guidance
+        if g == 1:
             return table
-        rows, g = [], self.guidance
         for row in table.rows:
             numbers = [float(row[0])]
             for asks, b in zip(self.asks, row[1:-1].tolist(), strict=False):

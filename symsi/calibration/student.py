@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from symsi.errors import ModelError
 from symsi.models.protocol import Model
+from symsi.sampling.predictions import check_form, not_finite, predictor, rows_of
 from symsi.solvers.triangle import Triangle
 
 __all__ = ["Gram", "Student", "combine", "solve"]
@@ -51,7 +51,7 @@ class Gram:
 def solve(gram: Gram, prior: Tensor, ridge: float) -> Tensor:
     """Return the row that minimises |target - sum_i row_i column_i|^2 + ridge sum_i G_ii (row_i - prior_i)^2.
 
-    G are the sums of products (T24). Where a column is zero the row keeps the prior's number.
+    G are the sums of products: these are the normal equations. Where a column is zero the row keeps the prior's number.
     """
     size = gram.columns.diagonal()
     scale = torch.where(size > 0, size, 1.0).rsqrt()
@@ -92,25 +92,16 @@ class Student:
     @torch.no_grad()
     def predict(self, ask: str, x: Tensor, time: float, rows: slice) -> Tensor:
         """Return a prediction at states x of some rows. Raises ModelError where it is none, or not finite."""
-        told = {
-            k: v[rows] if isinstance(v, Tensor) and v.ndim and len(v) == len(self.start) else v
-            for k, v in self.conditions.items()
-        }
-        given, times = x.to(self.model.dtype or x.dtype), torch.full((len(x),), time, dtype=torch.float64).to(x)
-        parts = []
-        if ask != "unconditional":
-            parts.append(self.model(given, times, **told))
-        if ask == "unconditional" or (ask == "prediction" and self.guidance != 1):
-            parts.append(self.model(given, times, **{**told, **self.model.unconditional}))
-        self.tick(len(parts) * len(x))
-        for part in parts:
-            if not isinstance(part, Tensor) or part.shape != x.shape:
-                what = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-                raise ModelError(f"{self.model.name} returned {what} at model time {time:.6g}; x has {tuple(x.shape)}.")
-        found = parts[0] if len(parts) == 1 else torch.lerp(parts[1], parts[0], self.guidance)
+        model, device = self.model, self.model.device or x.device
+        told = rows_of(self.conditions, rows, len(self.start), device)
+        given = x.to(device, model.dtype or x.dtype)
+        predict = predictor(model, told, {**told, **model.unconditional}, self.guidance)
+        found = predict(ask, given, torch.full((len(x),), time, dtype=torch.float64).to(device, x.dtype))
+        self.tick(len(x) * (2 if ask == "prediction" and self.guidance != 1 else 1))
+        check_form(found, tuple(x.shape), device, time)
         if not torch.isfinite(found).all():
-            raise ModelError(f"{self.model.name} returned nan or inf at model time {time:.6g}.")
-        return found.to(x.dtype)
+            raise not_finite(time, finite=False)
+        return found.to(x)
 
     def columns(self, table: Triangle, rows: slice) -> list[Tensor]:
         """Return z and all predictions of a table on some rows."""

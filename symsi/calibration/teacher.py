@@ -16,6 +16,7 @@ from torch import Tensor
 from symsi.errors import EndpointError, SymsiError
 from symsi.models.protocol import Model
 from symsi.sampling.noise import standard_normal
+from symsi.sampling.predictions import rows_of
 from symsi.sampling.sample import Snapshot, sample
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan
@@ -95,9 +96,7 @@ def teach(
     for first in range(0, count, batch):
         rows = slice(first, min(first + batch, count))
         size = rows.stop - first
-        told = {
-            k: v[rows] if isinstance(v, Tensor) and v.ndim and len(v) == count else v for k, v in conditions.items()
-        }
+        told = rows_of(conditions, rows, count, model.device or torch.device("cpu"))
 
         def keep(seen: Snapshot, rows: slice = rows) -> None:
             states[seen.step, rows] = (seen.x / made.scales[seen.step]).to(states)

@@ -164,8 +164,8 @@ def solver(
     """Fit the solver of so few evaluations to a model, from forward passes alone, and write its plan.
 
     Several numbers of steps share one run of the teacher, 64 steps of Heun; their plans are FILE-2.json, FILE-3.json
-    ... A plan is used by `symsi sample --plan FILE`, `symsi.sample(model, plan=symsi.load_plan(FILE))`, and by a
-    pipeline's scheduler. It says how far it ends from converged samples, beside the best solver of the theory.
+    ... A plan is used by `symsi sample --plan FILE` and `symsi.sample(model, plan=symsi.load_plan(FILE))`. It says
+    how far it ends from converged samples, beside the best solver of the theory.
     """
     counts = _numbers("--steps", steps)
     if output.suffix != ".json":

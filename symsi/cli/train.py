@@ -81,14 +81,7 @@ def flow(
         click.echo(line)
 
     recipe = Recipe(steps=steps, seed=seed)
-    run = ", ".join(
-        [
-            schedule,
-            *([] if prediction == "velocity" else [prediction]),
-            *([] if name == "mnist" else [name]),
-            str(config),
-        ]
-    )
+    run = ", ".join(word for word in (schedule, prediction, name, str(config)) if word not in ("velocity", "mnist"))
     average = train_flow(net, images, labels, interpolant, recipe, checkpoint, report, run=run, prediction=prediction)
     options = f"--dataset {name} --schedule {schedule} --prediction {prediction} --steps {steps} --seed {seed}"
     save(

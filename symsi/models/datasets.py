@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
@@ -59,8 +57,7 @@ _SHA256 = {  # of what the files hold, however they were compressed
 def _fashion(path: Path, part: str) -> tuple[Tensor, Tensor]:
     """Pixels in [0, 1] and labels from a folder of the four files as Zalando publishes them."""
 
-    def array(kind: str, header: int) -> np.ndarray:
-        name = f"{mnist.NAMES[part]}-{kind}-ubyte"
+    def content(name: str) -> bytes:
         file = path / f"{name}.gz"
         try:
             held = gzip.decompress(file.read_bytes())
@@ -70,10 +67,9 @@ def _fashion(path: Path, part: str) -> tuple[Tensor, Tensor]:
             ) from None
         if hashlib.sha256(held).hexdigest() != _SHA256[name]:
             raise SymsiError(f"{file} is not the file of Fashion-MNIST: the SHA-256 of what it holds is another.")
-        return np.frombuffer(held, np.uint8, offset=header)
+        return held
 
-    images = torch.from_numpy(array("images-idx3", 16).reshape(-1, 1, 28, 28).copy())
-    return images / 255, torch.from_numpy(array("labels-idx1", 8).astype(np.int64))
+    return mnist.decode(content, part)
 
 
 def _mnist(path: Path, part: str) -> tuple[Tensor, Tensor]:

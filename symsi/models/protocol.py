@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -101,23 +100,19 @@ def as_model(model: Model | Callable[..., Tensor]) -> Model:
     return Model(model, name=getattr(model, "__name__", type(model).__name__))
 
 
-_FINGERPRINTS: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 _SEEN = 64  # numbers of a parameter
 
 
 def fingerprint(model: Model) -> str:
     """Return a hash of a network's parameters, "" for a callable without: names, shapes and some numbers in bfloat16.
 
-    It is the same in float32 and bfloat16, and made once for a module.
+    It is the same in float32 and bfloat16.
     """
-    net = model.function
-    if not isinstance(net, nn.Module):
+    if not isinstance(model.function, nn.Module):
         return ""
-    if net not in _FINGERPRINTS:
-        found = hashlib.sha256()
-        for name, value in net.named_parameters():
-            flat = value.detach().flatten()
-            some = flat[:: max(1, len(flat) // _SEEN)][:_SEEN].to("cpu", torch.bfloat16)
-            found.update(f"{name} {tuple(value.shape)}".encode() + some.view(torch.uint8).numpy().tobytes())
-        _FINGERPRINTS[net] = found.hexdigest()[:16]
-    return _FINGERPRINTS[net]
+    found = hashlib.sha256()
+    for name, value in model.function.named_parameters():
+        flat = value.detach().flatten()
+        some = flat[:: max(1, len(flat) // _SEEN)][:_SEEN].to("cpu", torch.bfloat16)
+        found.update(f"{name} {tuple(value.shape)}".encode() + some.view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]

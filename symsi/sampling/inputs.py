@@ -21,6 +21,9 @@ from symsi.solvers.planning import origin_of
 
 __all__ = ["check_inputs", "check_memory", "check_noise", "check_plan", "read_shape", "whole_number"]
 
+_ASKS = {"prediction", "conditional", "unconditional"}
+_CALLER = 6  # frames from a warning to who called `sample`, which torch's two contexts wrap
+
 
 def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[int, ...], guidance: float) -> Plan:
     """Return a plan that was given.
@@ -56,17 +59,15 @@ def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[
     return plan
 
 
-_ASKS = {"prediction", "conditional", "unconditional"}
-
-
 def _warn(plan: Plan, model: Model, guidance: float, *, parts: bool) -> None:
     """Warn where a plan was fitted to something else than it is used for."""
-    fitted, here = plan.origin.get("parameters", ""), fingerprint(model)
-    if fitted and here and fitted != here:
+    fitted = plan.origin.get("parameters", "")
+    here = fingerprint(model) if fitted else ""
+    if here and fitted != here:
         warnings.warn(
             f"this plan was fitted to {plan.origin.get('model', 'a model')} (parameters {fitted}); {model.name} has "
             f"others ({here}). Fit one for it: symsi.fit_solver(model, steps), or `symsi calibrate solver`.",
-            stacklevel=4,
+            stacklevel=_CALLER,
         )
     own = float(plan.origin.get("guidance", guidance))
     if own != guidance and not (parts and guidance == 1):
@@ -74,7 +75,7 @@ def _warn(plan: Plan, model: Model, guidance: float, *, parts: bool) -> None:
         warnings.warn(
             f"this plan was fitted at guidance {own:g} and {what}; guidance={guidance:g} was given. "
             "Fit one for it: symsi.fit_solver(model, steps, guidance=...).",
-            stacklevel=4,
+            stacklevel=_CALLER,
         )
 
 

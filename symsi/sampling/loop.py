@@ -11,6 +11,7 @@ from torch import Tensor
 from symsi.errors import ModelError, PlanError
 from symsi.sampling.moves import Memory, advance, check_modes, moves
 from symsi.sampling.noise import standard_normal
+from symsi.sampling.predictions import check_form, not_finite, where
 from symsi.solvers.plan import Plan
 from symsi.solvers.stage import Stage
 
@@ -84,8 +85,10 @@ def run(
             seen = _Seen(ours, bits=k == 0 and x is z)
             prediction = predict(stage.asks[0], x, times[k].repeat(len(z)))
             if seen.changed():
-                raise ModelError(f"the model wrote into its input x {_where(stage)}; it must leave it as it is.")
-            _check_form(prediction, (len(z), *shape), z.device, stage)
+                raise ModelError(
+                    f"the model wrote into its input x {where(stage.time, stage.step)}; it must leave it as it is."
+                )
+            check_form(prediction, (len(z), *shape), z.device, stage.time, stage.step)
             said = prediction
             if any(prediction.untyped_storage().data_ptr() == held.untyped_storage().data_ptr() for held in ours):
                 said = prediction = prediction.clone()
@@ -138,42 +141,10 @@ class _Watch:
             self.flags.append((stage, torch.isfinite(prediction).all(), torch.isfinite(z).all()))
         elif not torch.isfinite(z.sum(dtype=torch.float32)) and not torch.isfinite(z).all():
             # one reduction where all is well; a sum that overflows is looked at number by number
-            raise _not_finite(stage, bool(torch.isfinite(prediction).all()))
+            raise not_finite(stage.time, stage.step, finite=bool(torch.isfinite(prediction).all()))
 
     def report(self) -> None:
         """Raise ModelError for the first stage whose state was not finite."""
         for stage, prediction, state in self.flags:
             if not prediction or not state:
-                raise _not_finite(stage, bool(prediction))
-
-
-def _where(stage: Stage) -> str:
-    return f"at step {stage.step}, model time {float(stage.time):.6g}"
-
-
-def _check_form(prediction: object, shape: tuple[int, ...], device: torch.device, stage: Stage) -> None:
-    if not isinstance(prediction, Tensor):
-        raise ModelError(
-            f"the model returned a {type(prediction).__name__} {_where(stage)}; it must return a tensor. "
-            "Wrap it: lambda x, t, **c: model(x, t, **c).sample, for example."
-        )
-    if tuple(prediction.shape) != shape:
-        raise ModelError(
-            f"the model returned shape {tuple(prediction.shape)} {_where(stage)}; it got x of shape {shape}."
-        )
-    if prediction.device != device:
-        raise ModelError(f"the model returned a tensor on {prediction.device} {_where(stage)}; x is on {device}.")
-    if not prediction.is_floating_point():
-        raise ModelError(f"the model returned {prediction.dtype} {_where(stage)}; it must return floating point.")
-
-
-def _not_finite(stage: Stage, finite: bool) -> ModelError:
-    if finite:
-        return ModelError(
-            f"the model's predictions are finite {_where(stage)}, but so large that the state is not. Check what it "
-            "predicts (velocity, score, noise or data) and the scale of its data."
-        )
-    return ModelError(
-        f"the model returned nan or inf {_where(stage)}. "
-        "Check its weights and dtype (float16 overflows at 65504; bfloat16 does not)."
-    )
+                raise not_finite(stage.time, stage.step, finite=bool(prediction))

@@ -20,6 +20,7 @@ from symsi.plotting.pictures import plot_images
 from symsi.sampling.inputs import check_inputs, check_memory, check_noise, check_plan, read_shape, whole_number
 from symsi.sampling.loop import run
 from symsi.sampling.noise import check_seed, standard_normal
+from symsi.sampling.predictions import predictor, rows_of
 from symsi.solvers.grids import Grid
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan as make_plan
@@ -150,8 +151,8 @@ def sample(
         for begin in range(0, count, size):
             rows = slice(begin, min(begin + size, count))
             indices = range(first + rows.start, first + rows.stop)
-            told, untold = (_rows_of(c, rows, count, where) for c in (given, {**given, **known.unconditional}))
-            predict = _predictor(known, told, untold, guidance)
+            told, untold = (rows_of(c, rows, count, where) for c in (given, {**given, **known.unconditional}))
+            predict = predictor(known, told, untold, guidance)
             if start is None:
                 z = standard_normal(seed, indices, 0, form, where, working)
             else:
@@ -191,23 +192,6 @@ def _cast(x: Tensor, kind: torch.dtype) -> Tensor:
     return found
 
 
-def _predictor(
-    model: Model, told: Mapping[str, Any], untold: Mapping[str, Any], guidance: float
-) -> Callable[[str, Tensor, Tensor], Tensor]:
-    """The model with its conditions, without them, or with classifier-free guidance: what a stage asks for."""
-
-    def predict(ask: str, x: Tensor, t: Tensor) -> Tensor:
-        if ask == "conditional" or (ask == "prediction" and guidance == 1):
-            return model(x, t, **told)
-        if ask == "unconditional":
-            return model(x, t, **untold)
-        free, bound = model(x, t, **untold), model(x, t, **told)
-        right = isinstance(free, Tensor) and isinstance(bound, Tensor) and free.shape == bound.shape
-        return torch.lerp(free, bound, guidance) if right else bound  # the sampler says what is wrong
-
-    return predict
-
-
 def _record(
     made: Plan, path: list[Tensor] | None, callback: Callable[[Snapshot], None] | None, step: int, x: Tensor
 ) -> None:
@@ -216,13 +200,3 @@ def _record(
         path.append(state)
     if callback and step:
         callback(Snapshot(step, len(made.grid) - 1, made.grid[step], state if path is None else state.clone()))
-
-
-def _rows_of(conditions: Mapping[str, Any], rows: slice, count: int, device: torch.device) -> dict[str, Any]:
-    """Split what has one row a sample; move tensors to the device."""
-    return {
-        name: (value[rows] if value.ndim and len(value) == count else value).to(device)
-        if isinstance(value, Tensor)
-        else value
-        for name, value in conditions.items()
-    }

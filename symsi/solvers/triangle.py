@@ -3,7 +3,7 @@
     x_{k+1} = a_k z + sum_{e <= k} b_ke P_e + c_k
 
 in model coordinates, z the state that the plan starts from, P_e the prediction of evaluation e. Every solver is one, so
-that the best of them is a linear problem (T24).
+that the best of them is a linear problem.
 """
 
 from __future__ import annotations

@@ -185,8 +185,9 @@ def test_a_plan_warns_with_another_network_or_guidance() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         symsi.sample(one, shape=2, plan=plan, **QUIET)
-    with pytest.warns(UserWarning, match="fitted to one"):
+    with pytest.warns(UserWarning, match="fitted to one") as told:
         symsi.sample(other, shape=2, plan=plan, **QUIET)
+    assert told[0].filename == __file__
     with pytest.warns(UserWarning, match="fitted at guidance 1 and is used with another; guidance=2"):
         symsi.sample(one, shape=2, plan=plan, guidance=2.0, **QUIET)
     with pytest.raises(symsi.PlanError, match="another prediction"):

@@ -44,7 +44,7 @@ def nfe(
 ) -> None:
     """Sample quality at equal network evaluations, ours and diffusers' solvers.
 
-    FD is the Frechet distance of samples to real data in the features of a digit classifier (pixels for digits8);
+    FD is the Frechet distance of samples to real data in the features of a classifier (pixels for digits8);
     rmse compares with converged samples from the same noise. Everything at one NFE and seed starts from one noise. A
     method that has settled at the converged FD at two NFE in a row is not run at more.
 

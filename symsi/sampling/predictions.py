@@ -1,0 +1,83 @@
+"""What a model is asked for and what it may answer: its parts under guidance, rows of its conditions, its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symsi.errors import ModelError
+from symsi.models.protocol import Model
+from symsi.solvers.stage import Coefficient
+
+__all__ = ["check_form", "not_finite", "predictor", "rows_of", "where"]
+
+
+def predictor(
+    model: Model, told: Mapping[str, Any], untold: Mapping[str, Any], guidance: float
+) -> Callable[[str, Tensor, Tensor], Tensor]:
+    """Return predict(ask, x, t): what a stage asks of a model.
+
+    "conditional" is the model with the conditions `told`, "unconditional" with `untold`; "prediction" is the former, or
+    with guidance u + guidance (c - u).
+    """
+
+    def predict(ask: str, x: Tensor, t: Tensor) -> Tensor:
+        if ask == "conditional" or (ask == "prediction" and guidance == 1):
+            return model(x, t, **told)
+        if ask == "unconditional":
+            return model(x, t, **untold)
+        free, bound = model(x, t, **untold), model(x, t, **told)
+        right = isinstance(free, Tensor) and isinstance(bound, Tensor) and free.shape == bound.shape
+        return torch.lerp(free, bound, guidance) if right else bound  # the sampler says what is wrong
+
+    return predict
+
+
+def rows_of(conditions: Mapping[str, Any], rows: slice, count: int, device: torch.device) -> dict[str, Any]:
+    """Return the conditions of some of `count` samples: what has a row a sample is split; tensors go to the device."""
+    return {
+        name: (value[rows] if value.ndim and len(value) == count else value).to(device)
+        if isinstance(value, Tensor)
+        else value
+        for name, value in conditions.items()
+    }
+
+
+def check_form(
+    prediction: object, shape: tuple[int, ...], device: torch.device, time: Coefficient, step: int | None = None
+) -> None:
+    """Raise ModelError, saying where, unless a prediction is a floating-point tensor of a shape on a device."""
+    if not isinstance(prediction, Tensor):
+        raise ModelError(
+            f"the model returned a {type(prediction).__name__} {where(time, step)}; it must return a tensor. "
+            "Wrap it: lambda x, t, **c: model(x, t, **c).sample, for example."
+        )
+    if tuple(prediction.shape) != shape:
+        raise ModelError(
+            f"the model returned shape {tuple(prediction.shape)} {where(time, step)}; it got x of shape {shape}."
+        )
+    if prediction.device != device:
+        raise ModelError(f"the model returned a tensor on {prediction.device} {where(time, step)}; x is on {device}.")
+    if not prediction.is_floating_point():
+        raise ModelError(f"the model returned {prediction.dtype} {where(time, step)}; it must return floating point.")
+
+
+def not_finite(time: Coefficient, step: int | None = None, *, finite: bool) -> ModelError:
+    """Return the error for a state that is not finite, whose prediction was `finite` or not."""
+    if finite:
+        return ModelError(
+            f"the model's predictions are finite {where(time, step)}, but so large that the state is not. Check what "
+            "it predicts (velocity, score, noise or data) and the scale of its data."
+        )
+    return ModelError(
+        f"the model returned nan or inf {where(time, step)}. "
+        "Check its weights and dtype (float16 overflows at 65504; bfloat16 does not)."
+    )
+
+
+def where(time: Coefficient, step: int | None = None) -> str:
+    """Return "at step k, model time t", for messages."""
+    return f"at {'' if step is None else f'step {step}, '}model time {float(time):.6g}"
