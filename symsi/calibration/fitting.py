@@ -37,8 +37,8 @@ class Fitter:
     prior: Callable[[Clock], Triangle]
     constant: bool = False
     ridge: float = 1e-6
-    _best: Clock = ()
-    _known: dict[Clock, list[Tensor]] = field(default_factory=dict)
+    _best: Clock = field(default=(), init=False)
+    _known: dict[Clock, list[Tensor]] = field(default_factory=dict, init=False)  # predictions under this ridge
 
     def rows(self, clock: Clock) -> tuple[Triangle, float]:
         """Fit each row to the teacher's state where it ends, the student running; return the table and its error.

@@ -138,12 +138,11 @@ class _Fit:
         fitter = self._fitter(fitted, name)
         clock, chosen = fitter.search(grids), []
         for ridge in _RIDGES:
-            fitter.ridge = ridge
-            table, _ = fitter.rows(clock)
-            chosen.append((self._held(table, fitted), ridge, table))
-        error, ridge, table = min(chosen, key=lambda c: c[0])
+            other = replace(fitter, ridge=ridge)
+            table, _ = other.rows(clock)
+            chosen.append((self._held(table, fitted), other, table))
+        error, fitter, table = min(chosen, key=lambda c: c[0])
         if self.joint:
-            fitter.ridge = ridge
             there, moved = fitter.together(clock, table)
             refined = self._held(moved, fitted)
             if refined < error:
@@ -160,8 +159,7 @@ class _Fit:
                 f"more than the {error:.3g} that {steps} steps miss. Give a teacher of more steps: "
                 f"teacher=symsi.plan(model, schedule={CLOCK!r}, solver='heun', steps=...)."
             )
-        whole = self._fitter(count, name)
-        whole.ridge = ridge
+        whole = replace(self._fitter(count, name), ridge=fitter.ridge)
         table, _ = whole.last(clock, table)
         return replace(table, origin=origin).plan()
 

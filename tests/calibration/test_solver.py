@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 import symsi
+from symsi.calibration.fitting import Fitter
 from symsi.calibration.student import Gram, Student, combine, solve
 from symsi.calibration.teacher import CLOCK, teach, teacher_of
 from symsi.models.analytic import gaussian
 from symsi.sampling.noise import standard_normal
-from symsi.solvers.triangle import triangle_of
+from symsi.solvers.triangle import Triangle, triangle_of
 
 DOUBLE = torch.float64
 QUIET = {"progress": False}
@@ -250,3 +251,20 @@ def test_a_student_asks_for_parts_by_name(guided: symsi.Model) -> None:
     for ask, expected in (("conditional", c), ("unconditional", u), ("prediction", u + 3 * (c - u))):
         torch.testing.assert_close(student.predict(ask, x, 0.3, slice(0, 4)), expected, rtol=1e-5, atol=1e-5)
     assert rows == [4, 4, 8]
+
+
+def test_another_ridge_is_fitted_on_a_run_of_its_own(bimodal: symsi.Model) -> None:
+    z = standard_normal(1, range(16), 0, (2,))
+    student = Student(bimodal, z, {}, 1.0, 16, lambda rows: None)
+    clock = (0.0, 0.3, 0.7)
+
+    def prior(times: tuple[float, ...]) -> Triangle:
+        return triangle_of(symsi.plan(bimodal, schedule=CLOCK, solver="ab2", grid=[*times, 1.0]))
+
+    first = Fitter(student, 16, target=lambda t: (1 - t) * z + 1, prior=prior, ridge=1e-8)
+    first.rows(clock)
+    table, _ = replace(first, ridge=1.0).rows(clock)
+    columns = student.columns(table, slice(0, 16))
+    for k, (row, end) in enumerate(zip(table.rows, (0.3, 0.7, 1.0), strict=True)):
+        gram = Gram.of([(columns[: k + 2], (1 - end) * z + 1)])
+        torch.testing.assert_close(row[:-1], solve(gram, prior(clock).rows[k][:-1], 1.0), rtol=1e-6, atol=1e-6)
