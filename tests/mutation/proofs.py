@@ -1,9 +1,10 @@
-"""Proofs as killers of mutants: collected by `engine` alone, one test a theorem and a few conversions."""
+"""Proofs as killers of mutants: collected by `engine` alone, a theorem and a few conversions a test."""
 
 import pytest
 
 from symsi.proofs import THEOREMS, load
 from symsi.theory.conversion import convert
+from tests.theory.test_conversion import check
 
 CONVERSIONS = [
     ("linear", "trigonometric", "ode", "velocity"),
@@ -22,3 +23,9 @@ def test_theorem(name: str) -> None:
 @pytest.mark.parametrize("words", CONVERSIONS, ids=" ".join)
 def test_conversion(words: tuple[str, str, str, str]) -> None:
     assert convert(*words).proof().proved
+
+
+@pytest.mark.parametrize("words", CONVERSIONS, ids=" ".join)
+def test_definitions(words: tuple[str, str, str, str]) -> None:
+    base, target, _, _ = words
+    check(convert(base, target, "optimal"), 1)

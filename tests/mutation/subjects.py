@@ -35,10 +35,11 @@ ROOMS: dict[str, Room] = {
         ("theory", "interpolants"),
         (
             "tests/mutation/proofs.py",
-            "tests/theory/test_fields.py",
+            "tests/theory",
             "tests/interpolants",
             "tests/coefficients/test_tables.py",
         ),
+        ("ordered_pair", "within_seconds", "off_by_1e_40", "[ddpm-", "-ddpm]", "[cosine-", "-cosine]"),
         most=6,
     ),
     "coefficients": Room(
