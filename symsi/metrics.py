@@ -21,6 +21,7 @@ __all__ = [
     "accuracy",
     "energy_distance",
     "frechet_distance",
+    "recall",
     "rmse",
     "sampling_floor",
     "sliced_wasserstein",
@@ -89,6 +90,21 @@ def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 256, seed: int = 
         quantiles_x, quantiles_y = (x @ unit.T).sort(0).values, (y @ unit.T).sort(0).values
         total += (width @ (quantiles_x[left // m] - quantiles_y[left // n]).square()).sum().item()
     return math.sqrt(total / directions)
+
+
+def recall(x: Tensor, y: Tensor, neighbours: int = 3) -> float:
+    """Return the share of rows of y (M, D) that lie as near to a row of x (N, D) as its k-th neighbour in x does.
+
+    Whether samples x cover data y (Kynkäänniemi et al. 2019, with k = `neighbours`); 1 is all of it. Fewer samples
+    cover less: compare it with as many of the data's own. Raises MetricError unless both are finite, with 2 rows or
+    more and as many columns, and 1 <= k < N.
+    """
+    x, y = _pair(x, y)
+    if not 1 <= neighbours < len(x):
+        raise MetricError(f"neighbours must be 1 to N - 1 = {len(x) - 1}; got {neighbours}.")
+    radii = torch.cat([torch.cdist(part, x).kthvalue(neighbours + 1).values for part in torch.split(x, _CHUNK)])
+    covered = sum(int((torch.cdist(part, x) <= radii).any(1).sum()) for part in torch.split(y, _CHUNK))
+    return covered / len(y)
 
 
 def rmse(x: Tensor, y: Tensor) -> float:

@@ -10,6 +10,7 @@ from symsi.metrics import (
     accuracy,
     energy_distance,
     frechet_distance,
+    recall,
     rmse,
     sampling_floor,
     sliced_wasserstein,
@@ -276,3 +277,25 @@ def test_the_floor_refuses_a_single_repeat_and_real_samples_that_are_not_finite(
 def test_a_metric_error_is_a_symsi_error_and_a_value_error() -> None:
     assert issubclass(MetricError, SymsiError)
     assert issubclass(MetricError, ValueError)
+
+
+def test_recall_is_the_share_of_the_data_within_reach_of_a_sample() -> None:
+    x = torch.tensor([[0.0], [1.0], [10.0], [11.0]])  # of one neighbour, each reaches 1 far
+    y = torch.tensor([[-1.0], [0.5], [2.5], [9.5], [12.5]])
+    assert recall(x, y, neighbours=1) == pytest.approx(3 / 5)
+    assert recall(x, y, neighbours=2) == 1.0  # the second is 9 or 10 away
+
+
+def test_recall_of_samples_that_lack_a_half_of_the_data_is_a_half() -> None:
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(400, 3, generator=generator, dtype=torch.float64)
+    data[200:, 0] += 100
+    samples = torch.randn(200, 3, generator=generator, dtype=torch.float64)
+    assert 0.45 < recall(samples, data) <= 0.5
+    assert recall(torch.cat([samples, samples + torch.tensor([100.0, 0, 0])]), data) > 0.95
+
+
+@pytest.mark.parametrize("neighbours", [0, 4])
+def test_recall_refuses_more_neighbours_than_there_are(neighbours: int) -> None:
+    with pytest.raises(MetricError, match="1 to N - 1 = 3"):
+        recall(torch.zeros(4, 2), torch.zeros(4, 2), neighbours)

@@ -81,8 +81,10 @@ PEERS: Mapping[str, Peer] = {
         Peer("DPM-Solver++(2M)", "DPMSolverMultistepScheduler", _DPM),
         Peer("DPM-Solver++(2M), NSR grid", "DPMSolverMultistepScheduler", _DPM, grid=_nsr_grid),
         Peer("DPM-Solver++(2M), shift 2", "DPMSolverMultistepScheduler", {**_DPM, "flow_shift": 2.0}),
+        Peer("DPM-Solver++(2M), shift 4", "DPMSolverMultistepScheduler", {**_DPM, "flow_shift": 4.0}),
         Peer("UniPC", "UniPCMultistepScheduler", _FLOW),
         Peer("UniPC, shift 2", "UniPCMultistepScheduler", {**_FLOW, "flow_shift": 2.0}),
+        Peer("UniPC, shift 4", "UniPCMultistepScheduler", {**_FLOW, "flow_shift": 4.0}),
         Peer("UniPC, NSR grid", "UniPCMultistepScheduler", _FLOW, grid=_nsr_grid),
         Peer("DEIS", "DEISMultistepScheduler", _FLOW),
     )

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from symsi.adapters.peers import PEERS, sample_peer
+from symsi.bench.gradient import gradient_plan
 from symsi.calibration.grid import optimal_grid
 from symsi.calibration.reference import reference_of_model
 from symsi.calibration.solver import fit_solver
 from symsi.errors import SymsiError, unknown
-from symsi.metrics import accuracy, energy_distance, frechet_distance, rmse, sampling_floor
+from symsi.metrics import accuracy, energy_distance, frechet_distance, recall, rmse, sampling_floor
 from symsi.models.digits8 import digits
 from symsi.models.features import load_features
 from symsi.models.pretrained import WEIGHTS, load
@@ -36,7 +37,8 @@ _CONVERGED = {"schedule": "trigonometric", "solver": "heun", "steps": 32}
 class Contender:
     """A row of the table: options of `symsi.sample`, evaluations a step, and what must be calibrated first.
 
-    `fit` are options of `fit_solver`, whose plan then takes the place of the others.
+    `fit` are options of `fit_solver`, whose plan then takes the place of the others; with `gradient` they are those of
+    `gradient_plan`, a peer.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Contender:
     reference: str | None = None
     optimal: bool = False
     fit: Mapping[str, Any] | None = None
+    gradient: bool = False
 
 
 _VP = {"schedule": "trigonometric"}
@@ -77,7 +80,9 @@ CONTENDERS: Mapping[str, Contender] = {
         Contender("fitted", fit={"samples": 32}),
         Contender("fitted, 8 samples", fit={"samples": 8}),
         Contender("fitted, 256 samples", fit={"samples": 256}),
-        Contender("fitted, joint", fit={"samples": 32, "joint": True}),
+        Contender("fitted, joint", fit={"samples": 32, "refine": "joint"}),
+        Contender("fitted, gradient", fit={"samples": 32, "refine": "gradient"}),
+        Contender("by gradient (as GS)", fit={"samples": 32}, gradient=True),
         Contender("modal PCA kappa=1", {**_VP, "diffusion": "optimal", "solver": "exact-ab2"}, reference="pca"),
     )
 }
@@ -129,12 +134,16 @@ def quality_at_nfe(
     """Return {"model", "samples", "repeats", "floor", "converged", "rows"}, each row a method at an NFE.
 
     "fd" is the Frechet distance of `samples` samples to all real data, "energy" the energy distance, both in the task's
-    features; means over `repeats` seeds with "fd_spread" and "energy_spread" their standard deviations. Repeat r uses
-    seed r for every method, so rows share their start noise. "rmse_converged" compares with lazy VP Heun at 64
-    evaluations from the same noise, for deterministic methods. A method that cannot spend exactly that NFE (Heun at
-    even ones) has no row, and a method whose FD was that of converged samples (or less, to within the larger spread) at
-    two NFE in a row is not run at more. References and optimised grids are calibrated on the model's own samples
-    first, under another seed. `methods` are names, or names with NFE of their own: "UniPC@6,8". `tick(done, total)`
+    features; means over `repeats` seeds with "fd_spread" and "energy_spread" their standard deviations. "recall" is the
+    share of real data that samples cover (`symsi.metrics.recall`), "accuracy" how often the task's classifier sees the
+    class that was asked for, "class_shift" the total variation between classes seen and asked for. "rmse_converged"
+    compares with lazy VP Heun at 64 evaluations from the same noise, for deterministic methods; "calibration" is what a
+    fitted plan cost, in evaluations of a sample. Repeat r uses seed r for every method, so rows share start noise.
+
+    A method that cannot spend exactly that NFE (Heun at even ones) has no row, and a method whose FD was that of
+    converged samples (or less, to within the larger spread) at two NFE in a row is not run at more. Plans, references
+    and optimised grids are calibrated first, under another seed. `methods` are names, or names with NFE of their own:
+    "UniPC@6,8". `tick(done, total)`
     follows methods. Raises SymsiError for unknown methods or fewer than 2 repeats.
     """
     known = {**CONTENDERS, **PEERS}
@@ -177,6 +186,18 @@ def _cell(text: str, nfe: Sequence[int]) -> tuple[str, Sequence[int]]:
     return name, found
 
 
+def _shift(found: Tensor, wanted: Tensor) -> float:
+    """The total variation between the shares of classes that were found and wanted, from 0 to 1."""
+    counts = [torch.bincount(x, minlength=int(max(found.max(), wanted.max())) + 1) for x in (found, wanted)]
+    return float((counts[0] / len(found) - counts[1] / len(wanted)).abs().sum() / 2)
+
+
+def _cost(options: Mapping[str, Any]) -> int | None:
+    """The evaluations of a sample that the calibration of a plan took."""
+    made = options.get("plan")
+    return None if made is None else int(made.origin["calibration"].split()[0])
+
+
 class _Judge:
     """The task with its converged samples by seed, and what was calibrated for it."""
 
@@ -203,9 +224,8 @@ class _Judge:
     def row(self, method: Any, nfe: int) -> dict[str, Any]:
         """Run one method at one NFE for every seed and judge the samples."""
         ours = isinstance(method, Contender)
-        draw: Callable[..., Tensor] = (
-            partial(self._ours, self._options(method, nfe)) if ours else partial(self._peer, method.name, nfe)
-        )
+        options = self._options(method, nfe) if ours else {}
+        draw: Callable[..., Tensor] = partial(self._ours, options) if ours else partial(self._peer, method.name, nfe)
         draw(0, 2)  # tables, imports
         started = time.perf_counter()
         results = [draw(seed) for seed in range(self.repeats)]
@@ -213,11 +233,12 @@ class _Judge:
         deterministic = not ours or "diffusion" not in method.options
         return {
             "method": method.name,
-            "kind": "ours" if ours else "peer",
+            "kind": "peer" if not ours or method.gradient else "ours",
             "nfe": nfe,
             **self._score(results),
             "rmse_converged": mean(map(rmse, results, self.converged)) if deterministic else None,
             "us_per_sample": elapsed / (self.samples * self.repeats) * 1e6,
+            "calibration": _cost(options),
         }
 
     def _score(self, results: Sequence[Tensor]) -> dict[str, Any]:
@@ -226,17 +247,21 @@ class _Judge:
         features = [self.task.features(x).double() for x in results]
         fds = [frechet_distance(f, real) for f in features]
         energies = [energy_distance(f, some) for f in features]
-        right = None
+        right = shares = None
         if self.task.classify is not None:
             labels = self.task.model.in_turn(self.samples)["label"]
             with torch.no_grad():
-                right = mean(accuracy(self.task.classify(x), labels) for x in results)
+                logits = [self.task.classify(x) for x in results]
+            right = mean(accuracy(found, labels) for found in logits)
+            shares = mean(_shift(found.argmax(1), labels) for found in logits)
         return {
             "fd": mean(fds),
             "fd_spread": stdev(fds),
             "energy": mean(energies),
             "energy_spread": stdev(energies),
+            "recall": mean(recall(f, some) for f in features),
             "accuracy": right,
+            "class_shift": shares,
         }
 
     def _ours(self, options: Mapping[str, Any], seed: int, count: int | None = None) -> Tensor:
@@ -266,6 +291,8 @@ class _Judge:
 
     def _options(self, method: Contender, nfe: int) -> dict[str, Any]:
         calibration: dict[str, Any] = {"seed": 1 << 32, "progress": False}
+        if method.fit is not None and method.gradient:
+            return {"plan": gradient_plan(self.task.model, nfe, batch=self.batch, seed=1 << 32, **method.fit)}
         if method.fit is not None:
             return {"plan": fit_solver(self.task.model, nfe, batch=self.batch, **method.fit, **calibration)}
         options = dict(method.options) | {"steps": nfe // method.per_step}

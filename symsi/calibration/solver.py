@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from symsi.calibration.descent import Descent
 from symsi.calibration.fitting import Clock, Fitter
 from symsi.calibration.student import Student
 from symsi.calibration.teacher import CLOCK, Trajectories, check_teacher, teach, teacher_of
-from symsi.errors import SymsiError
+from symsi.errors import SymsiError, unknown
 from symsi.models.protocol import Model, as_model, fingerprint
 from symsi.sampling.inputs import check_inputs, read_shape, whole_number
 from symsi.sampling.noise import check_seed
@@ -26,6 +27,7 @@ __all__ = ["fit_solver"]
 
 _STARTS = ("angle", "linear", "shifted(shift=2)", "shifted(shift=4)", "point-mass")
 _THEORIES = ("ab2", "euler")
+_REFINEMENTS = ("joint", "gradient")
 _NEGLIGIBLE = 1e-3  # of the samples' root mean square: a doubt that nobody sees
 _RIDGES = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
@@ -41,7 +43,8 @@ def fit_solver(
     unconditional: str | Sequence[int] = "all",
     teacher: Plan | None = None,
     constant: bool = False,
-    joint: bool = False,
+    refine: str | None = None,
+    features: Callable[[Tensor], Tensor] | None = None,
     seed: int = 1,
     batch: int | None = None,
     progress: bool | None = None,
@@ -58,22 +61,28 @@ def fit_solver(
                 their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0
     teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
     constant    fit a constant a step, too, for data whose mean is far from 0
-    joint       refine all times and rows together after they were fitted one by one: a lower error, many evaluations
+    refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
+                "joint" by forward passes alone, "gradient" by backpropagation through the network
+    features    with "gradient": what is compared, features(samples), in place of the samples themselves
     seed        of the noise; batch: rows a call at most
     progress    show a bar; by default where standard error is a terminal
 
     Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
     with the solver itself running, drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
     The times are searched. Where a fitted plan does not beat the theory on the samples held out, the theory's plan is
-    returned: `Plan.origin` says so, and holds errors (root mean squares), model, samples, teacher and versions. Raises
-    SymsiError for what does not fit, and where half the teacher's steps end further from it than the fit does (and than
-    a thousandth of the samples' size).
+    returned: `Plan.origin` says so, and holds errors (root mean squares), model, samples, teacher, versions and what
+    the calibration cost, teacher included. Raises SymsiError for what does not fit, and where half the teacher's steps
+    end further from it than the fit does (and than a thousandth of the samples' size).
     """
     known = as_model(model)
     several = isinstance(steps, Sequence) and not isinstance(steps, str)
     counts = sorted({whole_number("steps", n, 1) for n in (steps if several else [steps])})  # type: ignore[union-attr]
     if not counts:
         raise SymsiError("steps is empty; give a number of steps, or several.")
+    if refine not in (None, *_REFINEMENTS):
+        raise unknown("refinement", refine, _REFINEMENTS)
+    if features is not None and refine != "gradient":
+        raise SymsiError("features are compared by gradient alone; add refine='gradient'.")
     form = known.shape if shape is None else tuple(shape)
     number = whole_number("samples", samples, 2)
     count, form = read_shape(number if form is None else (number, *form), known)
@@ -85,8 +94,11 @@ def fit_solver(
     check_teacher(fine, counts[-1])
     asks = {n: _asks(n, guidance, unconditional) for n in counts}
     with tqdm(desc=f"teach {known.name}", unit="row", disable=None if progress is None else not progress) as bar:
+        spent = 0
 
         def tick(rows: int) -> None:
+            nonlocal spent
+            spent += rows
             bar.update(rows)
 
         taught = teach(
@@ -101,10 +113,12 @@ def fit_solver(
             tick=tick,
         )
         student = Student(known, taught.states[0], given, guidance, size, tick)
-        found = {}
+        found, before = {}, spent
         for n in counts:
             bar.set_description(f"fit {n} steps")
-            found[n] = _Fit(student, taught, asks[n], constant=constant, joint=joint).plan()
+            own = _Fit(student, taught, asks[n], constant=constant, refine=refine, features=features).plan()
+            cost, spent = spent, before
+            found[n] = replace(own, origin={**own.origin, "calibration": f"{cost} evaluations of a sample"})
     told = {
         **origin_of(known),
         "model": known.name,
@@ -126,7 +140,8 @@ class _Fit:
     taught: Trajectories
     asks: tuple[tuple[str, ...], ...]
     constant: bool
-    joint: bool
+    refine: str | None = None
+    features: Callable[[Tensor], Tensor] | None = None
 
     def plan(self) -> Plan:
         """Return the fitted plan, or the theory's where it is not beaten."""
@@ -142,11 +157,16 @@ class _Fit:
             table, _ = other.rows(clock)
             chosen.append((self._held(table, fitted), other, table))
         error, fitter, table = min(chosen, key=lambda c: c[0])
-        if self.joint:
+        if self.refine == "joint":
             there, moved = fitter.together(clock, table)
             refined = self._held(moved, fitted)
             if refined < error:
                 error, clock, table = refined, there, moved
+        if self.refine == "gradient":
+            end = self.taught.states[-1]
+            descent = Descent(self.student, end, fitted, constant=self.constant, features=self.features)
+            table, _ = descent.refine(table)
+            error = self._held(table, fitted)
         origin = {"solver": "fitted", "error": f"{error:.4g} on {count - fitted} samples held out"}
         origin["theory"] = f"{theory:.4g}, {name}"
         if not error < theory:
@@ -159,8 +179,9 @@ class _Fit:
                 f"more than the {error:.3g} that {steps} steps miss. Give a teacher of more steps: "
                 f"teacher=symsi.plan(model, schedule={CLOCK!r}, solver='heun', steps=...)."
             )
-        whole = replace(self._fitter(count, name), ridge=fitter.ridge)
-        table, _ = whole.last(clock, table)
+        if self.refine != "gradient":
+            whole = replace(self._fitter(count, name), ridge=fitter.ridge)
+            table, _ = whole.last(clock, table)
         return replace(table, origin=origin).plan()
 
     def _fitter(self, count: int, solver: str) -> Fitter:

@@ -92,12 +92,16 @@ class Student:
     @torch.no_grad()
     def predict(self, ask: str, x: Tensor, time: float, rows: slice) -> Tensor:
         """Return a prediction at states x of some rows. Raises ModelError where it is none, or not finite."""
+        return self.evaluate(ask, x, torch.full((len(x),), time, dtype=torch.float64), rows)
+
+    def evaluate(self, ask: str, x: Tensor, t: Tensor, rows: slice) -> Tensor:
+        """Return what `predict` does, at times t (B,), differentiable in both."""
         model, device = self.model, self.model.device or x.device
         told = rows_of(self.conditions, rows, len(self.start), device)
-        given = x.to(device, model.dtype or x.dtype)
         predict = predictor(model, told, {**told, **model.unconditional}, self.guidance)
-        found = predict(ask, given, torch.full((len(x),), time, dtype=torch.float64).to(device, x.dtype))
+        found = predict(ask, x.to(device, model.dtype or x.dtype), t.to(device, x.dtype))
         self.tick(len(x) * (2 if ask == "prediction" and self.guidance != 1 else 1))
+        time = float(t.detach()[0])
         check_form(found, tuple(x.shape), device, time)
         if not torch.isfinite(found).all():
             raise not_finite(time, finite=False)

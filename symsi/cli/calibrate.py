@@ -140,7 +140,11 @@ def reference(
     help="With guidance: the steps, from 0, that evaluate the unconditional prediction, too.",
 )
 @click.option("--constant", is_flag=True, help="Fit a constant a step, too, for data whose mean is far from 0.")
-@click.option("--joint", is_flag=True, help="Refine times and numbers together: a lower error, many evaluations.")
+@click.option(
+    "--refine",
+    type=click.Choice(["joint", "gradient"]),
+    help="All times and numbers together: a lower error, many evaluations. gradient goes back through the network.",
+)
 @click.option("--seed", default=1, show_default=True, help="Of the noise; keep it apart from that of the samples.")
 @click.option("--batch", type=click.IntRange(1), help="Samples a call of the model at most.")
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where the model runs.")
@@ -154,7 +158,7 @@ def solver(
     guidance: float,
     unconditional: str,
     constant: bool,
-    joint: bool,
+    refine: str | None,
     seed: int,
     batch: int | None,
     device: str,
@@ -182,7 +186,7 @@ def solver(
         guidance=guidance,
         unconditional=unconditional if named else _numbers("--unconditional", unconditional),
         constant=constant,
-        joint=joint,
+        refine=refine,
         seed=seed,
         batch=batch,
     )

@@ -16,7 +16,7 @@ from symsi.interpolants.schedule import Schedule
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.fields import PREDICTIONS
 
-__all__ = ["Pair", "at_most_one", "conversion_options", "dtype_option", "read_grid", "sampling_options"]
+__all__ = ["Pair", "at_most_one", "conversion_options", "dtype_option", "read_counts", "read_grid", "sampling_options"]
 
 _NAMES = ", ".join([*NAMED, "lazy"])
 
@@ -159,6 +159,17 @@ dtype_option = click.option(
     type=click.Choice(("float32", "bfloat16", "float16")),
     help="Of the network's weights and evaluations.",
 )
+
+
+def read_counts(option: str, text: str) -> list[int]:
+    """Return whole numbers from 1 on such as "2,3,4". Raises SymsiError that names the option."""
+    try:
+        found = [int(n) for n in text.split(",")]
+    except ValueError:
+        found = [0]
+    if min(found) < 1:
+        raise SymsiError(f"{option} takes whole numbers such as 2,3,4; got {text!r}.")
+    return found
 
 
 def read_grid(text: str) -> tuple[str | list[float], bool]:

@@ -76,3 +76,15 @@ def test_sampling_holds_two_states_for_ab2_and_one_for_euler() -> None:
     assert buffers["ab2"] == pytest.approx(2, abs=0.01)
     assert buffers["euler"] == pytest.approx(1, abs=0.01)
     assert buffers["point mass"] == pytest.approx(2, abs=0.01)
+
+
+def test_a_table_by_gradient_is_a_peer_of_the_fit_and_both_say_what_they_cost() -> None:
+    found = nfe.quality_at_nfe(
+        "digits8", samples=20, repeats=2, methods=["fitted, 8 samples@2", "by gradient (as GS)@2", "lazy VP Euler@2"]
+    )
+    fit, descent, plain = found["rows"]
+    assert (fit["kind"], descent["kind"]) == ("ours", "peer")
+    assert plain["calibration"] is None
+    assert 1000 < fit["calibration"] < descent["calibration"]
+    assert max(fit["rmse_converged"], descent["rmse_converged"]) < plain["rmse_converged"]
+    assert 0 < fit["recall"] <= 1

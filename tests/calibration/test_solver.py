@@ -116,8 +116,53 @@ def test_the_teacher_is_read_between_its_points_as_it_would_have_gone(bimodal: s
 
 
 def test_joint_refinement_lowers_the_error(bimodal: symsi.Model, fitted: dict[int, symsi.Plan]) -> None:
-    found = symsi.fit_solver(bimodal, 2, samples=64, joint=True, **QUIET)
+    found = symsi.fit_solver(bimodal, 2, samples=64, refine="joint", **QUIET)
     assert error(bimodal, found) <= error(bimodal, fitted[2]) * 1.02
+
+
+@pytest.fixture(scope="module")
+def descended(bimodal: symsi.Model) -> dict[str, symsi.Plan]:
+    def second(x: Tensor) -> Tensor:
+        return x[:, 1:]
+
+    ways: dict[str, dict[str, Any]] = {
+        "row by row": {},
+        "gradient": {"refine": "gradient"},
+        "second component": {"refine": "gradient", "features": second},
+    }
+    return {name: symsi.fit_solver(bimodal, 2, samples=512, **way, **QUIET) for name, way in ways.items()}  # type: ignore[misc]
+
+
+def test_refinement_by_gradient_lowers_the_error(bimodal: symsi.Model, descended: dict[str, symsi.Plan]) -> None:
+    before, after = descended["row by row"], descended["gradient"]
+    assert error(bimodal, after) < error(bimodal, before)
+    assert after.grid != before.grid
+    assert cost(after) > cost(before)
+
+
+def test_by_gradient_what_is_compared_is_ones_own_choice(
+    bimodal: symsi.Model, descended: dict[str, symsi.Plan]
+) -> None:
+    options: dict[str, Any] = {"shape": 500, "seed": 7, "dtype": DOUBLE, **QUIET}
+    truth = symsi.sample(bimodal, schedule="trigonometric", solver="heun", steps=200, **options).x
+
+    def missed(plan: symsi.Plan) -> float:
+        return float((symsi.sample(bimodal, plan=plan, **options).x - truth)[:, 1].square().mean())
+
+    assert missed(descended["second component"]) < missed(descended["gradient"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"refine": "gradients"}, "Did you mean 'gradient'"), ({"features": torch.sin}, "add refine='gradient'")],
+)
+def test_an_unfit_refinement_is_refused(bimodal: symsi.Model, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(symsi.SymsiError, match=message):
+        symsi.fit_solver(bimodal, 2, samples=8, **options, **QUIET)
+
+
+def cost(plan: symsi.Plan) -> int:
+    return int(plan.origin["calibration"].split()[0])
 
 
 def test_a_constant_serves_data_far_from_zero() -> None:

@@ -33,12 +33,7 @@ class Room:
 ROOMS: dict[str, Room] = {
     "theory": Room(
         ("theory", "interpolants"),
-        (
-            "tests/mutation/proofs.py",
-            "tests/theory",
-            "tests/interpolants",
-            "tests/coefficients/test_tables.py",
-        ),
+        ("tests/mutation/proofs.py", "tests/theory", "tests/interpolants", "tests/coefficients/test_tables.py"),
         ("ordered_pair", "within_seconds", "off_by_1e_40", "[ddpm-", "-ddpm]", "[cosine-", "-cosine]"),
         most=6,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from symsi.cli.bench.certificate import certificate
+from symsi.cli.bench.fitted import fitted
 from symsi.cli.bench.kernels import kernels
 from symsi.cli.bench.nfe import nfe
 from symsi.cli.bench.sampler import sampler
@@ -23,9 +24,10 @@ def command() -> None:
       symsi bench certificate --json --plot certificate.png > certificate.json
       symsi bench kernels --size 100000 --size 10000000
       symsi bench nfe --model digits28 --nfe 2,4,8 --plot nfe.png
+      symsi bench fitted --steps 3
       symsi bench sampler
     """
 
 
-for benchmark in (certificate, kernels, nfe, sampler, pipelines):
+for benchmark in (certificate, kernels, nfe, fitted, sampler, pipelines):
     command.add_command(benchmark)

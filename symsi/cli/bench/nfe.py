@@ -9,7 +9,7 @@ import click
 from tqdm import tqdm
 
 from symsi.bench import nfe as benchmark
-from symsi.errors import SymsiError
+from symsi.cli.options import read_counts
 from symsi.plotting.pictures import check_picture, plot_nfe
 
 __all__ = ["nfe"]
@@ -45,8 +45,9 @@ def nfe(
     """Sample quality at equal network evaluations, ours and diffusers' solvers.
 
     FD is the Frechet distance of samples to real data in the features of a classifier (pixels for digits8);
-    rmse compares with converged samples from the same noise. Everything at one NFE and seed starts from one noise. A
-    method that has settled at the converged FD at two NFE in a row is not run at more.
+    recall is the share of the data that samples cover, rmse compares with converged samples from the same noise,
+    calibration counts the evaluations of a sample that fitting a plan took. Everything at one NFE and seed starts from
+    one noise. A method that has settled at the converged FD at two NFE in a row is not run at more.
 
     \b
     Examples:
@@ -57,10 +58,7 @@ def nfe(
         for name in [*benchmark.CONTENDERS, *benchmark.PEERS]:
             click.echo(name)
         return
-    try:
-        wanted = tuple(int(n) for n in counts.split(","))
-    except ValueError:
-        raise SymsiError(f"--nfe takes counts such as 2,4,8; got {counts!r}.") from None
+    wanted = read_counts("--nfe", counts)
     if plot:
         check_picture(plot, force=force)
     with tqdm(desc="measuring", unit="method", disable=None) as bar:
@@ -77,11 +75,13 @@ def nfe(
         return
     floor, end = found["floor"], found["converged"]
     click.echo(f"real against real: FD {floor['fd']:.2f} +- {floor['spread']:.2f}; converged samples: {end['fd']:.2f}")
-    click.echo(f"{'method':<34}{'nfe':>4}{'FD':>9}{'+-':>7}{'energy':>9}{'accuracy':>10}{'rmse':>8}{'us/sample':>11}")
+    click.echo(
+        f"{'method':<34}{'nfe':>4}{'FD':>9}{'+-':>7}{'recall':>8}{'accuracy':>10}{'rmse':>8}{'calibration':>13}{'us/sample':>11}"
+    )
     for row in found["rows"]:
         right = "" if row["accuracy"] is None else f"{row['accuracy']:.3f}"
         error = "" if row["rmse_converged"] is None else f"{row['rmse_converged']:.3f}"
         click.echo(
-            f"{row['method']:<34}{row['nfe']:>4}{row['fd']:>9.2f}{row['fd_spread']:>7.2f}{row['energy']:>9.4f}"
-            f"{right:>10}{error:>8}{row['us_per_sample']:>11.0f}"
+            f"{row['method']:<34}{row['nfe']:>4}{row['fd']:>9.2f}{row['fd_spread']:>7.2f}{row['recall']:>8.3f}"
+            f"{right:>10}{error:>8}{row['calibration'] or '':>13}{row['us_per_sample']:>11.0f}"
         )

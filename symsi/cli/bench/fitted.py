@@ -1,0 +1,53 @@
+"""`symsi bench fitted`: what fitted plans cost where guidance is spared, or where they were fitted elsewhere."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from symsi.bench import fitted as benchmark
+from symsi.cli.options import read_counts
+
+__all__ = ["fitted"]
+
+
+@click.command("fitted")
+@click.option("--model", default="digits28", show_default=True, help="A network with classes.")
+@click.option("--steps", default="3,4", show_default=True, metavar="N,N,...")
+@click.option("--guidance", default=2.0, show_default=True, help="Of the first part.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(["guidance", "transfer"]), help="Only this.")
+@click.option("--samples", default=500, show_default=True, type=click.IntRange(2), help="Per plan and seed.")
+@click.option("--repeats", default=3, show_default=True, type=click.IntRange(2), help="Seeds.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def fitted(
+    model: str, steps: str, guidance: float, parts: tuple[str, ...], samples: int, repeats: int, as_json: bool
+) -> None:
+    """Fitted plans that spare evaluations, and plans that are used elsewhere.
+
+    guidance: plans with an unconditional evaluation in the first steps alone. transfer: plans fitted on other classes,
+    or under guidance 1, beside those fitted where they are used. FD is the Frechet distance to converged samples of
+    other seeds.
+
+    \b
+    Examples:
+      symsi bench fitted --part guidance --steps 4
+      symsi bench fitted --model fashion28 --json > fitted.json
+    """
+    counts = read_counts("--steps", steps)
+    common: dict[str, Any] = {"steps": counts, "samples": samples, "repeats": repeats}
+    found: dict[str, Any] = {"model": model, **common}
+    for part in parts or ("guidance", "transfer"):
+        rows = (
+            benchmark.guidance_rows(model, guidance=guidance, **common)
+            if part == "guidance"
+            else benchmark.transfer_rows(model, **common)
+        )
+        total = 1 + sum(counts) if part == "guidance" else 4 * len(counts)
+        found[part] = held = list(tqdm(rows, total=total, desc=part, unit="plan", disable=None))
+        for row in () if as_json else held:
+            click.echo("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
