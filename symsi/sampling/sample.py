@@ -17,6 +17,7 @@ from symsi.interpolants.schedule import Schedule
 from symsi.models.protocol import Model, as_device, as_model
 from symsi.models.reference import Reference
 from symsi.plotting.pictures import plot_images
+from symsi.sampling.adaptive import adaptive_run, check_tolerance
 from symsi.sampling.inputs import check_inputs, check_memory, check_noise, check_plan, read_shape, whole_number
 from symsi.sampling.loop import run
 from symsi.sampling.noise import check_seed, standard_normal
@@ -70,6 +71,7 @@ def sample(
     steps: int | None = None,
     grid: Grid | None = None,
     last: str | None = None,
+    tolerance: float | None = None,
     reference: Reference | None = None,
     guidance: float = 1.0,
     conditions: Mapping[str, Any] | None = None,
@@ -98,6 +100,8 @@ def sample(
     steps, grid N steps on a grid by name ("uniform" (default), "angle", ...; see `time_grid`), or its K + 1 times; one
                 that starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there
     last        "step", or "land" on eta_X without noise (default with noise)
+    tolerance   instead of steps and grid: as many steps of ab2 as an embedded error of so much of the samples' size
+                needs in the first batch, whose plan the others follow (the ODE alone; schedule: "trigonometric")
     reference   Gaussian reference, see `symsi calibrate`; makes the steps exact on that Gaussian
     guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations. A
                 plan that asks for both by itself (`fit_solver`) has its own
@@ -131,14 +135,15 @@ def sample(
         "reference": reference,
     }
     options = {name: value for name, value in asked.items() if value is not None}
-    own = plan is None
-    made = make_plan(known, shape=form, **options) if own else check_plan(plan, known, options, form, guidance)
+    if tolerance is not None:
+        beside = {"plan": plan, **options, "noise": noise, "trajectory": trajectory or None, "callback": callback}
+        check_tolerance(tolerance, [name for name, value in beside.items() if value is not None])
+        options = {"schedule": schedule or "trigonometric", "steps": 1}
+    made = make_plan(known, shape=form, **options) if plan is None else check_plan(plan, known, options, form, guidance)
     check_memory(count, form, kind, where, len(made.grid) if trajectory else 0)
     check_noise("start", start, {"N": count}, form)
     check_noise("noise", noise, {"K": len(made.grid) - 1, "N": count}, form)
     working = torch.float64 if kind == torch.float64 else torch.float32
-    scale = made.scales[-1]
-    doubled = 0 if guidance == 1 else sum(stage.asks[0] == "prediction" for stage in made.stages)
     size = min(batch, count)
     whole = torch.empty((count, *form) if size < count else (0,), dtype=kind, device=where)
     paths: list[Tensor] = []
@@ -158,19 +163,32 @@ def sample(
             else:
                 z = start[rows].to(where, working, copy=True)
             path: list[Tensor] = []
-            x = run(
-                made,
-                predict,
-                z,
-                seed=seed,
-                samples=indices,
-                dtype=kind,
-                noise=None if noise is None else noise[:, rows],
-                record=partial(_record, made, path if trajectory else None, callback)
-                if trajectory or callback
-                else None,
-                tick=lambda: bar.update() and None,
-            )
+            if tolerance is not None and begin == 0:
+                made, x = adaptive_run(
+                    known,
+                    predict,
+                    z,
+                    schedule=options["schedule"],
+                    tolerance=tolerance,
+                    dtype=kind,
+                    tick=lambda: bar.update() and None,
+                )
+                bar.total = made.evaluations * -(-count // size)
+            else:
+                x = run(
+                    made,
+                    predict,
+                    z,
+                    seed=seed,
+                    samples=indices,
+                    dtype=kind,
+                    noise=None if noise is None else noise[:, rows],
+                    record=partial(_record, made, path if trajectory else None, callback)
+                    if trajectory or callback
+                    else None,
+                    tick=lambda: bar.update() and None,
+                )
+            scale = made.scales[-1]
             x = _cast(x if scale == 1 else x.mul_(scale), kind)
             if size == count:
                 whole = x
@@ -178,6 +196,7 @@ def sample(
                 whole[rows] = x
             if trajectory:
                 paths.append(torch.stack(path))
+    doubled = 0 if guidance == 1 else sum(stage.asks[0] == "prediction" for stage in made.stages)
     return SampleResult(whole, made.evaluations + doubled, made, known, torch.cat(paths, 1) if trajectory else None)
 
 

@@ -1,0 +1,114 @@
+"""Steps by an embedded error: how far they end from converged samples, how many they are, and what they refuse."""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import symsi
+
+DOUBLE = torch.float64
+QUIET: dict[str, Any] = {"progress": False, "dtype": DOUBLE}
+TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4)
+
+
+@pytest.fixture(scope="module")
+def mixture() -> symsi.Model:
+    law = symsi.models.mixture([0.5, 0.5], [[2.0, 0.5], [-1.0, 0.0]], [0.05, 0.2])
+    return replace(law.model(), shape=(2,))
+
+
+@pytest.fixture(scope="module")
+def converged(mixture: symsi.Model) -> Tensor:
+    return symsi.sample(mixture, shape=200, schedule="trigonometric", solver="heun", steps=2000, **QUIET).x
+
+
+def size(x: Tensor) -> float:
+    return float(x.square().mean().sqrt())
+
+
+@pytest.mark.parametrize("tolerance", TOLERANCES)
+def test_the_error_is_what_was_asked_for(mixture: symsi.Model, converged: Tensor, tolerance: float) -> None:
+    found = symsi.sample(mixture, shape=200, tolerance=tolerance, **QUIET)
+    error = size(found.x - converged) / size(converged)
+    assert 0.3 * tolerance < error < 3 * tolerance
+    assert found.nfe == found.plan.evaluations == len(found.plan.grid) - 1
+
+
+def test_ten_times_less_error_takes_the_root_of_ten_times_the_steps(mixture: symsi.Model) -> None:
+    counts = [symsi.sample(mixture, shape=200, tolerance=e, **QUIET).nfe for e in (1e-3, 1e-4, 1e-5)]
+    for few, many in pairwise(counts):
+        assert many / few == pytest.approx(10**0.5, rel=0.1)
+
+
+def test_where_nothing_drifts_steps_grow_to_the_end() -> None:
+    lazy = replace(symsi.models.gaussian([0.0, 0.0], 1.0).model(), shape=(2,))
+    found = symsi.sample(lazy, shape=20, tolerance=1e-4, **QUIET)
+    assert found.nfe < 10
+    torch.testing.assert_close(
+        found.x, symsi.sample(lazy, shape=20, steps=50, solver="heun", **QUIET).x, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_the_steps_are_as_long_as_the_field_is_smooth() -> None:
+    narrow = symsi.models.gaussian([1.0, 0.0], 1e-4).model()  # a sample is decided near the data
+    gaps = torch.tensor(symsi.sample(narrow, shape=(20, 2), tolerance=1e-3, **QUIET).plan.grid).diff()
+    assert gaps[-3:].mean() < gaps.max() / 3
+
+
+def test_the_plan_gives_the_same_samples_again_and_the_later_batches_follow_it(mixture: symsi.Model) -> None:
+    whole = symsi.sample(mixture, shape=200, tolerance=1e-2, **QUIET)
+    again = symsi.sample(mixture, shape=200, plan=whole.plan, **QUIET)
+    torch.testing.assert_close(again.x, whole.x, rtol=0, atol=1e-12)
+    split = symsi.sample(mixture, shape=200, tolerance=1e-2, batch=80, **QUIET)
+    torch.testing.assert_close(
+        split.x, symsi.sample(mixture, shape=200, plan=split.plan, **QUIET).x, rtol=0, atol=1e-12
+    )
+
+
+def test_guidance_counts_both_evaluations() -> None:
+    def velocity(x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        return (0.0 if label is None else 1.0) - x
+
+    model = symsi.Model(velocity, shape=(2,), unconditional={"label": None})
+    told = {"label": torch.zeros(4)}
+    found = symsi.sample(model, shape=4, tolerance=1e-2, guidance=2.0, conditions=told, **QUIET)
+    assert found.nfe == 2 * found.plan.evaluations
+    exact = symsi.sample(model, shape=4, steps=200, solver="heun", guidance=2.0, conditions=told, **QUIET)
+    assert size(found.x - exact.x) < 0.03 * size(exact.x)
+
+
+def test_in_float32_and_bfloat16_the_samples_have_that_dtype(mixture: symsi.Model) -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        found = symsi.sample(mixture, shape=20, tolerance=1e-2, dtype=dtype, progress=False)
+        assert found.x.dtype == dtype
+        assert torch.isfinite(found.x).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tolerance": 0}, "between 0 and 1"),
+        ({"tolerance": -1e-3}, "between 0 and 1"),
+        ({"tolerance": float("nan")}, "between 0 and 1"),
+        ({"tolerance": "small"}, "between 0 and 1"),
+        ({"tolerance": 1e-3, "steps": 4}, "leave steps out"),
+        ({"tolerance": 1e-3, "diffusion": "optimal"}, "leave diffusion out"),
+        ({"tolerance": 1e-3, "trajectory": True}, "leave trajectory out"),
+        ({"tolerance": 1e-12}, "2000 steps"),
+    ],
+)
+def test_what_no_steps_can_meet_is_refused(mixture: symsi.Model, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(symsi.SymsiError, match=message):
+        symsi.sample(mixture, shape=4, **options, **QUIET)
+
+
+def test_a_model_that_breaks_down_is_named() -> None:
+    def broken(x: Tensor, t: Tensor) -> Tensor:
+        return x * (float("nan") if float(t[0]) > 0.5 else 1.0)
+
+    with pytest.raises(symsi.ModelError, match="nan or inf"):
+        symsi.sample(broken, shape=(2, 2), tolerance=1e-2, **QUIET)
