@@ -150,6 +150,12 @@ EQUIVALENT[
     "return Eq(",
 ] = "an equation read from the other side"
 EQUIVALENT[
+    "theory/conversion.py",
+    "Conversion.zero",
+    "zero_between(self, name, low, high, parameters) -> zero_between(self, name, high, low, parameters)",
+    "return zero_between(self, name, low, high, parameters)",
+] = "an interval read from the other side"
+EQUIVALENT[
     "sampling/moves.py",
     "_onto",
     "scaled.stride() == z.stride() -> scaled.stride() != z.stride()",

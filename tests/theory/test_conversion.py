@@ -159,14 +159,43 @@ def test_a_truncated_base_starts_where_its_time_starts() -> None:
     assert abs(conversion.evaluate_time(conversion.start + sp.Rational(1, 10**40), 60)) < mpf("1e-35")
 
 
+def test_the_start_under_a_target_without_closed_inverse_solves_the_time_equation() -> None:
+    base = symsi.schedule("edm")
+    start = convert(base, USER).start
+    with mp.workdps(60):
+        assert agrees(evaluate(USER.ratio, {t: start}, 60), evaluate(base.start_ratio, {}, 60), "1e-50")
+
+
+def test_a_series_inside_the_domain_gives_the_values_near_its_point() -> None:
+    conversion, point = convert("linear", "cosine"), sp.Rational(2, 5)
+    with mp.workdps(60):
+        for name in ("time", "scale", "velocity_prediction"):
+            series = conversion.series_at(name, point, 6)
+            for u in (mpf("1e-4"), mpf("3e-4")):
+                found = sum(c.values[0] * u ** int(p) for p, c in series.terms)
+                assert agrees(conversion.evaluate(name, point + sp.Float(u, 60), 60), found, "1e-19"), name
+
+
+def test_a_coefficient_has_a_zero_where_it_crosses_or_touches_and_else_none() -> None:
+    conversion = convert("linear", "trigonometric")
+    growth = "velocity_state"  # of c = cos + sin, which is greatest at t = 1/2
+    found = conversion.zero(growth, "0.4", "0.7")
+    assert agrees(mpf(str(found)), mpf(1) / 2, "1e-50")
+    assert conversion.zero(growth, "0.6", "0.7") is None
+    factor = 1 + t * (t - sp.Rational(3, 5)) ** 3 / 5
+    touching = convert("linear", symsi.Schedule((1 - t) * factor, t * factor, data_scale=factor.subs(t, 1)))
+    assert touching.zero("velocity_state", "0.5", "0.8") is not None
+
+
 def test_a_conversion_to_itself_is_the_identity() -> None:
     conversion = convert("cosine", "cosine")
     assert (conversion.time, conversion.scale) == (t, 1)
     assert conversion.field("velocity") == sp.Symbol("v")
 
 
-def test_the_inverse_conversion_undoes_time_scale_and_diffusion() -> None:
-    there = convert("linear", "lazy(kappa=1)", "optimal")
+@pytest.mark.parametrize("target", ["lazy(kappa=1)", "trigonometric"])
+def test_the_inverse_conversion_undoes_time_scale_and_diffusion(target: str) -> None:
+    there = convert("linear", target, "optimal")
     back = there.inverse()
     for time in (sp.Rational(1, 5), sp.Rational(4, 5)):
         with mp.workdps(50):
