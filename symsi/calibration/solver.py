@@ -55,7 +55,8 @@ def fit_solver(
     shape       of a sample, where the model does not know it
     conditions  as `sample` takes them, rows for each of the samples; default: the model's classes in turn
     guidance    of the teacher. Where it is not 1 the conditional and the unconditional prediction are evaluations of
-                their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0
+                their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0. "together"
+                makes one of the two, the guided prediction, as pipelines hand it over: 2 evaluations a step
     teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
     constant    fit a constant a step, too, for data whose mean is far from 0
     joint       refine all times and rows together after they were fitted one by one: a lower error, many evaluations
@@ -184,7 +185,7 @@ class _Fit:
         """The table of a solver of the lazy schedule; of guided predictions P = u + guidance (c - u) that of parts."""
         table = triangle_of(plan(self.student.model, schedule=CLOCK, solver=solver, grid=(*clock, 1.0)))
         rows, g = [], self.student.guidance
-        if g == 1:
+        if g == 1 or self.asks == _together(len(self.asks)):
             return table
         for row in table.rows:
             numbers = [float(row[0])]
@@ -196,10 +197,16 @@ class _Fit:
 
 def _asks(steps: int, guidance: float, unconditional: str | Sequence[int]) -> tuple[tuple[str, ...], ...]:
     """What each step asks the model for."""
-    if guidance == 1:
-        return (("prediction",),) * steps
+    if guidance == 1 or (isinstance(unconditional, str) and unconditional == "together"):
+        return _together(steps)
     named: dict[str, Sequence[int]] = {"all": range(steps), "first": (0,)}
     chosen = named.get(unconditional) if isinstance(unconditional, str) else unconditional
     if chosen is None or not all(isinstance(k, int) and 0 <= k < steps for k in chosen):
-        raise SymsiError(f"unconditional must be 'all', 'first' or steps from 0 to {steps - 1}; got {unconditional!r}.")
+        raise SymsiError(
+            f"unconditional must be 'all', 'first', 'together' or steps from 0 to {steps - 1}; got {unconditional!r}."
+        )
     return tuple(("conditional", "unconditional") if k in chosen else ("conditional",) for k in range(steps))
+
+
+def _together(steps: int) -> tuple[tuple[str, ...], ...]:
+    return (("prediction",),) * steps

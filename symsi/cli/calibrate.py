@@ -136,8 +136,9 @@ def reference(
     "--unconditional",
     default="all",
     show_default=True,
-    metavar="all|first|N[,N]",
-    help="With guidance: the steps, from 0, that evaluate the unconditional prediction, too.",
+    metavar="all|first|N[,N]|together",
+    help="With guidance: the steps, from 0, that evaluate the unconditional prediction, too; together: all, and the "
+    "two as one guided prediction, for pipelines.",
 )
 @click.option("--constant", is_flag=True, help="Fit a constant a step, too, for data whose mean is far from 0.")
 @click.option("--joint", is_flag=True, help="Refine times and numbers together: a lower error, many evaluations.")
@@ -174,7 +175,7 @@ def solver(
     for file in files.values():
         check_free(file, force=force)
     network = load(model, device=device, dtype=getattr(torch, dtype))
-    named = unconditional in ("all", "first")
+    named = unconditional in ("all", "first", "together")
     found = fit_solver(
         network,
         counts,
@@ -187,11 +188,12 @@ def solver(
         batch=batch,
     )
     assert isinstance(found, dict)
+    calls = 2 if guidance != 1 and unconditional == "together" else 1  # of the model an evaluation of the plan
     for n, plan in sorted(found.items()):
         plan.save(files[n], force=force)
         told = plan.origin
         click.echo(
-            f"{n} steps, {plan.evaluations} evaluations: {told['solver']}, error {told['error']} "
+            f"{n} steps, {plan.evaluations * calls} evaluations: {told['solver']}, error {told['error']} "
             f"(theory {told['theory']}): {files[n]}"
         )
 

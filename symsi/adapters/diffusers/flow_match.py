@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +16,13 @@ from torch import Tensor
 from symsi.adapters.diffusers.config import as_flow_config, check_settings, own_grid
 from symsi.adapters.diffusers.driver import Driven, Generators
 from symsi.adapters.diffusers.levels import check_falling, check_grid, check_timestep, count_steps, index_of, numbers
-from symsi.adapters.diffusers.method import make_method
+from symsi.adapters.diffusers.method import Method, make_method
+from symsi.adapters.diffusers.planned import Planned, without_said
 from symsi.adapters.diffusers.saving import Saved
 from symsi.adapters.diffusers.table import step_tokens
 from symsi.coefficients.runtime import working
 from symsi.errors import SchedulerError, unknown
+from symsi.solvers.plan import Plan
 from symsi.theory.fields import PREDICTIONS
 
 __all__ = ["LazyFlowMatchScheduler"]
@@ -50,6 +53,9 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
     seed        of the noise of step k + 1 of sample i in a batch, by (seed, i, k + 1), where `step` gets no generator:
                 the same in every run; None (default) draws one from torch's generator in each run that adds noise
     use_flow_sigmas  read by pipelines: true makes some of them leave sigmas to the scheduler
+    plan        a solver fitted to the network (`symsi calibrate solver`, `symsi.fit_solver`), or any `symsi.Plan`, or
+                the file of one, in place of the first five and reference: its evaluations are the steps that a pipeline
+                must be asked for, from pure noise, whatever the sigmas of the call
 
     The other arguments are FlowMatchEulerDiscreteScheduler's. `invert_sigmas` says that sigma runs from 0 (noise) to 1.
     Raises SchedulerError, UnknownNameError or SymsiError for what does not fit.
@@ -87,6 +93,7 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         prediction: str = "flow",
         seed: int | None = None,
         use_flow_sigmas: bool = False,
+        plan: str | Path | Mapping[str, Any] | Plan | None = None,
     ) -> None:
         if stochastic_sampling:
             raise SchedulerError(
@@ -113,10 +120,18 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             raise unknown("prediction", prediction, (_FLOW, *PREDICTIONS))
         kind = "velocity" if prediction == _FLOW else prediction
         falling = prediction == _FLOW and not invert_sigmas  # there d/dsigma is minus the velocity
-        check_grid(grid)
-        method = make_method(schedule, diffusion, solver, last, kind, reference, factor=-1.0 if falling else 1.0)
+        factor = -1.0 if falling else 1.0
+        method: Method
+        if plan is None:
+            check_grid(grid)
+            method = make_method(schedule, diffusion, solver, last, kind, reference, factor=factor)
+        else:
+            said = {"schedule": schedule, "diffusion": diffusion, "solver": solver, "last": last, "grid": grid}
+            method = self._planned(plan, kind, **said, reference=reference, factor=factor)
+            if method.points[0] != 0:
+                raise SchedulerError(f"the plan starts at model time {method.points[0]:.6g}, pipelines at 0: noise.")
         self.num_inference_steps = None
-        self._drive(method, seed)
+        self._drive(method, seed, plan)
         self._driver.times = self.timesteps.tolist()
         self._levels: list[float] = self.sigmas.tolist()  # share of noise at each evaluation, then at the end
 
@@ -131,7 +146,7 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             kwargs["shift"] = kwargs.pop("flow_shift")
         if not return_unused_kwargs:
             check_settings(cls, kwargs)
-        given = as_flow_config(config, kwargs.get("shift"))
+        given = without_said(as_flow_config(config, kwargs.get("shift")), kwargs)
         return super().from_config(given, return_unused_kwargs=return_unused_kwargs, **kwargs)
 
     @property
@@ -163,12 +178,13 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             check_falling("timesteps", [whole - t for t in told] if rising else told, whole)
         if given is not None:
             check_falling("sigmas", given, 1.0)
-        if told is not None and given is None:
+        planned = isinstance(self._driver.method, Planned)
+        if told is not None and given is None and not planned:
             levels = torch.tensor(told, dtype=torch.float64).div(whole).float()
             self._set(levels.tolist(), told, device)
-        elif (grid := self._grid(given)) != "sigmas":
+        elif planned or (grid := self._grid(given)) != "sigmas":
             self._check_whole(given, told)
-            taus = torch.tensor(self._driver.method.taus(grid, count)[:-1], dtype=torch.float64)
+            taus = torch.tensor(self._driver.method.taus("" if planned else grid, count)[:-1], dtype=torch.float64)
             levels = (taus if self.config.invert_sigmas else 1 - taus).float()
             self._set(levels.tolist(), (levels * whole).tolist(), device, taus.tolist())
         else:
@@ -191,14 +207,17 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         return found
 
     def _check_whole(self, sigmas: Sequence[float] | None, timesteps: Sequence[float] | None) -> None:
-        """Refuse what a grid of the config's would overrule: a start that is not at noise, timesteps beside sigmas."""
-        grid = f"the config's grid = {self.config.grid!r}"
+        """Refuse what a plan or a grid of the config's would overrule: a start that is not at noise, timesteps."""
+        planned = isinstance(self._driver.method, Planned)
+        what = "the config's plan" if planned else f"the config's grid = {self.config.grid!r}"
+        instead = "set plan=None" if planned else "set grid='sigmas'"
         if sigmas is not None and sigmas[0] != 1:
             raise SchedulerError(
-                f"sigmas start at {sigmas[0]:.6g}, but {grid} starts in pure noise; set grid='sigmas' to have them."
+                f"sigmas start at {sigmas[0]:.6g}, but {what} starts in pure noise; {instead} to have them."
             )
         if timesteps is not None:
-            raise SchedulerError(f"timesteps beside sigmas do not go with {grid}; set grid='sigmas' to have them.")
+            beside = " beside sigmas" if sigmas is not None else ""
+            raise SchedulerError(f"timesteps{beside} do not go with {what}; {instead} to have them.")
 
     def scale_noise(self, sample: Tensor, timestep: float | Tensor, noise: Tensor | None = None) -> Tensor:
         """Return sigma noise + (1 - sigma) sample, in the dtype of `sample`, sigma being the share of noise.
@@ -297,8 +316,9 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         rising, stages, count = self.config.invert_sigmas, self._driver.method.stages, len(sigmas)
         levels = [*sigmas, 1.0 if rising else 0.0]
         taus = [*exact, 1.0] if exact else levels if rising else [1 - s for s in levels]
+        again = isinstance(self._driver.method, Planned)  # two evaluations of a plan may be at one time
         for k in range(count):
-            if not 0 <= taus[k] < taus[k + 1]:
+            if not (0 <= taus[k] < taus[k + 1] or (again and taus[k] == taus[k + 1])):
                 raise SchedulerError(
                     f"sigmas must {'rise' if rising else 'fall'} inside [0, 1] after the config's shifts; "
                     f"sigmas[{k}] = {levels[k]:.6g}, then {levels[k + 1]:.6g}. Check shift, shift_terminal and mu."
