@@ -47,7 +47,8 @@ __all__ = ["command"]
 @click.option(
     "--pipeline",
     metavar="DIR|ID",
-    help="Instead of --model: a pipeline of diffusers; needs --prompt. Its grid: that of its own shift, or --grid.",
+    help="Instead of --model: a pipeline of diffusers; needs --prompt. Its grid: that of its own shift, 2 at least, or "
+    "--grid.",
 )
 @click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Of the pipeline; several are taken in turn.")
 @click.option("--size", type=(int, int), metavar="H W", help="Of the pipeline's images; default: the pipeline's own.")

@@ -13,9 +13,17 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
-from symsi.adapters.diffusers.config import as_flow_config, check_settings, own_grid
+from symsi.adapters.diffusers.config import as_flow_config, check_settings, fast_grid
 from symsi.adapters.diffusers.driver import Driven, Generators
-from symsi.adapters.diffusers.levels import check_falling, check_grid, check_timestep, count_steps, index_of, numbers
+from symsi.adapters.diffusers.levels import (
+    check_falling,
+    check_grid,
+    check_timestep,
+    count_steps,
+    evenly,
+    index_of,
+    numbers,
+)
 from symsi.adapters.diffusers.method import Method, make_method
 from symsi.adapters.diffusers.planned import Planned, without_said
 from symsi.adapters.diffusers.saving import Saved
@@ -43,10 +51,12 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
     solver      euler, heun, ab2 (default), ab3, dpm++2m; with noise exact (default), exact-ab2, euler-maruyama
                 (default for an expression), ab2-maruyama
     last        "step", or "land" on the predicted data without noise (default with noise)
-    grid        "sigmas": those of the call, or of the flow config (FlowMatchEulerDiscreteScheduler's; UniPC's and
-                DPM-Solver's for configs with flow_shift), shifted as it says; or a grid of symsi ("angle",
-                "shifted(shift=2)", ...) or the schedule's times themselves, whatever the sigmas of a call: then only
-                their number counts, for pipelines always pass some
+    grid        a grid of symsi ("angle", "shifted(shift=2)", ...) or the schedule's times themselves, whatever the
+                sigmas of a call: then only their number counts, for pipelines always pass some; or "sigmas": those of
+                the call, or of the flow config, as FlowMatchEulerDiscreteScheduler takes them. None (default) is the
+                fast one, "shifted" by the shift of the config or of `mu`, or by 2 if that is less; but sigmas that are
+                not evenly spaced, and spacings of the config that are more than a shift, are kept, and with
+                schedule="linear", solver="euler" all of them are
     reference   Gaussian that the data resembles, whose steps are then exact (T12): its variance, or the file of one
                 (`symsi calibrate`)
     prediction  "flow" (noise - data, what diffusers' models give), or velocity (data - noise), data, noise, score
@@ -88,7 +98,7 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         diffusion: str = "ode",
         solver: str | None = None,
         last: str | None = None,
-        grid: str | Sequence[float] = "sigmas",
+        grid: str | Sequence[float] | None = None,
         reference: str | float | None = None,
         prediction: str = "flow",
         seed: int | None = None,
@@ -165,9 +175,9 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         """Set the noise levels, and tabulate the steps between them.
 
         `sigmas` are shifted as the config says (with `mu` where it shifts dynamically); `timesteps` are taken as they
-        are and fix the sigmas, or with `sigmas` what the network is told; where the config names another grid, sigmas
-        count by their number only. Nothing changes where it is refused. Raises SchedulerError for steps < 1,
-        arguments that disagree, levels that do not fall inside (0, 1], or a missing `mu`.
+        are and fix the sigmas, or with `sigmas` what the network is told; where the config names another grid, or
+        none and they are evenly spaced, sigmas count by their number only. Nothing changes where it is refused. Raises
+        SchedulerError for steps < 1, arguments that disagree, levels that do not fall inside (0, 1], or a missing `mu`.
         """
         given = None if sigmas is None else numbers("sigmas", sigmas)
         told = None if timesteps is None else numbers("timesteps", timesteps)
@@ -182,7 +192,7 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         if told is not None and given is None and not planned:
             levels = torch.tensor(told, dtype=torch.float64).div(whole).float()
             self._set(levels.tolist(), told, device)
-        elif planned or (grid := self._grid(given)) != "sigmas":
+        elif planned or (grid := self._grid(given, told, mu)) != "sigmas":
             self._check_whole(given, told)
             taus = torch.tensor(self._driver.method.taus("" if planned else grid, count)[:-1], dtype=torch.float64)
             levels = (taus if self.config.invert_sigmas else 1 - taus).float()
@@ -199,12 +209,22 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             self.sigmas, self.timesteps, self.num_inference_steps, self._driver.step_index = before
             self._set(*found, device)
 
-    def _grid(self, sigmas: Sequence[float] | None) -> str | Sequence[float]:
-        """The config's grid; for configs of UniPC and DPM-Solver the points that they take, unless sigmas are given."""
-        if sigmas is None and self.config.grid == "sigmas" and "flow_shift" in self.config:
-            return own_grid({**self.config, "shift": self.shift})
-        found: str | Sequence[float] = self.config.grid
-        return found
+    def _grid(
+        self, sigmas: Sequence[float] | None, timesteps: Sequence[float] | None, mu: float | None
+    ) -> str | Sequence[float]:
+        """The config's grid; by default a fast one, unless somebody asks for others or for diffusers' own steps."""
+        config, method = self.config, self._driver.method
+        if config.grid is not None:
+            own: str | Sequence[float] = config.grid
+            return own
+        theirs = method.solver == "euler" and config.schedule == "linear"
+        if theirs or timesteps is not None or not (sigmas is None or evenly(sigmas)):
+            return "sigmas"
+        if not config.use_dynamic_shifting:
+            return fast_grid(config, self.shift)
+        if mu is None:
+            return "sigmas"  # which says that mu is needed
+        return fast_grid(config, mu if config.time_shift_type == "linear" else math.exp(mu))
 
     def _check_whole(self, sigmas: Sequence[float] | None, timesteps: Sequence[float] | None) -> None:
         """Refuse what a plan or a grid of the config's would overrule: a start that is not at noise, timesteps."""

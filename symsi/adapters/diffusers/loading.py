@@ -14,7 +14,7 @@ from diffusers import __version__ as _diffusers
 from safetensors import SafetensorError
 from torch import Tensor
 
-from symsi.adapters.diffusers.config import as_flow_config, own_grid
+from symsi.adapters.diffusers.config import as_flow_config
 from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
 from symsi.adapters.diffusers.method import make_method
@@ -79,18 +79,17 @@ def check_method(
 def lazy_scheduler(pipe: Any, **options: Any) -> Any:
     """Return the lazy scheduler that fits the pipeline's own: of flow models, or of diffusion models.
 
-    `options` are its config, such as schedule and solver; None is left out. Without a grid, flow models get the one
-    that is uniform in the time of their own shift, or their sigmas where a shift is not all (`own_grid`);
-    diffusion models get trailing timesteps. Raises SymsiError where neither fits.
+    `options` are its config, such as schedule, solver or plan; None is left out. Diffusion models get trailing
+    timesteps. Raises SymsiError where neither fits.
     """
     config, given = pipe.scheduler.config, {key: value for key, value in options.items() if value is not None}
     try:
-        flow = as_flow_config(config, given.get("shift"))
+        as_flow_config(config)
     except SchedulerError:
         if "beta_schedule" not in config:
             raise
         return LazyDiffusionScheduler.from_config(config, **{"timestep_spacing": "trailing", **given})
-    return LazyFlowMatchScheduler.from_config(config, **{"grid": own_grid(flow), **given})
+    return LazyFlowMatchScheduler.from_config(config, **given)
 
 
 def generate(
