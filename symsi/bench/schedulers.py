@@ -59,7 +59,7 @@ QUALITY = (
     Entry("symsi, default, sigmas of the call", _OURS, steps=(4,), sigmas=True),
     Entry("symsi, sigmas of the config", _OURS, {"grid": "sigmas"}, (4, 8)),
     Entry("symsi, sigmas of the config, shift 2", _OURS, {"grid": "sigmas", "shift": 2.0}, (3, 4, 8)),
-    Entry("symsi, optimal SDE", _OURS, {"diffusion": "optimal"}),
+    Entry("symsi, optimal SDE", _OURS, {"grid": "sigmas", "shift": 2.0, "diffusion": "optimal"}),
     Entry("FlowMatchEuler", _EULER),
     Entry("FlowMatchEuler, shift 2", _EULER, {"shift": 2.0}),
     Entry("FlowMatchEuler, stochastic_sampling", _EULER, {"shift": 2.0, "stochastic_sampling": True}),

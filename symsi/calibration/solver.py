@@ -22,7 +22,7 @@ from symsi.solvers.plan import Plan
 from symsi.solvers.planning import origin_of, plan
 from symsi.solvers.triangle import Triangle, triangle_of
 
-__all__ = ["fit_solver"]
+__all__ = ["expected", "fit_solver"]
 
 _STARTS = ("angle", "linear", "shifted(shift=2)", "shifted(shift=4)", "point-mass")
 _THEORIES = ("ab2", "euler")
@@ -61,7 +61,7 @@ def fit_solver(
     constant    fit a constant a step, too, for data whose mean is far from 0
     joint       refine all times and rows together after they were fitted one by one: a lower error, many evaluations
     seed        of the noise; batch: rows a call at most
-    progress    show a bar; by default where standard error is a terminal
+    progress    show a bar, up to the evaluations that such a fit usually takes; by default on a terminal
 
     Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
     with the solver itself running, drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
@@ -85,7 +85,9 @@ def fit_solver(
     fine = teacher_of(known) if teacher is None else teacher
     check_teacher(fine, counts[-1])
     asks = {n: _asks(n, guidance, unconditional) for n in counts}
-    with tqdm(desc=f"teach {known.name}", unit="row", disable=None if progress is None else not progress) as bar:
+    total = count * expected(counts, fine.evaluations, guidance=guidance, joint=joint)
+    hidden = None if progress is None else not progress
+    with tqdm(desc=f"teach {known.name}", total=total, unit="row", disable=hidden) as bar:
 
         def tick(rows: int) -> None:
             bar.update(rows)
@@ -106,6 +108,8 @@ def fit_solver(
         for n in counts:
             bar.set_description(f"fit {n} steps")
             found[n] = _Fit(student, taught, asks[n], constant=constant, joint=joint).plan()
+        bar.total = bar.n  # the search ends where it ends
+        bar.refresh()
     told = {
         **origin_of(known),
         "model": known.name,
@@ -117,6 +121,17 @@ def fit_solver(
     }
     plans = {n: replace(p, origin={**p.origin, **told}) for n, p in found.items()}
     return plans if several else plans[counts[0]]
+
+
+def expected(counts: Sequence[int], teacher: int = 128, *, guidance: float = 1.0, joint: bool = False) -> int:
+    """Return how many evaluations a sample the fits of these numbers of steps usually take, with the teacher's.
+
+    The teacher runs twice, the second time with half its steps. A fit of N steps tries some 6 (N + 1) tables of N
+    evaluations; a joint one three times as many as there are numbers in a table, N (N + 5)/2, and some more.
+    """
+    tables = (6 * (n + 1) + joint * 3 * (n * (n + 5) // 2 + 4) for n in counts)
+    calls = 1 if guidance == 1 else 2
+    return calls * (teacher + teacher // 2 + sum(n * m for n, m in zip(counts, tables, strict=True)))
 
 
 @dataclass

@@ -91,7 +91,7 @@ def command(
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --count 1 --steps 6 --compare
     """
     if plan_file is not None:
-        for option in (*_PLANNED, "pipeline"):
+        for option in _PLANNED:
             if _said(option):
                 raise SymsiError(f"--plan says how to sample; leave --{option} out.")
     made = None if plan_file is None else load_plan(plan_file)
@@ -109,14 +109,16 @@ def command(
             output,
             pipeline,
             prompts,
-            steps=len(points) - 1 if written_out else steps,
+            steps=made.evaluations if made else len(points) - 1 if written_out else steps,
             count=count,
             seed=seed,
             compare=compare,
             device=device,
             dtype=dtype,
             force=force,
-            config={
+            config={"plan": str(plan_file)}
+            if made
+            else {
                 "schedule": schedule,
                 "diffusion": diffusion,
                 "solver": solver,

@@ -21,7 +21,7 @@ from symsi.adapters.diffusers.method import make_method
 from symsi.errors import SchedulerError, SymsiError
 from symsi.models.protocol import as_device
 
-__all__ = ["check_method", "encode", "generate", "lazy_scheduler", "load_pipeline"]
+__all__ = ["check_call", "check_method", "encode", "generate", "lazy_scheduler", "load_pipeline"]
 
 # Later versions of diffusers warn of the older name; earlier ones do not know the other.
 _DTYPE = "dtype" if tuple(map(int, _diffusers.split(".")[:2])) >= (0, 41) else "torch_dtype"
@@ -92,6 +92,16 @@ def lazy_scheduler(pipe: Any, **options: Any) -> Any:
     return LazyFlowMatchScheduler.from_config(config, **given)
 
 
+def check_call(pipe: Any, names: Sequence[str]) -> None:
+    """Raise SymsiError for a pipeline whose call has not these arguments, and for one that makes videos."""
+    known = inspect.signature(pipe.__call__).parameters
+    for name in names:
+        if name not in known:
+            raise SymsiError(f"{type(pipe).__name__} has no argument {name!r}; it takes {', '.join(known)}.")
+    if "num_frames" in known:
+        raise SymsiError(f"{type(pipe).__name__} makes videos, which are not drawn here; use its scheduler in Python.")
+
+
 def generate(
     pipe: Any, prompts: Sequence[str], steps: int, count: int, *, seed: int = 0, latent: bool = False, **options: Any
 ) -> Tensor:
@@ -102,12 +112,7 @@ def generate(
     does not have, and for what the pipeline refuses.
     """
     given = {key: value for key, value in options.items() if value is not None}
-    known = inspect.signature(pipe.__call__).parameters
-    for name in ("prompt", "num_inference_steps", *given):
-        if name not in known:
-            raise SymsiError(f"{type(pipe).__name__} has no argument {name!r}; it takes {', '.join(known)}.")
-    if "num_frames" in known:
-        raise SymsiError(f"{type(pipe).__name__} makes videos, which are not drawn here; use its scheduler in Python.")
+    check_call(pipe, ("prompt", "num_inference_steps", *given))
     found, scheduler = [], pipe.scheduler
     try:
         for k in range(count):
