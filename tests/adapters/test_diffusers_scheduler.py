@@ -189,7 +189,7 @@ def test_the_default_grid_is_the_shift_of_the_config_or_two(shift: float, fast: 
 def test_the_default_grid_shifts_as_mu_says(kind: str, shift: float) -> None:
     scheduler = LazyFlowMatchScheduler(use_dynamic_shifting=True, time_shift_type=kind)
     scheduler.set_timesteps(sigmas=[1.0, 0.5], mu=1.2 if kind == "exponential" else 2.5)
-    torch.testing.assert_close(scheduler.sigmas, torch.tensor([1.0, shift / (1 + shift), 0.0]), rtol=0, atol=1e-6)
+    torch.testing.assert_close(scheduler.sigmas, torch.tensor([1.0, float(shift) / (1 + float(shift)), 0.0]), rtol=0, atol=1e-6)
     scheduler.set_timesteps(sigmas=[1.0, 0.5], mu=0.1)
     torch.testing.assert_close(scheduler.sigmas[1], torch.tensor(2 / 3))
 
