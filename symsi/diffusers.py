@@ -1,9 +1,9 @@
-"""Schedulers for the pipelines of diffusers; `pip install "symsi[diffusers]"`.
+"""Schedulers for the pipelines of diffusers, and a pipeline as a model; `pip install "symsi[diffusers]"`.
 
 A pipeline saved with one of them names this module: import it before `DiffusionPipeline.from_pretrained`.
 """
 
-from symsi.adapters.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler, SchedulerMixin
+from symsi.adapters.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler, SchedulerMixin, pipeline_model
 
 # diffusers loads a component by the base class of that name in its module.
-__all__ = ["LazyDiffusionScheduler", "LazyFlowMatchScheduler", "SchedulerMixin"]
+__all__ = ["LazyDiffusionScheduler", "LazyFlowMatchScheduler", "SchedulerMixin", "pipeline_model"]

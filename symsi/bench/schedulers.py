@@ -15,46 +15,58 @@ from torch import Tensor
 from symsi.adapters.diffusers import LazyFlowMatchScheduler
 from symsi.adapters.diffusers.flow_pipeline import FlowPipeline
 from symsi.bench.nfe import task
+from symsi.calibration.solver import fit_solver
 from symsi.metrics import accuracy, frechet_distance
 from symsi.models.analytic import gaussian
 from symsi.sampling.noise import standard_normal
+from symsi.solvers.plan import Plan
 
 __all__ = ["MARGINALS", "QUALITY", "STEPS", "TIMED", "Entry", "marginals", "quality_in_pipelines", "step_times"]
 
 STEPS = (4, 8, 16)
+_CALIBRATED = 1000  # seed of the noise that solvers are fitted to; those of the samples count from 0
 _OURS = "LazyFlowMatchScheduler"
 _FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A scheduler by class name and config, and the numbers of steps it is run with."""
+    """A scheduler by class name and config, and the numbers of steps it is run with.
+
+    With `sigmas` the pipeline passes its own, evenly spaced, as FLUX's does; with `fitted` the scheduler follows a
+    solver fitted to the model.
+    """
 
     name: str
     scheduler: str
     config: Mapping[str, Any] = field(default_factory=dict)
     steps: Sequence[int] = STEPS
     generator: bool = False  # whether a step is given one, in `step_times`
+    sigmas: bool = False
+    fitted: bool = False
 
-    def make(self) -> Any:
-        """Return the scheduler."""
+    def make(self, plan: Plan | None = None) -> Any:
+        """Return the scheduler, which follows a plan if one is given."""
         if self.scheduler == _OURS:
-            return LazyFlowMatchScheduler(**self.config)
+            return LazyFlowMatchScheduler(**self.config, plan=plan)
         return getattr(import_module("diffusers"), self.scheduler)(**self.config)
 
 
 _EULER, _DPM, _UNIPC = "FlowMatchEulerDiscreteScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler"
 QUALITY = (
-    Entry("symsi, shift 2", _OURS, {"shift": 2.0}, (3, 4, 8)),
-    Entry("symsi, shift 2 as grid", _OURS, {"grid": "shifted(shift=2)"}, (3, 4, 8)),
-    Entry("symsi, as shipped", _OURS, {}, (4, 8)),
-    Entry("symsi, optimal SDE", _OURS, {"shift": 2.0, "diffusion": "optimal"}),
+    Entry("symsi, fitted", _OURS, steps=(3, 4), fitted=True),
+    Entry("symsi, default", _OURS, steps=(3, 4, 8)),
+    Entry("symsi, default, sigmas of the call", _OURS, steps=(4,), sigmas=True),
+    Entry("symsi, sigmas of the config", _OURS, {"grid": "sigmas"}, (4, 8)),
+    Entry("symsi, sigmas of the config, shift 2", _OURS, {"grid": "sigmas", "shift": 2.0}, (3, 4, 8)),
+    Entry("symsi, optimal SDE", _OURS, {"grid": "sigmas", "shift": 2.0, "diffusion": "optimal"}),
     Entry("FlowMatchEuler", _EULER),
     Entry("FlowMatchEuler, shift 2", _EULER, {"shift": 2.0}),
     Entry("FlowMatchEuler, stochastic_sampling", _EULER, {"shift": 2.0, "stochastic_sampling": True}),
     Entry("DPM-Solver++(2M)", _DPM, _FLOW),
     Entry("DPM-Solver++(2M), shift 2", _DPM, {**_FLOW, "flow_shift": 2.0}),
     Entry("UniPC", _UNIPC, _FLOW),
+    Entry("UniPC, sigmas of the call", _UNIPC, _FLOW, (4,), sigmas=True),
     Entry("UniPC, shift 2", _UNIPC, {**_FLOW, "flow_shift": 2.0}),
 )
 _VARIANCE = 0.25
@@ -94,26 +106,33 @@ def quality_in_pipelines(
     samples: int = 500,
     repeats: int = 3,
     batch: int = 125,
+    calibration: int = 32,
     entries: Sequence[Entry] = QUALITY,
     tick: Callable[[], None] = lambda: None,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per scheduler and number of steps: Frechet distance to real data and class accuracy.
 
     As `symsi bench nfe` measures them, but through a pipeline: the network is told the scheduler's timesteps. Repeat r
-    starts from the noise of seed r for every scheduler; "fd_spread" is the standard deviation over repeats.
+    starts from the noise of seed r for every scheduler; "fd_spread" is the standard deviation over repeats. Solvers are
+    fitted to `calibration` samples from the noise of another seed.
     """
     given = task(model)
     assert given.model.shape is not None
     labels = given.model.in_turn(samples).get("label")
+    wanted = sorted({n for entry in entries if entry.fitted for n in entry.steps})
+    plans = fit_solver(given.model, wanted, samples=calibration, seed=_CALIBRATED, progress=False) if wanted else {}
+    assert isinstance(plans, dict)
     for entry in entries:
         for steps in entry.steps:
-            pipe, found = FlowPipeline.of(given.model, entry.make()), []
+            made = entry.make(plans[steps]) if entry.fitted else entry.make()
+            sigmas = [1 - k / steps for k in range(steps)] if entry.sigmas else None
+            pipe, found = FlowPipeline.of(given.model, made), []
             for seed in range(repeats):
                 torch.manual_seed(seed)  # diffusers' stochastic_sampling draws from torch
                 pieces = []
                 for rows in torch.split(torch.arange(samples), batch):
                     z = standard_normal(seed, rows.tolist(), 0, given.model.shape)
-                    pieces.append(pipe(z, steps, **({} if labels is None else {"label": labels[rows]})))
+                    pieces.append(pipe(z, steps, sigmas, **({} if labels is None else {"label": labels[rows]})))
                 found.append(torch.cat(pieces))
             fds = [frechet_distance(given.features(x).double(), given.real) for x in found]
             right = None

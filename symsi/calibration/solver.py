@@ -23,7 +23,7 @@ from symsi.solvers.plan import Plan
 from symsi.solvers.planning import origin_of, plan
 from symsi.solvers.triangle import Triangle, triangle_of
 
-__all__ = ["fit_solver"]
+__all__ = ["expected", "fit_solver"]
 
 _STARTS = ("angle", "linear", "shifted(shift=2)", "shifted(shift=4)", "point-mass")
 _THEORIES = ("ab2", "euler")
@@ -58,14 +58,15 @@ def fit_solver(
     shape       of a sample, where the model does not know it
     conditions  as `sample` takes them, rows for each of the samples; default: the model's classes in turn
     guidance    of the teacher. Where it is not 1 the conditional and the unconditional prediction are evaluations of
-                their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0
+                their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0. "together"
+                makes one of the two, the guided prediction, as pipelines hand it over: 2 evaluations a step
     teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
     constant    fit a constant a step, too, for data whose mean is far from 0
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
                 "joint" by forward passes alone, "gradient" by backpropagation through the network
     features    with "gradient": what is compared, features(samples), in place of the samples themselves
     seed        of the noise; batch: rows a call at most
-    progress    show a bar; by default where standard error is a terminal
+    progress    show a bar, up to the evaluations that such a fit usually takes; by default on a terminal
 
     Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
     with the solver itself running, drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
@@ -93,7 +94,9 @@ def fit_solver(
     fine = teacher_of(known) if teacher is None else teacher
     check_teacher(fine, counts[-1])
     asks = {n: _asks(n, guidance, unconditional) for n in counts}
-    with tqdm(desc=f"teach {known.name}", unit="row", disable=None if progress is None else not progress) as bar:
+    total = count * expected(counts, fine.evaluations, guidance=guidance, refine=refine)
+    hidden = None if progress is None else not progress
+    with tqdm(desc=f"teach {known.name}", total=total, unit="row", disable=hidden) as bar:
         spent = 0
 
         def tick(rows: int) -> None:
@@ -119,6 +122,8 @@ def fit_solver(
             own = _Fit(student, taught, asks[n], constant=constant, refine=refine, features=features).plan()
             cost, spent = spent, before
             found[n] = replace(own, origin={**own.origin, "calibration": f"{cost} evaluations of a sample"})
+        bar.total = bar.n  # the search ends where it ends
+        bar.refresh()
     told = {
         **origin_of(known),
         "model": known.name,
@@ -130,6 +135,19 @@ def fit_solver(
     }
     plans = {n: replace(p, origin={**p.origin, **told}) for n, p in found.items()}
     return plans if several else plans[counts[0]]
+
+
+def expected(counts: Sequence[int], teacher: int = 128, *, guidance: float = 1.0, refine: str | None = None) -> int:
+    """Return how many evaluations a sample the fits of these numbers of steps usually take, with the teacher's.
+
+    The teacher runs twice, the second time with half its steps. A fit of N steps tries some 6 (N + 1) tables of N
+    evaluations; a joint one three times as many as there are numbers in a table, N (N + 5)/2, and some more; one by
+    gradient some 500, a way back through the network counted as two evaluations.
+    """
+    joint, gradient = refine == "joint", refine == "gradient"
+    tables = (6 * (n + 1) + joint * 3 * (n * (n + 5) // 2 + 4) + gradient * 500 for n in counts)
+    calls = 1 if guidance == 1 else 2
+    return calls * (teacher + teacher // 2 + sum(n * m for n, m in zip(counts, tables, strict=True)))
 
 
 @dataclass
@@ -205,7 +223,7 @@ class _Fit:
         """The table of a solver of the lazy schedule; of guided predictions P = u + guidance (c - u) that of parts."""
         table = triangle_of(plan(self.student.model, schedule=CLOCK, solver=solver, grid=(*clock, 1.0)))
         rows, g = [], self.student.guidance
-        if g == 1:
+        if g == 1 or self.asks == _together(len(self.asks)):
             return table
         for row in table.rows:
             numbers = [float(row[0])]
@@ -217,10 +235,16 @@ class _Fit:
 
 def _asks(steps: int, guidance: float, unconditional: str | Sequence[int]) -> tuple[tuple[str, ...], ...]:
     """What each step asks the model for."""
-    if guidance == 1:
-        return (("prediction",),) * steps
+    if guidance == 1 or (isinstance(unconditional, str) and unconditional == "together"):
+        return _together(steps)
     named: dict[str, Sequence[int]] = {"all": range(steps), "first": (0,)}
     chosen = named.get(unconditional) if isinstance(unconditional, str) else unconditional
     if chosen is None or not all(isinstance(k, int) and 0 <= k < steps for k in chosen):
-        raise SymsiError(f"unconditional must be 'all', 'first' or steps from 0 to {steps - 1}; got {unconditional!r}.")
+        raise SymsiError(
+            f"unconditional must be 'all', 'first', 'together' or steps from 0 to {steps - 1}; got {unconditional!r}."
+        )
     return tuple(("conditional", "unconditional") if k in chosen else ("conditional",) for k in range(steps))
+
+
+def _together(steps: int) -> tuple[tuple[str, ...], ...]:
+    return (("prediction",),) * steps

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -14,9 +16,9 @@ from torch import Tensor
 
 from symsi.calibration.grid import optimal_grid
 from symsi.calibration.reference import LARGEST, check_options, estimate, reference_of_model
-from symsi.calibration.solver import fit_solver
+from symsi.calibration.solver import expected, fit_solver
 from symsi.cli.options import dtype_option
-from symsi.cli.text_to_image import latents
+from symsi.cli.text_to_image import latents, model_of_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
@@ -32,6 +34,7 @@ def command() -> None:
     \b
     Examples:
       symsi calibrate solver digits28 --steps 2,3,4 --output solver.json
+      symsi calibrate solver --pipeline ./sd3 --prompts prompts.txt --steps 4 --output solver.json
       symsi calibrate reference --model digits28 --kind dct digits.safetensors
       symsi calibrate reference --data faces.npy --kind pca --rank 64 faces.safetensors
       symsi calibrate reference --pipeline ./sd3 --images photos --kind channel sd3.safetensors
@@ -127,17 +130,19 @@ def reference(
 
 
 @command.command("solver")
-@click.argument("model", metavar="NAME|FILE")
+@click.argument("model", metavar="[NAME|FILE]", required=False)
+@click.option("--pipeline", metavar="DIR|ID", help="Instead of a model: a flow model's pipeline of diffusers.")
+@click.option("--prompts", type=click.Path(path_type=Path), metavar="FILE.txt", help="Of the pipeline, one a line.")
+@click.option("--size", type=(int, int), metavar="H W", help="Of the pipeline's images; default: its own.")
 @click.option("--steps", default="3", show_default=True, metavar="N[,N]", help="Steps; several make a plan each.")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), metavar="FILE.json")
-@click.option("--samples", default=32, show_default=True, type=click.IntRange(2), help="Of the calibration; 8 may do.")
-@click.option("--guidance", default=1.0, show_default=True, help="Of the samples that it learns from.")
+@click.option("--samples", type=click.IntRange(2), help="Of the calibration; default: 32, of a pipeline 8.")
+@click.option("--guidance", type=float, help="Of the samples that it learns from; default: 1, or the pipeline's own.")
 @click.option(
     "--unconditional",
-    default="all",
-    show_default=True,
-    metavar="all|first|N[,N]",
-    help="With guidance: the steps, from 0, that evaluate the unconditional prediction, too.",
+    metavar="all|first|N[,N]|together",
+    help="With guidance: the steps, from 0, that evaluate the unconditional prediction, too; together: all, and the "
+    "two as one guided prediction, as pipelines give it. Default: all.",
 )
 @click.option("--constant", is_flag=True, help="Fit a constant a step, too, for data whose mean is far from 0.")
 @click.option(
@@ -146,17 +151,20 @@ def reference(
     help="All times and numbers together: a lower error, many evaluations. gradient goes back through the network.",
 )
 @click.option("--seed", default=1, show_default=True, help="Of the noise; keep it apart from that of the samples.")
-@click.option("--batch", type=click.IntRange(1), help="Samples a call of the model at most.")
+@click.option("--batch", type=click.IntRange(1), help="Samples a call of the model at most; default: all, or 1 image.")
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where the model runs.")
 @dtype_option
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 def solver(
-    model: str,
+    model: str | None,
+    pipeline: str | None,
+    prompts: Path | None,
+    size: tuple[int, int] | None,
     steps: str,
     output: Path,
-    samples: int,
-    guidance: float,
-    unconditional: str,
+    samples: int | None,
+    guidance: float | None,
+    unconditional: str | None,
     constant: bool,
     refine: str | None,
     seed: int,
@@ -168,34 +176,58 @@ def solver(
     """Fit the solver of so few evaluations to a model, from forward passes alone, and write its plan.
 
     Several numbers of steps share one run of the teacher, 64 steps of Heun; their plans are FILE-2.json, FILE-3.json
-    ... A plan is used by `symsi sample --plan FILE` and `symsi.sample(model, plan=symsi.load_plan(FILE))`. It says
-    how far it ends from converged samples, beside the best solver of the theory.
+    ... A plan says how far it ends from converged samples, beside the best solver of the theory. It is used by
+    `symsi sample --plan FILE`, `symsi.sample(model, plan=symsi.load_plan(FILE))`, and in a pipeline of diffusers
+    by LazyFlowMatchScheduler.from_config(pipe.scheduler.config, plan=FILE).
+
+    \b
+    Examples:
+      symsi calibrate solver digits28 --steps 2,3,4 --output solver.json
+      symsi calibrate solver --pipeline ./sd3 --prompts prompts.txt --steps 4 --output solver.json
+      symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --plan solver.json
     """
     counts = _numbers("--steps", steps)
+    if (model is None) == (pipeline is None):
+        raise SymsiError("give a model (see `symsi models`) or --pipeline DIR, one of them.")
+    if pipeline is None and (prompts or size):
+        raise SymsiError("--prompts and --size are for --pipeline.")
+    if pipeline is not None and unconditional is not None:
+        raise SymsiError("a pipeline gives one prediction, guided already; leave --unconditional out.")
     if output.suffix != ".json":
         raise SymsiError(f"a plan is a .json file; got {output.name!r}.")
     files = {n: output if len(counts) == 1 else output.with_stem(f"{output.stem}-{n}") for n in counts}
     for file in files.values():
         check_free(file, force=force)
-    network = load(model, device=device, dtype=getattr(torch, dtype))
-    named = unconditional in ("all", "first")
+    number = samples or (32 if pipeline is None else 8)
+    options: dict[str, Any] = {}
+    strength, calls = 1.0, 1  # of the model an evaluation of the plan
+    if pipeline is None:
+        network = load(str(model), device=device, dtype=getattr(torch, dtype))
+        asked, strength = unconditional or "all", 1.0 if guidance is None else guidance
+        named = asked in ("all", "first", "together")
+        options = {"guidance": strength, "unconditional": asked if named else _numbers("--unconditional", asked)}
+        calls = 2 if strength != 1 and asked == "together" else 1
+    else:
+        height, width = size or (None, None)
+        call = {"guidance_scale": guidance, "height": height, "width": width}
+        network = model_of_pipeline(pipeline, prompts, call=call, device=device, dtype=dtype)
+        batch = batch or 1
+    about = number * expected(sorted(set(counts)), guidance=strength, refine=refine)
+    what = "calls" if pipeline is None else "steps of the pipeline"
+    click.echo(f"{network.name}: about {about:,} {what}, a sample each, for {number} samples", err=True)
     found = fit_solver(
-        network,
-        counts,
-        samples=samples,
-        guidance=guidance,
-        unconditional=unconditional if named else _numbers("--unconditional", unconditional),
-        constant=constant,
-        refine=refine,
-        seed=seed,
-        batch=batch,
+        network, counts, samples=number, constant=constant, refine=refine, seed=seed, batch=batch, **options
     )
     assert isinstance(found, dict)
     for n, plan in sorted(found.items()):
+        told = dict(plan.origin)
+        if pipeline is not None:
+            scale = "" if guidance is None else f", guidance_scale {guidance:g}"
+            told["model"] = f"{network.name} {pipeline}{scale}"
+            plan = replace(plan, origin=told)
         plan.save(files[n], force=force)
-        told = plan.origin
         click.echo(
-            f"{n} steps, {plan.evaluations} evaluations: {told['solver']}, error {told['error']} "
+            f"{n} steps, {plan.evaluations * calls} evaluations: {told['solver']}, error {told['error']} "
             f"(theory {told['theory']}): {files[n]}"
         )
 

@@ -47,7 +47,8 @@ __all__ = ["command"]
 @click.option(
     "--pipeline",
     metavar="DIR|ID",
-    help="Instead of --model: a pipeline of diffusers; needs --prompt. Its grid: that of its own shift, or --grid.",
+    help="Instead of --model: a pipeline of diffusers; needs --prompt. Its grid: that of its own shift, 2 at least, or "
+    "--grid.",
 )
 @click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Of the pipeline; several are taken in turn.")
 @click.option("--size", type=(int, int), metavar="H W", help="Of the pipeline's images; default: the pipeline's own.")
@@ -90,7 +91,7 @@ def command(
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --count 1 --steps 6 --compare
     """
     if plan_file is not None:
-        for option in (*_PLANNED, "pipeline"):
+        for option in _PLANNED:
             if _said(option):
                 raise SymsiError(f"--plan says how to sample; leave --{option} out.")
     made = None if plan_file is None else load_plan(plan_file)
@@ -108,14 +109,16 @@ def command(
             output,
             pipeline,
             prompts,
-            steps=len(points) - 1 if written_out else steps,
+            steps=made.evaluations if made else len(points) - 1 if written_out else steps,
             count=count,
             seed=seed,
             compare=compare,
             device=device,
             dtype=dtype,
             force=force,
-            config={
+            config={"plan": str(plan_file)}
+            if made
+            else {
                 "schedule": schedule,
                 "diffusion": diffusion,
                 "solver": solver,

@@ -1,4 +1,4 @@
-"""`symsi sample --pipeline` and `symsi calibrate reference --pipeline`: whole pipelines of diffusers."""
+"""`symsi sample --pipeline`, `symsi calibrate reference --pipeline` and `solver --pipeline`: pipelines of diffusers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from torch import Tensor
 
 from symsi.errors import SymsiError
 from symsi.metrics import rmse
+from symsi.models.protocol import Model
 from symsi.plotting.pictures import PICTURES, check_picture, plot_images
 
-__all__ = ["latents", "sample_pipeline"]
+__all__ = ["latents", "model_of_pipeline", "sample_pipeline"]
 
 _MORE = 4  # times the steps, of the samples that --compare takes for converged
 
@@ -46,7 +47,8 @@ def sample_pipeline(
     if output.suffix not in PICTURES:
         raise SymsiError(f"--pipeline writes a picture ({', '.join(PICTURES)}); got {output.name!r}.")
     check_picture(output, force=force)
-    pipe, tools = _load(where, prompts, device, dtype, {**config, "steps": steps})
+    checked = None if "plan" in config else {**config, "steps": steps}
+    pipe, tools = _load(where, prompts, device, dtype, checked)
     own, lazy = pipe.scheduler, tools.lazy_scheduler(pipe, **config)
 
     def run(scheduler: Any, n: int) -> Tensor:
@@ -95,6 +97,27 @@ def latents(
             f"the latents of {type(pipe).__name__} are tokens {tuple(found.shape[1:])}, without rows and columns; use "
             "--kind isotropic or --kind pca."
         )
+    return found
+
+
+def model_of_pipeline(where: str, prompts: Path | None, *, call: dict[str, Any], device: str, dtype: str) -> Model:
+    """Return a pipeline as a model, conditioned on the prompts of a file, one a line.
+
+    Raises SymsiError, before the pipeline is loaded, for a file that is missing, no text, or empty.
+    """
+    if prompts is None:
+        raise SymsiError("--pipeline needs --prompts FILE.txt, one prompt a line.")
+    try:
+        lines = prompts.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise SymsiError(f"cannot read prompts from {prompts}: {reason}.") from None
+    texts = [line.strip() for line in lines if line.strip()]
+    if not texts:
+        raise SymsiError(f"{prompts} has no prompts; write one a line.")
+    pipe, _ = _load(where, texts, device, dtype)
+    given = {key: value for key, value in call.items() if value is not None}
+    found: Model = import_module("symsi.diffusers").pipeline_model(pipe, texts, **given)
     return found
 
 

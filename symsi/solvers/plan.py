@@ -18,7 +18,7 @@ from symsi.models.reference import Reference
 from symsi.solvers import consistency, plan_file
 from symsi.solvers.stage import Coefficient, Span, Stage, exact, listed
 
-__all__ = ["Plan", "load_plan"]
+__all__ = ["Plan", "load_plan", "read_plan"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,11 @@ class Plan:
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """Write the plan as JSON, float64 numbers exactly, atomically. Raises SymsiError if `path` exists."""
-        return write_text(Path(path), plan_file.document(self._record()), force=force)
+        return write_text(Path(path), self.text(), force=force)
+
+    def text(self) -> str:
+        """Return what `save` writes. Raises PlanError for a plan that would be too large to be read."""
+        return plan_file.document(self._record())
 
     def __eq__(self, other: object) -> bool:
         """Whether all numbers and words are the same."""
@@ -141,14 +145,19 @@ def load_plan(path: str | Path) -> Plan:
 
     Raises PlanError where the file is missing, too large, no plan, of another version, or was changed.
     """
-    data = plan_file.read(Path(path))
+    return read_plan(plan_file.opened(Path(path)), str(path))
+
+
+def read_plan(document: Any, name: str) -> Plan:
+    """Return the plan that the JSON data of a file called `name` holds. Raises PlanError as `load_plan`."""
+    data = plan_file.read(document, name)
     try:
         stages = [Stage(**stage) for stage in data.pop("stages")]
         spans = [Span(**claim) for claim in data.pop("spans")]
         return Plan(stages=stages, spans=spans, **data)
     except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         reason = str(error) if isinstance(error, PlanError) else "it has not the fields of one"
-        raise PlanError(f"{path} is no plan: {reason}") from None
+        raise PlanError(f"{name} is no plan: {reason}") from None
 
 
 def _several(values: Sequence[Coefficient]) -> str:

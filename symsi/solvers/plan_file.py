@@ -18,7 +18,7 @@ from torch import Tensor
 from symsi.errors import PlanError
 from symsi.models.reference import Reference
 
-__all__ = ["digest", "document", "read", "record", "shown"]
+__all__ = ["digest", "document", "opened", "read", "record", "shown"]
 
 _FORMAT, _VERSION = "symsi-plan", 1
 _LARGEST = 256 * 2**20  # bytes of a file
@@ -49,28 +49,32 @@ def document(data: dict[str, Any]) -> str:
     return text + "\n"
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return the fields of the plan in a file, as `record` had them. Raises PlanError as `load_plan` says."""
+def opened(path: Path) -> Any:
+    """Return the JSON data in a file. Raises PlanError where it is missing, too large, or none."""
     try:
         if not path.is_file():
             raise PlanError(f"there is no plan {path}; `Plan.save` writes one.")
         if path.stat().st_size > _LARGEST:
             raise PlanError(f"{path} is larger than any plan ({_LARGEST // 2**20} MiB).")
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:
         raise PlanError(f"cannot read {path}: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:
         raise error if isinstance(error, PlanError) else PlanError(f"{path} is no plan: {error}.") from None
+
+
+def read(data: Any, name: str) -> dict[str, Any]:
+    """Return the fields of the plan in JSON data, as `record` had them. Raises PlanError as `load_plan` says."""
     if not isinstance(data, dict) or data.get("format") != _FORMAT or not isinstance(data.get("plan"), dict):
-        raise PlanError(f"{path} is no plan of symsi; `Plan.save` writes one.")
+        raise PlanError(f"{name} is no plan of symsi; `Plan.save` writes one.")
     if data.get("version") != _VERSION:
-        raise PlanError(f"{path} has version {data.get('version')!r} of the format; this symsi reads {_VERSION}.")
+        raise PlanError(f"{name} has version {data.get('version')!r} of the format; this symsi reads {_VERSION}.")
     try:
         if data.get("hash") != digest(data["plan"]):
-            raise PlanError(f"{path} was changed after it was written: its hash is another. Make the plan anew.")
+            raise PlanError(f"{name} was changed after it was written: its hash is another. Make the plan anew.")
         found: dict[str, Any] = _decode(data["plan"])
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise error if isinstance(error, PlanError) else PlanError(f"{path} is no plan of symsi: {error}.") from None
+        raise error if isinstance(error, PlanError) else PlanError(f"{name} is no plan of symsi: {error}.") from None
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from symsi.coefficients.modal import modal_tables
 from symsi.coefficients.tables import tabulate
-from symsi.errors import EndpointError, SymsiError
+from symsi.errors import EndpointError, PlanError, SymsiError
 from symsi.interpolants.named import as_schedule
 from symsi.interpolants.schedule import Kind, Schedule
 from symsi.models.protocol import Model, as_model
@@ -26,7 +27,7 @@ from symsi.solvers.table import Solver, check_last, choose
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.diffusion import Diffusion, as_diffusion
 
-__all__ = ["origin_of", "plan"]
+__all__ = ["base_of", "origin_of", "plan"]
 
 _LANDING = Span(keep=0.0, length=1.0)  # x = eta_X
 
@@ -86,6 +87,16 @@ def origin_of(model: Model) -> dict[str, str]:
     """Return what a plan says of the model that it is made for: its schedule, as expressions, and its prediction."""
     base = as_schedule(model.schedule)
     return {"base": f"alpha={base.alpha}, beta={base.beta}", "prediction": model.prediction}
+
+
+def base_of(origin: Mapping[str, str]) -> Schedule | None:
+    """Return the schedule that `origin_of` wrote down, None where it wrote none. Raises PlanError for other words."""
+    if "base" not in origin:
+        return None
+    words = re.fullmatch(r"alpha=(.+), beta=(.+)", origin["base"])
+    if words is None:
+        raise PlanError(f"the plan's origin says {origin['base']!r:.60} for the model's schedule, which is none.")
+    return Schedule(words[1], words[2])
 
 
 def _own_plan(nodes: Nodes, solver: Solver, last: str, origin: Mapping[str, str]) -> Plan:

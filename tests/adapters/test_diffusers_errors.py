@@ -139,7 +139,7 @@ def test_levels_that_a_shift_ruins_are_refused() -> None:
 
 def test_a_schedule_that_starts_with_data_in_it_names_the_first_sigma_that_it_has() -> None:
     with pytest.raises(SchedulerError, match=r"schedule edm starts at the model.s time 0\.01\d+ \(sigma = 0\.98"):
-        ready(schedule="edm", solver="euler")
+        ready(schedule="edm", solver="euler", grid="sigmas")
     scheduler = LazyFlowMatchScheduler(schedule="edm", solver="euler")
     scheduler.set_timesteps(sigmas=[0.98, 0.5])
     assert scheduler.num_inference_steps == 2

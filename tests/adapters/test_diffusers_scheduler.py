@@ -144,9 +144,9 @@ def test_lazy_coordinates_need_fewer_steps() -> None:
 # The grid
 
 
-def test_the_default_levels_are_diffusers() -> None:
+def test_the_sigmas_of_the_config_are_diffusers() -> None:
     for config in ({}, {"shift": 3.0}, {"use_exponential_sigmas": True}, {"use_beta_sigmas": True, "shift": 2.0}):
-        theirs, ours = FlowMatchEulerDiscreteScheduler(**config), LazyFlowMatchScheduler(**config)
+        theirs, ours = FlowMatchEulerDiscreteScheduler(**config), LazyFlowMatchScheduler(grid="sigmas", **config)
         for s in (theirs, ours):
             s.set_timesteps(7)
         assert torch.equal(theirs.sigmas, ours.sigmas)
@@ -156,7 +156,7 @@ def test_the_default_levels_are_diffusers() -> None:
 @pytest.mark.parametrize("kind", ["exponential", "linear"])
 def test_dynamic_shifting_is_diffusers(kind: str) -> None:
     config = {"use_dynamic_shifting": True, "time_shift_type": kind, "shift": 3.0}
-    theirs, ours = FlowMatchEulerDiscreteScheduler(**config), LazyFlowMatchScheduler(**config)
+    theirs, ours = FlowMatchEulerDiscreteScheduler(**config), LazyFlowMatchScheduler(grid="sigmas", **config)
     for s in (theirs, ours):
         s.set_timesteps(4, sigmas=np.linspace(1, 0.25, 4), mu=0.9)
     assert torch.equal(theirs.sigmas, ours.sigmas)
@@ -164,12 +164,54 @@ def test_dynamic_shifting_is_diffusers(kind: str) -> None:
 
 
 def test_set_shift_moves_the_levels() -> None:
-    theirs, ours = FlowMatchEulerDiscreteScheduler(), LazyFlowMatchScheduler()
+    theirs, ours = FlowMatchEulerDiscreteScheduler(), LazyFlowMatchScheduler(grid="sigmas")
     for s in (theirs, ours):
         s.set_shift(4.0)
         s.set_timesteps(6)
     assert ours.shift == 4.0
     assert torch.equal(theirs.sigmas, ours.sigmas)
+
+
+@pytest.mark.parametrize(("shift", "fast"), [(1.0, 2.0), (2.0, 2.0), (3.0, 3.0)])
+@pytest.mark.parametrize("given", [None, np.linspace(1, 0.25, 4)])
+def test_the_default_grid_is_the_shift_of_the_config_or_two(shift: float, fast: float, given: Any) -> None:
+    """Sigmas that pipelines pass by themselves say nothing: they are evenly spaced."""
+    scheduler = LazyFlowMatchScheduler(shift=shift)
+    scheduler.set_timesteps(4, sigmas=given)
+    u = torch.arange(5) / 4
+    torch.testing.assert_close(scheduler.sigmas, fast * (1 - u) / (1 + (fast - 1) * (1 - u)))
+    scheduler.set_shift(5.0)
+    scheduler.set_timesteps(2)
+    torch.testing.assert_close(scheduler.sigmas[1], torch.tensor(5 / 6))
+
+
+@pytest.mark.parametrize(("kind", "shift"), [("exponential", np.exp(1.2)), ("linear", 2.5)])
+def test_the_default_grid_shifts_as_mu_says(kind: str, shift: float) -> None:
+    scheduler = LazyFlowMatchScheduler(use_dynamic_shifting=True, time_shift_type=kind)
+    scheduler.set_timesteps(sigmas=[1.0, 0.5], mu=1.2 if kind == "exponential" else 2.5)
+    torch.testing.assert_close(
+        scheduler.sigmas, torch.tensor([1.0, float(shift) / (1 + float(shift)), 0.0]), rtol=0, atol=1e-6
+    )
+    scheduler.set_timesteps(sigmas=[1.0, 0.5], mu=0.1)
+    torch.testing.assert_close(scheduler.sigmas[1], torch.tensor(2 / 3))
+
+
+@pytest.mark.parametrize(
+    "given", [{"sigmas": [1.0, 0.7, 0.2]}, {"sigmas": [0.9, 0.5]}, {"sigmas": [1.0, 0.5], "timesteps": [1000.0, 500.0]}]
+)
+def test_by_default_levels_that_somebody_chose_are_kept(given: dict[str, Any]) -> None:
+    ours, theirs = LazyFlowMatchScheduler(), FlowMatchEulerDiscreteScheduler()
+    for s in (ours, theirs):
+        s.set_timesteps(**given)
+    torch.testing.assert_close(ours.sigmas, theirs.sigmas, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("config", [{"use_karras_sigmas": True}, {"shift_terminal": 0.1}, {"use_beta_sigmas": True}])
+def test_by_default_a_spacing_that_is_more_than_a_shift_is_kept(config: dict[str, Any]) -> None:
+    ours, theirs = LazyFlowMatchScheduler(**config), FlowMatchEulerDiscreteScheduler(**config)
+    for s in (ours, theirs):
+        s.set_timesteps(5)
+    assert torch.equal(ours.sigmas, theirs.sigmas)
 
 
 @pytest.mark.parametrize("kind", [list, np.array, torch.tensor])

@@ -25,7 +25,7 @@ def test_the_pipeline_around_a_model_samples_as_symsi_does() -> None:
     model = load("digits28")
     labels = torch.arange(4)
     z = standard_normal(0, range(4), 0, (1, 28, 28))
-    found = FlowPipeline.of(model, LazyFlowMatchScheduler(grid="shifted(shift=2)"))(z, 4, label=labels)
+    found = FlowPipeline.of(model, LazyFlowMatchScheduler())(z, 4, label=labels)
     expected = sample(
         model,
         shape=4,
@@ -53,21 +53,31 @@ def test_six_steps_of_ours_come_closer_than_twelve_of_eulers() -> None:
         return FlowPipeline.of(model, entry.make())(z, steps, label=labels)
 
     entries = {entry.name: entry for entry in schedulers.QUALITY}
-    ours = entries["symsi, shift 2 as grid"]
+    ours = entries["symsi, default"]
     truth = draw(ours, 30)
     error = {entry.name: rmse(draw(entry, n), truth) for entry, n in ((ours, 6), (entries["FlowMatchEuler"], 12))}
     assert error[ours.name] < 0.7 * error["FlowMatchEuler"]
 
 
 def test_quality_has_a_row_for_each_scheduler_and_number_of_steps() -> None:
-    entries = (replace(schedulers.QUALITY[0], steps=(1, 4)), replace(schedulers.QUALITY[-1], steps=(2,)))
-    rows = list(schedulers.quality_in_pipelines(samples=20, repeats=2, entries=entries))
+    named = {entry.name: entry for entry in schedulers.QUALITY}
+    entries = (
+        replace(named["symsi, default"], steps=(1, 4)),
+        named["symsi, default, sigmas of the call"],
+        replace(named["UniPC, sigmas of the call"], steps=(2,)),
+        replace(named["symsi, fitted"], steps=(2,)),
+    )
+    rows = list(schedulers.quality_in_pipelines(samples=20, repeats=2, calibration=4, entries=entries))
     assert [(r["scheduler"], r["steps"]) for r in rows] == [
-        ("symsi, shift 2", 1),
-        ("symsi, shift 2", 4),
-        ("UniPC, shift 2", 2),
+        ("symsi, default", 1),
+        ("symsi, default", 4),
+        ("symsi, default, sigmas of the call", 4),
+        ("UniPC, sigmas of the call", 2),
+        ("symsi, fitted", 2),
     ]
     assert rows[1]["fd"] < rows[0]["fd"]
+    assert rows[2]["fd"] == rows[1]["fd"]
+    assert rows[4]["fd"] < rows[3]["fd"]
     assert all(r["fd_spread"] > 0 and 0 <= r["accuracy"] <= 1 for r in rows)
 
 

@@ -275,7 +275,7 @@ def test_what_does_not_fit_is_refused(bimodal: symsi.Model, change: dict[str, An
 
 
 def test_unconditional_steps_are_named_rightly(guided: symsi.Model) -> None:
-    with pytest.raises(symsi.SymsiError, match="unconditional must be 'all', 'first' or steps from 0 to 2"):
+    with pytest.raises(symsi.SymsiError, match="unconditional must be 'all', 'first', 'together' or steps from 0 to 2"):
         symsi.fit_solver(guided, 3, guidance=2.0, unconditional="last", samples=4, **QUIET)
 
 

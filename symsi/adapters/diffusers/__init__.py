@@ -9,5 +9,6 @@ except ImportError as error:
 
 from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
+from symsi.adapters.diffusers.pipeline_model import pipeline_model
 
-__all__ = ["LazyDiffusionScheduler", "LazyFlowMatchScheduler", "SchedulerMixin"]
+__all__ = ["LazyDiffusionScheduler", "LazyFlowMatchScheduler", "SchedulerMixin", "pipeline_model"]

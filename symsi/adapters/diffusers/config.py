@@ -11,11 +11,12 @@ from diffusers.utils import logging
 
 from symsi.errors import SchedulerError, unknown
 
-__all__ = ["as_diffusion_config", "as_flow_config", "check_settings", "own_grid"]
+__all__ = ["as_diffusion_config", "as_flow_config", "check_settings", "fast_grid"]
 
 _DIFFUSION = ("beta_schedule", "beta_start", "trained_betas", "sigma_data", "prediction_type")
 _FLOW = ("shift", "flow_shift", "use_flow_sigmas")
-_SPACED = ("use_dynamic_shifting", "shift_terminal", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
+_LEAST = 2.0  # shift of few steps
+_SPACED = ("shift_terminal", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 _FLOW_TYPES = ("flow_prediction", None)
 # Settings that the schedulers of distilled models have, and no others: LCM and TCD, and LCM's for flows.
 _DISTILLED = ("original_inference_steps", "timestep_scaling", "scale_factors")
@@ -58,9 +59,13 @@ def as_flow_config(config: Any, shift: float | None = None) -> dict[str, Any]:
     return found
 
 
-def own_grid(config: Mapping[str, Any]) -> str:
-    """Return the grid that is uniform in the time of a flow config's shift; "sigmas" where there is more to it."""
-    return "sigmas" if any(config.get(key) for key in _SPACED) else f"shifted(shift={config.get('shift') or 1.0:g})"
+def fast_grid(config: Mapping[str, Any], shift: float) -> str:
+    """Return the grid that is uniform in the time of a shift, of 2 at least, which few steps are best with.
+
+    "sigmas" where the config spaces them by more than a shift, or by one that is none, which is refused there.
+    """
+    more = any(config.get(key) for key in _SPACED) or not shift > 0
+    return "sigmas" if more else f"shifted(shift={max(shift, _LEAST):.17g})"
 
 
 def as_diffusion_config(config: Any) -> dict[str, Any]:

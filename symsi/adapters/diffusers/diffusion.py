@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,12 +15,14 @@ from torch import Tensor
 from symsi.adapters.diffusers.config import as_diffusion_config, check_settings
 from symsi.adapters.diffusers.driver import Driven, Generators
 from symsi.adapters.diffusers.levels import check_grid, count_steps, numbers
-from symsi.adapters.diffusers.method import make_method
+from symsi.adapters.diffusers.method import Method, make_method
+from symsi.adapters.diffusers.planned import Planned, without_said
 from symsi.adapters.diffusers.saving import Saved
 from symsi.algebra.symbols import t
 from symsi.errors import SchedulerError, unknown
 from symsi.interpolants.named import schedule as named
 from symsi.solvers.grids import carry
+from symsi.solvers.plan import Plan
 
 __all__ = ["LazyDiffusionScheduler"]
 
@@ -38,6 +41,7 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
     grid        "timesteps": spaced as timestep_spacing says, where with few steps "trailing" is right ("leading" starts
                 at timesteps that still show data); or a grid of symsi ("angle", "log-snr", ...) or the schedule's times
                 themselves, at whose points the nearest timesteps are taken
+    plan        as LazyFlowMatchScheduler's; its evaluations are at the nearest timesteps
 
     schedule, diffusion, solver, last, reference and seed are LazyFlowMatchScheduler's (heun, which evaluates at data,
     aside); the other arguments DDIMScheduler's. Raises SchedulerError, UnknownNameError or SymsiError for what does not
@@ -68,6 +72,7 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
         grid: str | Sequence[float] = "timesteps",
         reference: str | float | None = None,
         seed: int | None = None,
+        plan: str | Path | Mapping[str, Any] | Plan | None = None,
     ) -> None:
         if prediction_type not in _PREDICTIONS:
             raise unknown("prediction_type", prediction_type, _PREDICTIONS)
@@ -85,14 +90,17 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
             timestep_spacing=timestep_spacing,
             rescale_betas_zero_snr=rescale_betas_zero_snr,
         )
-        check_grid(grid)
-        factor = _velocity_over_v() if prediction_type == "v_prediction" else 1.0
-        method = make_method(
-            schedule, diffusion, solver, last, _PREDICTIONS[prediction_type], reference, base=_BASE, factor=factor
-        )
-        if method.stages > 1:
-            raise SchedulerError(f"solver {solver!r} evaluates at pure data, where no timestep is; use ab2.")
-        self._drive(method, seed)
+        kind, factor = _PREDICTIONS[prediction_type], _velocity_over_v() if prediction_type == "v_prediction" else 1.0
+        method: Method
+        if plan is None:
+            check_grid(grid)
+            method = make_method(schedule, diffusion, solver, last, kind, reference, base=_BASE, factor=factor)
+            if method.stages > 1:
+                raise SchedulerError(f"solver {solver!r} evaluates at pure data, where no timestep is; use ab2.")
+        else:
+            said = {"schedule": schedule, "diffusion": diffusion, "solver": solver, "last": last, "grid": grid}
+            method = self._planned(plan, kind, **said, reference=reference, base=_BASE, factor=factor)
+        self._drive(method, seed, plan)
 
     @classmethod
     def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
@@ -103,7 +111,8 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
         """
         if not return_unused_kwargs:
             check_settings(cls, kwargs)
-        return super().from_config(as_diffusion_config(config), return_unused_kwargs=return_unused_kwargs, **kwargs)
+        given = without_said(as_diffusion_config(config), kwargs)
+        return super().from_config(given, return_unused_kwargs=return_unused_kwargs, **kwargs)
 
     def set_timesteps(
         self,
@@ -118,8 +127,12 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
         """
         told = None if timesteps is None else numbers("timesteps", timesteps)
         count = count_steps(num_inference_steps, None, told)
+        planned = isinstance(self._driver.method, Planned)
+        if told is not None and planned:
+            raise SchedulerError("timesteps do not go with the config's plan; set plan=None to have them.")
         if told is None:
-            told = self._spaced(count) if self.config.grid == "timesteps" else self._nearest(count)
+            spaced = self.config.grid == "timesteps" and not planned
+            told = self._spaced(count) if spaced else self._nearest(count)
         for k, value in enumerate(told):
             if value != value // 1 or not 0 <= value < self.config.num_train_timesteps:
                 raise SchedulerError(
@@ -177,15 +190,17 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
 
     def _nearest(self, count: int) -> list[float]:
         """The timesteps nearest to the points of the config's grid, the last of which is data."""
+        method = self._driver.method
         grid = self.config.grid
-        points = torch.tensor(self._driver.method.taus(grid, count)[:-1], dtype=torch.float64)
+        points = torch.tensor(method.taus(grid, count)[:-1], dtype=torch.float64)
         falling = list(range(self.config.num_train_timesteps))[::-1]
         known = torch.tensor(self._taus(falling), dtype=torch.float64)
         found = [float(falling[int((known - point).abs().argmin())]) for point in points]
         for k in range(1, count):
             if found[k] >= found[k - 1]:
+                what = "the plan" if isinstance(method, Planned) else f"grid {grid!r}"
                 raise SchedulerError(
-                    f"grid {grid!r} with {count} steps is finer than the model's timesteps: two of its points are "
+                    f"{what} with {count} steps is finer than the model's timesteps: two of its points are "
                     f"nearest to timestep {found[k]:g}. Take fewer steps, or another grid."
                 )
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from symsi.adapters.diffusers.levels import index_of
 from symsi.adapters.diffusers.method import Method
+from symsi.adapters.diffusers.planned import SAID, Planned, as_setting, planned
 from symsi.adapters.diffusers.run import Run
 from symsi.adapters.diffusers.table import StepTable, make_table, step_density
 from symsi.coefficients.runtime import working
@@ -197,9 +199,16 @@ class Driven:
     timesteps: Tensor
     register_to_config: Callable[..., None]  # of ConfigMixin
 
-    def _drive(self, method: Method, seed: int | None) -> None:
+    def _drive(self, method: Method, seed: int | None, plan: Any = None) -> None:
         self._driver = Driver(method, seed)
-        self.register_to_config(seed=self._driver.seed)
+        self.register_to_config(seed=self._driver.seed, plan=as_setting(plan))
+
+    @classmethod
+    def _planned(cls, plan: Any, prediction: str, **settings: Any) -> Planned:
+        """Read the config's plan; `settings` are those of the config that it replaces, and what `planned` takes."""
+        known = inspect.signature(cls).parameters
+        said = {name: settings.pop(name) for name in SAID}
+        return planned(plan, prediction, said, {name: known[name].default for name in SAID}, **settings)
 
     @property
     def step_index(self) -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,14 +13,24 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
-from symsi.adapters.diffusers.config import as_flow_config, check_settings, own_grid
+from symsi.adapters.diffusers.config import as_flow_config, check_settings, fast_grid
 from symsi.adapters.diffusers.driver import Driven, Generators
-from symsi.adapters.diffusers.levels import check_falling, check_grid, check_timestep, count_steps, index_of, numbers
-from symsi.adapters.diffusers.method import make_method
+from symsi.adapters.diffusers.levels import (
+    check_falling,
+    check_grid,
+    check_timestep,
+    count_steps,
+    evenly,
+    index_of,
+    numbers,
+)
+from symsi.adapters.diffusers.method import Method, make_method
+from symsi.adapters.diffusers.planned import Planned, without_said
 from symsi.adapters.diffusers.saving import Saved
 from symsi.adapters.diffusers.table import step_tokens
 from symsi.coefficients.runtime import working
 from symsi.errors import SchedulerError, unknown
+from symsi.solvers.plan import Plan
 from symsi.theory.fields import PREDICTIONS
 
 __all__ = ["LazyFlowMatchScheduler"]
@@ -40,16 +51,21 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
     solver      euler, heun, ab2 (default), ab3, dpm++2m; with noise exact (default), exact-ab2, euler-maruyama
                 (default for an expression), ab2-maruyama
     last        "step", or "land" on the predicted data without noise (default with noise)
-    grid        "sigmas": those of the call, or of the flow config (FlowMatchEulerDiscreteScheduler's; UniPC's and
-                DPM-Solver's for configs with flow_shift), shifted as it says; or a grid of symsi ("angle",
-                "shifted(shift=2)", ...) or the schedule's times themselves, whatever the sigmas of a call: then only
-                their number counts, for pipelines always pass some
+    grid        a grid of symsi ("angle", "shifted(shift=2)", ...) or the schedule's times themselves, whatever the
+                sigmas of a call: then only their number counts, for pipelines always pass some; or "sigmas": those of
+                the call, or of the flow config, as FlowMatchEulerDiscreteScheduler takes them. None (default) is the
+                fast one, "shifted" by the shift of the config or of `mu`, or by 2 if that is less; but sigmas that are
+                not evenly spaced, and spacings of the config that are more than a shift, are kept, and with
+                schedule="linear", solver="euler" all of them are
     reference   Gaussian that the data resembles, whose steps are then exact (T12): its variance, or the file of one
                 (`symsi calibrate`)
     prediction  "flow" (noise - data, what diffusers' models give), or velocity (data - noise), data, noise, score
     seed        of the noise of step k + 1 of sample i in a batch, by (seed, i, k + 1), where `step` gets no generator:
                 the same in every run; None (default) draws one from torch's generator in each run that adds noise
     use_flow_sigmas  read by pipelines: true makes some of them leave sigmas to the scheduler
+    plan        a solver fitted to the network (`symsi calibrate solver`, `symsi.fit_solver`), or any `symsi.Plan`, or
+                the file of one, in place of the first five and reference: its evaluations are the steps that a pipeline
+                must be asked for, from pure noise, whatever the sigmas of the call
 
     The other arguments are FlowMatchEulerDiscreteScheduler's. `invert_sigmas` says that sigma runs from 0 (noise) to 1.
     Raises SchedulerError, UnknownNameError or SymsiError for what does not fit.
@@ -82,11 +98,12 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         diffusion: str = "ode",
         solver: str | None = None,
         last: str | None = None,
-        grid: str | Sequence[float] = "sigmas",
+        grid: str | Sequence[float] | None = None,
         reference: str | float | None = None,
         prediction: str = "flow",
         seed: int | None = None,
         use_flow_sigmas: bool = False,
+        plan: str | Path | Mapping[str, Any] | Plan | None = None,
     ) -> None:
         if stochastic_sampling:
             raise SchedulerError(
@@ -113,10 +130,18 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             raise unknown("prediction", prediction, (_FLOW, *PREDICTIONS))
         kind = "velocity" if prediction == _FLOW else prediction
         falling = prediction == _FLOW and not invert_sigmas  # there d/dsigma is minus the velocity
-        check_grid(grid)
-        method = make_method(schedule, diffusion, solver, last, kind, reference, factor=-1.0 if falling else 1.0)
+        factor = -1.0 if falling else 1.0
+        method: Method
+        if plan is None:
+            check_grid(grid)
+            method = make_method(schedule, diffusion, solver, last, kind, reference, factor=factor)
+        else:
+            said = {"schedule": schedule, "diffusion": diffusion, "solver": solver, "last": last, "grid": grid}
+            method = self._planned(plan, kind, **said, reference=reference, factor=factor)
+            if method.points[0] != 0:
+                raise SchedulerError(f"the plan starts at model time {method.points[0]:.6g}, pipelines at 0: noise.")
         self.num_inference_steps = None
-        self._drive(method, seed)
+        self._drive(method, seed, plan)
         self._driver.times = self.timesteps.tolist()
         self._levels: list[float] = self.sigmas.tolist()  # share of noise at each evaluation, then at the end
 
@@ -131,7 +156,7 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             kwargs["shift"] = kwargs.pop("flow_shift")
         if not return_unused_kwargs:
             check_settings(cls, kwargs)
-        given = as_flow_config(config, kwargs.get("shift"))
+        given = without_said(as_flow_config(config, kwargs.get("shift")), kwargs)
         return super().from_config(given, return_unused_kwargs=return_unused_kwargs, **kwargs)
 
     @property
@@ -150,9 +175,9 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         """Set the noise levels, and tabulate the steps between them.
 
         `sigmas` are shifted as the config says (with `mu` where it shifts dynamically); `timesteps` are taken as they
-        are and fix the sigmas, or with `sigmas` what the network is told; where the config names another grid, sigmas
-        count by their number only. Nothing changes where it is refused. Raises SchedulerError for steps < 1,
-        arguments that disagree, levels that do not fall inside (0, 1], or a missing `mu`.
+        are and fix the sigmas, or with `sigmas` what the network is told; where the config names another grid, or
+        none and they are evenly spaced, sigmas count by their number only. Nothing changes where it is refused. Raises
+        SchedulerError for steps < 1, arguments that disagree, levels that do not fall inside (0, 1], or a missing `mu`.
         """
         given = None if sigmas is None else numbers("sigmas", sigmas)
         told = None if timesteps is None else numbers("timesteps", timesteps)
@@ -163,12 +188,13 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             check_falling("timesteps", [whole - t for t in told] if rising else told, whole)
         if given is not None:
             check_falling("sigmas", given, 1.0)
-        if told is not None and given is None:
+        planned = isinstance(self._driver.method, Planned)
+        if told is not None and given is None and not planned:
             levels = torch.tensor(told, dtype=torch.float64).div(whole).float()
             self._set(levels.tolist(), told, device)
-        elif (grid := self._grid(given)) != "sigmas":
+        elif planned or (grid := self._grid(given, told, mu)) != "sigmas":
             self._check_whole(given, told)
-            taus = torch.tensor(self._driver.method.taus(grid, count)[:-1], dtype=torch.float64)
+            taus = torch.tensor(self._driver.method.taus("" if planned else grid, count)[:-1], dtype=torch.float64)
             levels = (taus if self.config.invert_sigmas else 1 - taus).float()
             self._set(levels.tolist(), (levels * whole).tolist(), device, taus.tolist())
         else:
@@ -183,22 +209,35 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             self.sigmas, self.timesteps, self.num_inference_steps, self._driver.step_index = before
             self._set(*found, device)
 
-    def _grid(self, sigmas: Sequence[float] | None) -> str | Sequence[float]:
-        """The config's grid; for configs of UniPC and DPM-Solver the points that they take, unless sigmas are given."""
-        if sigmas is None and self.config.grid == "sigmas" and "flow_shift" in self.config:
-            return own_grid({**self.config, "shift": self.shift})
-        found: str | Sequence[float] = self.config.grid
-        return found
+    def _grid(
+        self, sigmas: Sequence[float] | None, timesteps: Sequence[float] | None, mu: float | None
+    ) -> str | Sequence[float]:
+        """The config's grid; by default a fast one, unless somebody asks for others or for diffusers' own steps."""
+        config, method = self.config, self._driver.method
+        if config.grid is not None:
+            own: str | Sequence[float] = config.grid
+            return own
+        theirs = method.solver == "euler" and config.schedule == "linear"
+        if theirs or timesteps is not None or not (sigmas is None or evenly(sigmas)):
+            return "sigmas"
+        if not config.use_dynamic_shifting:
+            return fast_grid(config, self.shift)
+        if mu is None:
+            return "sigmas"  # which says that mu is needed
+        return fast_grid(config, mu if config.time_shift_type == "linear" else math.exp(mu))
 
     def _check_whole(self, sigmas: Sequence[float] | None, timesteps: Sequence[float] | None) -> None:
-        """Refuse what a grid of the config's would overrule: a start that is not at noise, timesteps beside sigmas."""
-        grid = f"the config's grid = {self.config.grid!r}"
+        """Refuse what a plan or a grid of the config's would overrule: a start that is not at noise, timesteps."""
+        planned = isinstance(self._driver.method, Planned)
+        what = "the config's plan" if planned else f"the config's grid = {self.config.grid!r}"
+        instead = "set plan=None" if planned else "set grid='sigmas'"
         if sigmas is not None and sigmas[0] != 1:
             raise SchedulerError(
-                f"sigmas start at {sigmas[0]:.6g}, but {grid} starts in pure noise; set grid='sigmas' to have them."
+                f"sigmas start at {sigmas[0]:.6g}, but {what} starts in pure noise; {instead} to have them."
             )
         if timesteps is not None:
-            raise SchedulerError(f"timesteps beside sigmas do not go with {grid}; set grid='sigmas' to have them.")
+            beside = " beside sigmas" if sigmas is not None else ""
+            raise SchedulerError(f"timesteps{beside} do not go with {what}; {instead} to have them.")
 
     def scale_noise(self, sample: Tensor, timestep: float | Tensor, noise: Tensor | None = None) -> Tensor:
         """Return sigma noise + (1 - sigma) sample, in the dtype of `sample`, sigma being the share of noise.
@@ -297,8 +336,9 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         rising, stages, count = self.config.invert_sigmas, self._driver.method.stages, len(sigmas)
         levels = [*sigmas, 1.0 if rising else 0.0]
         taus = [*exact, 1.0] if exact else levels if rising else [1 - s for s in levels]
+        again = isinstance(self._driver.method, Planned)  # two evaluations of a plan may be at one time
         for k in range(count):
-            if not 0 <= taus[k] < taus[k + 1]:
+            if not (0 <= taus[k] < taus[k + 1] or (again and taus[k] == taus[k + 1])):
                 raise SchedulerError(
                     f"sigmas must {'rise' if rising else 'fall'} inside [0, 1] after the config's shifts; "
                     f"sigmas[{k}] = {levels[k]:.6g}, then {levels[k + 1]:.6g}. Check shift, shift_terminal and mu."

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from symsi.errors import SchedulerError
 
-__all__ = ["check_falling", "check_grid", "check_timestep", "count_steps", "index_of", "numbers"]
+__all__ = ["check_falling", "check_grid", "check_timestep", "count_steps", "evenly", "index_of", "numbers"]
+
+_CLOSE = 1e-5
 
 
 def numbers(name: str, values: Any) -> list[float]:
@@ -44,8 +46,8 @@ def count_steps(steps: Any, sigmas: Sequence[float] | None, timesteps: Sequence[
 
 
 def check_grid(grid: Any) -> None:
-    """Raise SchedulerError for a grid that is neither a name nor a list of times."""
-    if not isinstance(grid, (str, list, tuple)):
+    """Raise SchedulerError for a grid that is neither a name, a list of times nor None."""
+    if not isinstance(grid, (str, list, tuple, type(None))):
         raise SchedulerError(f"grid must be a name or a list of times; got {type(grid).__name__}.")
 
 
@@ -58,6 +60,12 @@ def check_falling(name: str, values: Sequence[float], most: float) -> None:
             raise SchedulerError(f"{name} must fall; {name}[{k}] = {value:.6g} follows {values[k - 1]:.6g}.")
         if value == 0:
             raise SchedulerError(f"{name}[{k}] = 0: the last step goes to 0 by itself; leave the 0 out.")
+
+
+def evenly(sigmas: Sequence[float]) -> bool:
+    """Whether N sigmas are 1, 1 - 1/N, ..., 1/N, as pipelines pass them by themselves."""
+    count = len(sigmas)
+    return all(abs(sigma - (1 - k / count)) < _CLOSE for k, sigma in enumerate(sigmas))
 
 
 def check_timestep(timestep: Any) -> None:

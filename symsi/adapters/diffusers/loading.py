@@ -14,14 +14,14 @@ from diffusers import __version__ as _diffusers
 from safetensors import SafetensorError
 from torch import Tensor
 
-from symsi.adapters.diffusers.config import as_flow_config, own_grid
+from symsi.adapters.diffusers.config import as_flow_config
 from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
 from symsi.adapters.diffusers.method import make_method
 from symsi.errors import SchedulerError, SymsiError
 from symsi.models.protocol import as_device
 
-__all__ = ["check_method", "encode", "generate", "lazy_scheduler", "load_pipeline"]
+__all__ = ["check_call", "check_method", "encode", "generate", "lazy_scheduler", "load_pipeline"]
 
 # Later versions of diffusers warn of the older name; earlier ones do not know the other.
 _DTYPE = "dtype" if tuple(map(int, _diffusers.split(".")[:2])) >= (0, 41) else "torch_dtype"
@@ -79,18 +79,27 @@ def check_method(
 def lazy_scheduler(pipe: Any, **options: Any) -> Any:
     """Return the lazy scheduler that fits the pipeline's own: of flow models, or of diffusion models.
 
-    `options` are its config, such as schedule and solver; None is left out. Without a grid, flow models get the one
-    that is uniform in the time of their own shift, or their sigmas where a shift is not all (`own_grid`);
-    diffusion models get trailing timesteps. Raises SymsiError where neither fits.
+    `options` are its config, such as schedule, solver or plan; None is left out. Diffusion models get trailing
+    timesteps. Raises SymsiError where neither fits.
     """
     config, given = pipe.scheduler.config, {key: value for key, value in options.items() if value is not None}
     try:
-        flow = as_flow_config(config, given.get("shift"))
+        as_flow_config(config)
     except SchedulerError:
         if "beta_schedule" not in config:
             raise
         return LazyDiffusionScheduler.from_config(config, **{"timestep_spacing": "trailing", **given})
-    return LazyFlowMatchScheduler.from_config(config, **{"grid": own_grid(flow), **given})
+    return LazyFlowMatchScheduler.from_config(config, **given)
+
+
+def check_call(pipe: Any, names: Sequence[str]) -> None:
+    """Raise SymsiError for a pipeline whose call has not these arguments, and for one that makes videos."""
+    known = inspect.signature(pipe.__call__).parameters
+    for name in names:
+        if name not in known:
+            raise SymsiError(f"{type(pipe).__name__} has no argument {name!r}; it takes {', '.join(known)}.")
+    if "num_frames" in known:
+        raise SymsiError(f"{type(pipe).__name__} makes videos, which are not drawn here; use its scheduler in Python.")
 
 
 def generate(
@@ -103,12 +112,7 @@ def generate(
     does not have, and for what the pipeline refuses.
     """
     given = {key: value for key, value in options.items() if value is not None}
-    known = inspect.signature(pipe.__call__).parameters
-    for name in ("prompt", "num_inference_steps", *given):
-        if name not in known:
-            raise SymsiError(f"{type(pipe).__name__} has no argument {name!r}; it takes {', '.join(known)}.")
-    if "num_frames" in known:
-        raise SymsiError(f"{type(pipe).__name__} makes videos, which are not drawn here; use its scheduler in Python.")
+    check_call(pipe, ("prompt", "num_inference_steps", *given))
     found, scheduler = [], pipe.scheduler
     try:
         for k in range(count):

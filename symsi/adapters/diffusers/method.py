@@ -21,7 +21,7 @@ from symsi.solvers.table import LAST, SOLVERS, Solver, choose
 from symsi.theory.conversion import convert
 from symsi.theory.diffusion import Diffusion, as_diffusion
 
-__all__ = ["Method", "make_method"]
+__all__ = ["Method", "for_network", "make_method"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Method:
             reference=self.reference,
             shape=shape,
         )
-        return replace(made, stages=[replace(s, gains=[self.factor * gain for gain in s.gains]) for s in made.stages])
+        return for_network(made, self.factor)
 
     @property
     def _solver(self) -> Solver:
@@ -98,6 +98,11 @@ class Method:
         times = carry(self.base, self.schedule, inner)
         start = [convert(self.base, self.schedule).start_time] if taus[0] == noisiest else []
         return [*start, *times, *([1.0] if taus[-1] == 1 else [])]
+
+
+def for_network(plan: Plan, factor: float) -> Plan:
+    """Return a plan for a network that gives 1/factor of what the plan asks for."""
+    return replace(plan, stages=[replace(s, gains=[factor * gain for gain in s.gains]) for s in plan.stages])
 
 
 def make_method(
