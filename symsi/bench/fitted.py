@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import mean, stdev
 from typing import Any
 
@@ -97,7 +98,7 @@ def transfer_rows(
             for origin in (here, there):
                 told = {"label": places[origin][0][torch.arange(8) % len(places[origin][0])]}
                 plan = _fitted(judge, n, places[origin][1], told, unconditional="together")
-                found = judge.draw(used, strength, plan=plan)
+                found = judge.draw(used, strength, plan=replace(plan, origin={}))  # it warns of other guidance
                 row = judge.score(found, converged, whole=len(used) == len(labels))
                 yield {"used": here, "fitted": origin, "steps": n, **row}
 
