@@ -164,3 +164,9 @@ EQUIVALENT |= {
     ): _UNUSED
     for more in ("", " + 1")
 }
+EQUIVALENT[
+    "coefficients/fused.py",
+    "_eager",
+    "torch.mul(x, a, out=out) -> torch.mul(a, x, out=out)",
+    "torch.mul(x, a, out=out)",
+] = _SAME
