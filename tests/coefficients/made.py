@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from symsi import Schedule, schedule
-from symsi.algebra.symbols import t
+from symsi.algebra.symbols import t, tau
 from symsi.theory.conversion import Conversion
 
 LATE = Schedule("10*(1-t)", "1")  # conversions from it start at 1/11
@@ -25,5 +25,5 @@ class Made(Conversion):
 
 def made(base: Schedule | None = None, **coefficients: str) -> Made:
     linear = schedule("linear")
-    chosen = tuple((name, sp.sympify(text, {"t": t})) for name, text in coefficients.items())
+    chosen = tuple((name, sp.sympify(text, {"t": t, "tau": tau})) for name, text in coefficients.items())
     return Made(linear if base is None else base, linear, made=chosen)

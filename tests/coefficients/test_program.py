@@ -85,6 +85,14 @@ def test_beside_a_zero_inside_values_are_right_to_the_last_bits(base: Schedule |
     assert max(errors(conversion, formulas(conversion), times)) > 1e-9
 
 
+def test_a_time_map_without_a_closed_form_is_solved_to_fourteen_digits() -> None:
+    conversion = made(Schedule("(1-t)*(1+t/3)", "t*exp(t-1)"), time="tau")
+    times = [1e-9, 1e-3, 0.25, 0.5, 0.75, 1 - 1e-9]
+    want = [float(conversion.evaluate_time(sp.Rational(time))) for time in times]
+    assert conversion.implicit
+    assert run(formulas(conversion))(times)["time"] == pytest.approx(want, rel=1e-14, abs=0)
+
+
 def test_a_start_that_float64_rounds_keeps_what_is_lost() -> None:
     for conversion in (convert("edm", "linear"), made(LATE, value="t")):
         found = formulas(conversion)

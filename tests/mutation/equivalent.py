@@ -249,4 +249,10 @@ EQUIVALENT |= {
         "math.ceil -> math.floor",
         "return _DIGITS + 3 * math.ceil(-math.log10(distance))",
     ): "three digits of the thirteen to spare",
+    (
+        "coefficients/modal.py",
+        "_natural",
+        "0 -> 1",
+        "if kappa in (0, 1):",
+    ): "value by value the numbers of kappa = 0 are the same, and come later",
 }
