@@ -156,14 +156,16 @@ def build(conversion: Conversion, run: Runner) -> Program:
     plain = formulas(conversion)
     points = [probes(plain.start, end) for end in (0, 1)]
     truth = [_truth(conversion, p) for p in points]
-    error = run(plain)
-    middle = [_errors(error(p), exact) for p, exact in zip(points, truth, strict=True)]
+    formula = run(plain)
+    found = [formula(p) for p in points]
     ends, worst = [], 0.0
     for end in (0, 1):
-        chosen, accuracy = _end(conversion, end, points[end], truth[end], middle[end], plain, run)
+        chosen, accuracy = _end(conversion, end, points[end], truth[end], found[end], plain, run)
         ends.append(chosen)
         worst = max(worst, accuracy)
-    return replace(plain, ends=(ends[0], ends[1]), zeros=_zeros(conversion), accuracy=worst)
+    return replace(
+        plain, ends=(ends[0], ends[1]), zeros=_zeros(conversion, tuple(zip(points, truth, strict=True))), accuracy=worst
+    )
 
 
 def formulas(conversion: Conversion, coefficients: Mapping[str, Expr] | None = None) -> Program:
@@ -212,11 +214,15 @@ def _end(
     end: int,
     times: Sequence[float],
     truth: Mapping[str, list[float]],
-    middle: Sequence[float],
+    found: Mapping[str, Sequence[float]],
     plain: Program,
     run: Runner,
 ) -> tuple[End, float]:
-    """Choose the number of terms and the radius that make the worst error over the probes smallest."""
+    """Choose the number of terms and the radius that make the worst error over the probes smallest.
+
+    `found` are the values of the formulas; where a coefficient has no series they are all there is.
+    """
+    middle = _errors(found, truth)
     best: tuple[End, float] | None = None
     for size in _SIZES:
         series = {name: _terms(s) for name, s in conversion.series(end, size).items()}
@@ -233,22 +239,34 @@ def _end(
                 best = (End(1.25 * distance, series, limits), accuracy)
         if best is not None and best[1] < _GOAL:
             break
-    limits = {n: _limit(conversion, n, end) for n in conversion.coefficients}
-    return best or (End(-1.0, {}, limits), max(middle))
+    chosen, accuracy = best or (End(-1.0, {}, {n: _limit(conversion, n, end) for n in conversion.coefficients}), 0.0)
+    alone = {n: truth[n] for n in chosen.limits}
+    return chosen, max([accuracy, *_errors(found, alone)])
 
 
-def _zeros(conversion: Conversion) -> Mapping[str, tuple[Zero, ...]]:
-    """Find where each coefficient crosses or touches zero, from its values on an even grid, and expand there."""
+def _zeros(
+    conversion: Conversion, near: Iterable[tuple[Sequence[float], Mapping[str, Sequence[float]]]]
+) -> Mapping[str, tuple[Zero, ...]]:
+    """Find where each coefficient crosses or touches zero, and expand there.
+
+    Its signs are compared on an even grid, and outside that at times `near` the ends, where values are known.
+    """
     start = conversion.start_time
-    times = [start + (1 - start) * (k + 0.5) / _EVEN for k in range(_EVEN)]
+    even = [start + (1 - start) * (k + 0.5) / _EVEN for k in range(_EVEN)]
     found: dict[str, tuple[Zero, ...]] = {}
-    for name, values in _truth(conversion, times).items():
+    for name, inside in _truth(conversion, even).items():
+        known = {time: v for times, rows in near for time, v in zip(times, rows[name], strict=True)}
+        outside = {time: v for time, v in known.items() if not even[0] <= time <= even[-1]}
+        times, values = zip(*sorted([*zip(even, inside, strict=True), *outside.items()]), strict=True)
         brackets = []
-        for k in range(1, _EVEN - 1):
-            before, here, after = values[k - 1 : k + 2]
+        for k in range(len(times) - 1):
+            here, after = values[k : k + 2]
             if here * after <= 0 < abs(after):
                 brackets.append((times[k], times[k + 1]))
-            elif abs(here) < min(abs(before), abs(after)) and abs(here) < max(abs(before), abs(after)) / 5:
+        for k in range(1, len(times) - 1):
+            around = values[k - 1 : k + 2]
+            before, here, after = map(abs, around)
+            if before > here <= after and min(around) * max(around) > 0 and here < max(before, after) / 5:
                 brackets.append((times[k - 1], times[k + 1]))
         zeros = [conversion.zero(name, *bracket) for bracket in brackets]
         expanded = [_zero(conversion, name, z) for z in dict.fromkeys(zeros) if z is not None]

@@ -88,24 +88,17 @@ def coefficients_source(program: Program, dialect: str = "torch", doc: str = "",
         f"    from_start = {_distance(program)}",
         "    from_end = 1 - t",
         f"    at_start, at_end = from_start <= {first.radius!r}, from_end <= {last.radius!r}",
-        f"    near = torch.where(at_start, from_start, {_inside(first.radius)!r})",
-        f"    late = torch.where(at_end, from_end, {_inside(last.radius)!r})",
+        f"    near = torch.where(at_start, from_start, {first.radius!r})",
+        f"    late = torch.where(at_end, from_end, {last.radius!r})",
     ]
     if open_ended:
         lines += [
             "    ends = (from_start <= 0.0) | (from_end <= 0.0)",
             f"    up_to_the_ends = formulas(torch.where(ends, {(1 + start) / 2!r}, t))",
         ]
-    lines += [
-        f"    t = torch.where(at_start | at_end, {(1 + start) / 2!r}, t)",
-        "    inside = formulas(t)",
-        "    return {",
-    ]
+    lines += [f"    inside = formulas(torch.where(at_start | at_end, {(1 + start) / 2!r}, t))", "    return {"]
     for key in program.results:
         body = f'{"up_to_the_ends" if key in open_ended else "inside"}["{key}"]'
-        for zero in program.zeros.get(key, ()):
-            w = f"(t - {zero.time!r} - {zero.rest!r})" if zero.rest else f"(t - {zero.time!r})"
-            body = f"torch.where(torch.abs{w} < {zero.radius!r}, {_series(zero.terms, w)}, {body})"
         for flag, variable, distance, end in (
             ("at_end", "late", "from_end", last),
             ("at_start", "near", "from_start", first),
@@ -114,6 +107,9 @@ def coefficients_source(program: Program, dialect: str = "torch", doc: str = "",
                 body = f"torch.where({flag}, {_series(end.series[key], variable)}, {body})"
             elif key in end.limits:
                 body = f"torch.where({distance} <= 0.0, {_number(end.limits[key])}, {body})"
+        for zero in program.zeros.get(key, ()):
+            w = f"(t - {zero.time!r} - {zero.rest!r})" if zero.rest else f"(t - {zero.time!r})"
+            body = f"torch.where(torch.abs{w} < {zero.radius!r}, {_series(zero.terms, w)}, {body})"
         lines += [f'        "{key}": {body},']
     lines += ["    }"]
     parts = [_solver(printer, program.time)] if isinstance(program.time, TimeMap) else []
@@ -151,11 +147,6 @@ def _distance(program: Program) -> str:
 def _below(start: float) -> float:
     """A time a float32 rounding below `start`, which still means `start`."""
     return start * (1 - 2.0**-23)
-
-
-def _inside(radius: float) -> float:
-    """A distance at which the series is harmless, for the elements that do not use it."""
-    return radius if 0 < radius < 1 else 0.125
 
 
 def _tensor(printer: TorchPrinter, expr: Expr) -> str:

@@ -276,16 +276,34 @@ def test_scalar_and_batched_times_agree() -> None:
         assert torch.equal(compiled.drift(prediction, x, same), number)
 
 
-def test_the_gaussian_flow_is_the_flow_map() -> None:
+@pytest.mark.parametrize("end", ["0.7", "1"])
+def test_the_gaussian_flow_is_the_flow_map(end: str) -> None:
     compiled = kernels("vp")
-    got = compiled.gaussian_flow(torch.tensor([[0.7]], dtype=torch.float64), 0.2, 1.0, mean=0.4, variance=2.25)
+    got = compiled.gaussian_flow(torch.tensor([[0.7]], dtype=torch.float64), 0.2, float(end), mean=0.4, variance=2.25)
     pair = compiled.conversion.target.pair
     start, stop = (
         Pair(*(e.subs(t, s) for e in (pair.alpha, pair.beta)), sp.Integer(0), sp.Integer(0))
-        for s in (sp.Rational(1, 5), sp.Integer(1))
+        for s in (sp.Rational(1, 5), sp.Rational(end))
     )
     want = flow_map(start, stop, sp.Rational(7, 10), MEAN, VARIANCE)
     assert float(got) == pytest.approx(float(want), rel=1e-14)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_each_field_of_gaussian_data_is_the_proved_one(field: str) -> None:
+    conversion = convert("linear", "trigonometric", "optimal")
+    compiled = kernels(conversion)
+    time, at = sp.Rational(3, 8), sp.Rational(3, 10)
+    x = torch.tensor([[float(at)]], dtype=torch.float64)
+    given, inside = compiled.model_input(x, float(time))
+    model = gaussian_velocity(conversion.base, sp.Float(float(inside), 60), sp.Float(float(given), 60))
+    got = getattr(compiled, field)(torch.tensor([[float(model)]], dtype=torch.float64), x, float(time))
+    pair = conversion.target.pair
+    here = Pair(*(e.subs(t, time).evalf(60) for e in (pair.alpha, pair.beta, pair.alpha_dot, pair.beta_dot)))
+    velocity, score = (gaussian_field(here, name, at, MEAN, VARIANCE) for name in ("velocity", "score"))
+    drift = velocity + conversion.diffusion.of(pair).subs(t, time).evalf(60) * score
+    want = drift if field == "drift" else gaussian_field(here, field, at, MEAN, VARIANCE)
+    assert float(got) == pytest.approx(float(want), rel=1e-13)
 
 
 def test_a_schedule_alone_turns_velocities_into_scores() -> None:

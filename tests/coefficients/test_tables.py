@@ -12,6 +12,7 @@ from symsi.errors import EndpointError, SymsiError, UnknownNameError
 from symsi.interpolants.lazy import lazy_schedule
 from symsi.interpolants.schedule import Schedule
 from symsi.theory.conversion import convert
+from tests.coefficients.made import LATE, made
 
 HARD = [2.0**-40, 2.0**-20, 1e-3, 0.3, 0.5, 0.999, 1 - 2.0**-20, 1 - 2.0**-40]
 
@@ -100,6 +101,24 @@ def test_extremely_early_times_keep_their_digits() -> None:
     assert table["data_state"].tolist() == pytest.approx([1e-100, 1e-30], rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("base", "u", "time"),
+    [
+        (None, "t", 3e-20),
+        (None, "(1 - t)", 1 - 2.0**-52),
+        (LATE, "(t - 1/11)", 1 / 11 + 2.0**-52),
+        (LATE, "(1 - t)", 1 - 2.0**-52),
+    ],
+)
+def test_what_cancels_like_a_cube_of_the_distance_from_an_end_is_right(
+    base: Schedule | None, u: str, time: float
+) -> None:
+    conversion = made(base, value=f"(exp({u}) - 1 - {u} - {u}**2/2)/{u}**3")
+    (value,) = tabulate(conversion, [time])["value"].tolist()
+    assert value == float(conversion.evaluate("value", sp.Rational(time), 200))
+    assert value == pytest.approx(1 / 6)
+
+
 def test_modes_broadcast() -> None:
     conversion = convert("linear", lazy_schedule(kappa=1, variance=None), "optimal")
     table = tabulate(conversion, [0.0, 0.5, 1.0], ["time", "scale", "diffusion"], {"lamda": [0.25, 1.0, 4.0]})
@@ -108,6 +127,10 @@ def test_modes_broadcast() -> None:
     assert table["diffusion"][0].tolist() == [0.125, 0.5, 2.0]
     one = tabulate(conversion, [0.5], ["scale"], {"lamda": 4.0})
     assert one["scale"].tolist() == [table["scale"][1, 2].item()]
+    assert tabulate(conversion, [0.5], ["scale"], {"lamda": torch.tensor(4.0)}) == one
+    assert tabulate(conversion, [0.5], ["scale"], {"lamda": torch.tensor([4.0])})["scale"].tolist() == [
+        one["scale"].tolist()
+    ]
 
 
 @pytest.mark.parametrize("value", ["x", [], -1.0, [[1.0]], [float("nan")], 1j])

@@ -11,6 +11,7 @@ _SAME = "equality and multiplication do not know an order"
 _TOLERANCE = "a tolerance: what is refused is off by 1e-6, what rounds by 1e-15, and the size between is free"
 _EARLIER = "nodes before those that an order needs are not read"
 _FEW = "both are fewer than the two points that a grid has"
+_NOTHING = "a zero, added for its shape"
 _UNUSED = "an entry or a buffer that is not read"
 
 # "*" stands for every change of a line.
@@ -169,4 +170,95 @@ EQUIVALENT |= {
         "spread = torch.zeros(len(times) - 1, dtype=torch.float64)",
     ): _UNUSED
     for more in ("", " + 1")
+}
+EQUIVALENT[
+    "coefficients/fused.py",
+    "_eager",
+    "torch.mul(x, a, out=out) -> torch.mul(a, x, out=out)",
+    "torch.mul(x, a, out=out)",
+] = _SAME
+EQUIVALENT |= {
+    (
+        "coefficients/compiled.py",
+        "compiled",
+        "16 -> 17",
+        'file = f"symsi_{hashlib.sha256(around.encode()).hexdigest()[:16]}"',
+    ): ("so many digits or one more tell texts apart"),
+    (
+        "coefficients/compiled.py",
+        "evaluate_on",
+        "0 * value -> -(0 * value)",
+        "nothing = sum(0 * value for value in point.values())",
+    ): _NOTHING,
+    (
+        "coefficients/compiled.py",
+        "evaluate_on",
+        "torch.as_tensor(value, dtype=torch.float64) + nothing -> "
+        "torch.as_tensor(value, dtype=torch.float64) - nothing",
+        "return {name: torch.as_tensor(value, dtype=torch.float64) + nothing for name, value in found.items()}",
+    ): _NOTHING,
+    (
+        "coefficients/modal.py",
+        "_natural_at",
+        "20 -> 21",
+        "return float(evaluate(natural_variable(_W, kappa), {_W: w}, 20))",
+    ): "digits beyond float64's",
+    (
+        "coefficients/program.py",
+        "End.divergence",
+        "0.0 -> 1.0",
+        'return f"{name} has no limit that is known" if isnan(self.limits.get(name, 0.0)) else ""',
+    ): "any number: it is asked whether it is nan",
+    ("coefficients/program.py", "_end", "2.0 -> 3.0", "whole = End(2.0, series)"): "every distance is at most 1",
+    (
+        "coefficients/program.py",
+        "_end",
+        "1.0 -> 2.0",
+        "chosen, accuracy = best or "
+        "(End(-1.0, {}, {n: _limit(conversion, n, end) for n in conversion.coefficients}), 0.0)",
+    ): "every distance is at least 0",
+    (
+        "coefficients/program.py",
+        "_zero",
+        "_relative(sum((c * w ** int(p) for p, c in terms)), truth) -> "
+        "_relative(truth, sum((c * w ** int(p) for p, c in terms)))",
+        "errors.append(_relative(sum(c * w ** int(p) for p, c in terms), truth))",
+    ): "relative to the one or the other, errors below 2^-45 are the same",
+    (
+        "coefficients/program.py",
+        "_terms",
+        "0 -> 1",
+        "return tuple((p, float(mpmath.re(c.values[0]))) for p, c in series.terms)",
+    ): "two draws of the parameters: a program has none",
+    (
+        "coefficients/source.py",
+        "coefficients_source",
+        "1 + start -> 1",
+        'f"    up_to_the_ends = formulas(torch.where(ends, {(1 + start) / 2!r}, t))",',
+    ): "any time inside serves where the formula is not read",
+    ("coefficients/source.py", "_distance", "0 -> 1", "if program.start == 0:"): "t less 0, and not below 0, is t",
+    (
+        "coefficients/tables.py",
+        "Table.__eq__",
+        "torch.equal(self.grid, other.grid) -> torch.equal(other.grid, self.grid)",
+        "same = self.keys() == other.keys() and torch.equal(self.grid, other.grid)",
+    ): _SAME,
+    (
+        "coefficients/tables.py",
+        "Table.__eq__",
+        "torch.equal(column, other[name]) -> torch.equal(other[name], column)",
+        "return same and all(torch.equal(column, other[name]) for name, column in self.items())",
+    ): _SAME,
+    (
+        "coefficients/tables.py",
+        "_digits",
+        "math.ceil -> math.floor",
+        "return _DIGITS + 3 * math.ceil(-math.log10(distance))",
+    ): "three digits of the thirteen to spare",
+    (
+        "coefficients/modal.py",
+        "_natural",
+        "0 -> 1",
+        "if kappa in (0, 1):",
+    ): "value by value the numbers of kappa = 0 are the same, and come later",
 }
