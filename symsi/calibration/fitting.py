@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -21,6 +21,7 @@ _DAMPING = (1e-3, 1e-1)
 _ROUNDS = 3
 
 Clock = tuple[float, ...]
+Weigh = Callable[[Tensor], Tensor]
 
 
 @dataclass
@@ -29,12 +30,14 @@ class Fitter:
 
     Times lie on a clock that ends at 1; the teacher is `target(t)` there, (count, *shape).
     `prior(clock)` is the theory's table for those times, towards which a ridge of relative strength `ridge` draws.
+    Squares are those of `weigh(difference)`, a linear map of samples.
     """
 
     student: Student
     count: int
     target: Callable[[float], Tensor]
     prior: Callable[[Clock], Triangle]
+    weigh: Weigh
     constant: bool = False
     ridge: float = 1e-6
     _best: Clock = field(default=(), init=False)
@@ -96,7 +99,7 @@ class Fitter:
         """Return a table with the best last row, and its error."""
         target = self.target(1.0)
         parts = ((self.student.columns(table, rows), target[rows]) for rows in self._batches())
-        gram = Gram.of((self._with_constant(columns), aim) for columns, aim in parts)
+        gram = self._gram((self._with_constant(columns), aim) for columns, aim in parts)
         row = self._solved(gram, self.prior(clock).rows[-1])
         return replace(table, rows=(*table.rows[:-1], row)), gram.error(row[: len(gram.target)])
 
@@ -112,7 +115,7 @@ class Fitter:
                 slopes = [(combine(end, self.student.columns(s, rows)) - here) / _DIFFERENCE for s in sides]
                 yield [*slopes, *self._with_constant(columns)], target[rows] - here
 
-        gram = Gram.of(parts())
+        gram = self._gram(parts())
         for damping in _DAMPING:
             step = solve(gram, torch.zeros_like(gram.target), damping)[: len(free)]
             there, moved = self._unpack(clock, table, free + step)
@@ -143,7 +146,10 @@ class Fitter:
         return found
 
     def _sums(self, columns: Sequence[Tensor], target: Tensor) -> Gram:
-        return Gram.of((self._with_constant([c[rows] for c in columns]), target[rows]) for rows in self._batches())
+        return self._gram((self._with_constant([c[rows] for c in columns]), target[rows]) for rows in self._batches())
+
+    def _gram(self, parts: Iterable[tuple[Sequence[Tensor], Tensor]]) -> Gram:
+        return Gram.of(([self.weigh(c) for c in columns], self.weigh(target)) for columns, target in parts)
 
     def _with_constant(self, columns: Sequence[Tensor]) -> list[Tensor]:
         return [*columns, torch.ones_like(columns[0])] if self.constant else list(columns)

@@ -12,7 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from symsi.calibration.descent import Descent
-from symsi.calibration.fitting import Clock, Fitter
+from symsi.calibration.fitting import Clock, Fitter, Weigh
+from symsi.calibration.reference import estimate
 from symsi.calibration.student import Student
 from symsi.calibration.teacher import CLOCK, Trajectories, check_teacher, teach, teacher_of
 from symsi.errors import SymsiError, unknown
@@ -27,6 +28,7 @@ __all__ = ["expected", "fit_solver"]
 
 _STARTS = ("angle", "linear", "shifted(shift=2)", "shifted(shift=4)", "point-mass")
 _THEORIES = ("ab2", "euler")
+_LOSSES = ("square", "spectrum")
 _REFINEMENTS = ("joint", "gradient")
 _NEGLIGIBLE = 1e-3  # of the samples' root mean square: a doubt that nobody sees
 _RIDGES = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -43,6 +45,7 @@ def fit_solver(
     unconditional: str | Sequence[int] = "all",
     teacher: Plan | None = None,
     constant: bool = False,
+    loss: str = "square",
     refine: str | None = None,
     features: Callable[[Tensor], Tensor] | None = None,
     seed: int = 1,
@@ -62,6 +65,8 @@ def fit_solver(
                 makes one of the two, the guided prediction, as pipelines hand it over: 2 evaluations a step
     teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
     constant    fit a constant a step, too, for data whose mean is far from 0
+    loss        "square" of the differences; or "spectrum", where those of images are taken by frequency, each divided
+                by the size that it has in the teacher's samples, so that fine detail counts as much as coarse
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
                 "joint" by forward passes alone, "gradient" by backpropagation through the network
     features    with "gradient": what is compared, features(samples), in place of the samples themselves
@@ -82,11 +87,15 @@ def fit_solver(
         raise SymsiError("steps is empty; give a number of steps, or several.")
     if refine not in (None, *_REFINEMENTS):
         raise unknown("refinement", refine, _REFINEMENTS)
+    if loss not in _LOSSES:
+        raise unknown("loss", loss, _LOSSES)
     if features is not None and refine != "gradient":
         raise SymsiError("features are compared by gradient alone; add refine='gradient'.")
     form = known.shape if shape is None else tuple(shape)
     number = whole_number("samples", samples, 2)
     count, form = read_shape(number if form is None else (number, *form), known)
+    if loss == "spectrum" and len(form) < 2:
+        raise SymsiError(f"loss='spectrum' is of images (..., H, W); the model's samples are {form}.")
     given = dict(known.in_turn(count) if conditions is None else conditions)
     device, kind = known.device or torch.device("cpu"), known.dtype or torch.float32
     check_inputs(known, device, kind, guidance, given, conditions)
@@ -116,10 +125,11 @@ def fit_solver(
             tick=tick,
         )
         student = Student(known, taught.states[0], given, guidance, size, tick)
+        weigh = _spectrum(taught.states[-1]) if loss == "spectrum" else _plain
         found, before = {}, spent
         for n in counts:
             bar.set_description(f"fit {n} steps")
-            own = _Fit(student, taught, asks[n], constant=constant, refine=refine, features=features).plan()
+            own = _Fit(student, taught, asks[n], weigh, constant, refine, features).plan()
             cost, spent = spent, before
             found[n] = replace(own, origin={**own.origin, "calibration": f"{cost} evaluations of a sample"})
         bar.total = bar.n  # the search ends where it ends
@@ -129,6 +139,7 @@ def fit_solver(
         "model": known.name,
         "parameters": fingerprint(known),
         "guidance": repr(float(guidance)),
+        "loss": loss if features is None else "features",
         "samples": f"{count} of seed {seed}",
         "teacher": f"{fine.origin['solver']}, {len(fine.grid) - 1} steps; half of them end {taught.doubt:.3g} away",
         "torch": torch.__version__,
@@ -157,6 +168,7 @@ class _Fit:
     student: Student
     taught: Trajectories
     asks: tuple[tuple[str, ...], ...]
+    weigh: Weigh
     constant: bool
     refine: str | None = None
     features: Callable[[Tensor], Tensor] | None = None
@@ -191,10 +203,11 @@ class _Fit:
             own = self._theory(name, grid)
             return replace(own, origin={**origin, "solver": f"{name}, which the fit does not beat"}).plan()
         size = float(self.taught.states[-1].double().square().mean().sqrt())
-        if self.taught.doubt > max(error, _NEGLIGIBLE * size):
+        missed = self.student.error(table, self.taught.states[-1], fitted, count)
+        if self.taught.doubt > max(missed, _NEGLIGIBLE * size):
             raise SymsiError(
                 f"the teacher has not converged: half its steps end {self.taught.doubt:.3g} away (root mean square), "
-                f"more than the {error:.3g} that {steps} steps miss. Give a teacher of more steps: "
+                f"more than the {missed:.3g} that {steps} steps miss. Give a teacher of more steps: "
                 f"teacher=symsi.plan(model, schedule={CLOCK!r}, solver='heun', steps=...)."
             )
         if self.refine != "gradient":
@@ -208,11 +221,12 @@ class _Fit:
             count,
             target=lambda t: self.taught.at(t)[:count],
             prior=lambda clock: self._theory(solver, clock),
+            weigh=self.weigh,
             constant=self.constant,
         )
 
     def _held(self, table: Triangle, fitted: int) -> float:
-        return self.student.error(table, self.taught.states[-1], fitted, len(self.student.start))
+        return self.student.error(table, self.taught.states[-1], fitted, len(self.student.start), self.weigh)
 
     def _grids(self, steps: int) -> Iterator[Clock]:
         for name in _STARTS:
@@ -231,6 +245,17 @@ class _Fit:
                 numbers += [g * b, (1 - g) * b] if len(asks) == 2 else [b]
             rows.append(torch.tensor([*numbers, float(row[-1])], dtype=torch.float64))
         return replace(table, rows=tuple(rows), asks=self.asks)
+
+
+def _plain(x: Tensor) -> Tensor:
+    return x
+
+
+def _spectrum(samples: Tensor) -> Weigh:
+    """Images by frequency (a cosine transform), each divided by its standard deviation in the samples."""
+    reference = estimate(samples, "dct")
+    sizes = reference.modal_variances.sqrt()
+    return lambda x: reference.beside(x).forward(x) / sizes.to(x)
 
 
 def _asks(steps: int, guidance: float, unconditional: str | Sequence[int]) -> tuple[tuple[str, ...], ...]:

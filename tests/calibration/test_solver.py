@@ -11,6 +11,7 @@ from torch import Tensor
 
 import symsi
 from symsi.calibration.fitting import Fitter
+from symsi.calibration.reference import estimate
 from symsi.calibration.student import Gram, Student, combine, solve
 from symsi.calibration.teacher import CLOCK, teach, teacher_of
 from symsi.models.analytic import gaussian
@@ -150,6 +151,22 @@ def test_by_gradient_what_is_compared_is_ones_own_choice(
         return float((symsi.sample(bimodal, plan=plan, **options).x - truth)[:, 1].square().mean())
 
     assert missed(descended["second component"]) < missed(descended["gradient"])
+
+
+def test_by_spectrum_fine_detail_counts_as_much_as_coarse() -> None:
+    law = symsi.models.load("digits8")
+    options: dict[str, Any] = {"shape": 64, "seed": 1, **QUIET}  # the noise of the fit
+    truth = symsi.sample(law, schedule="trigonometric", solver="heun", steps=64, **options).x
+    reference = estimate(truth, "dct")
+
+    def missed(loss: str) -> tuple[float, float]:
+        off = symsi.sample(law, plan=symsi.fit_solver(law, 1, samples=64, loss=loss, **QUIET), **options).x - truth
+        by_mode = reference.beside(off).forward(off) / reference.modal_variances.sqrt().to(off)
+        return float(off.square().mean()), float(by_mode.square().mean())
+
+    (near, rough), (less_near, detailed) = missed("square"), missed("spectrum")
+    assert near < less_near
+    assert detailed < rough
 
 
 @pytest.mark.parametrize(
@@ -306,7 +323,7 @@ def test_another_ridge_is_fitted_on_a_run_of_its_own(bimodal: symsi.Model) -> No
     def prior(times: tuple[float, ...]) -> Triangle:
         return triangle_of(symsi.plan(bimodal, schedule=CLOCK, solver="ab2", grid=[*times, 1.0]))
 
-    first = Fitter(student, 16, target=lambda t: (1 - t) * z + 1, prior=prior, ridge=1e-8)
+    first = Fitter(student, 16, target=lambda t: (1 - t) * z + 1, prior=prior, weigh=lambda x: x, ridge=1e-8)
     first.rows(clock)
     table, _ = replace(first, ridge=1.0).rows(clock)
     columns = student.columns(table, slice(0, 16))
