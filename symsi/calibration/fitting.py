@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -30,7 +30,7 @@ class Fitter:
 
     Times lie on a clock that ends at 1; the teacher is `target(t)` there, (count, *shape).
     `prior(clock)` is the theory's table for those times, towards which a ridge of relative strength `ridge` draws.
-    Squares are those of `weigh(difference)`, a linear map of samples.
+    Rows minimise squared differences; times are compared by those of `weigh(difference)`.
     """
 
     student: Student
@@ -46,12 +46,12 @@ class Fitter:
     def rows(self, clock: Clock) -> tuple[Triangle, float]:
         """Fit each row to the teacher's state where it ends, the student running; return the table and its error.
 
-        The error is the root mean square of the last residual on the samples of the fit.
+        The error is the root mean square of the last difference, weighed, on the samples of the fit.
         """
         prior, ends = self.prior(clock), (*clock[1:], 1.0)
         rows: list[Tensor] = []
         columns = [self.student.start[: self.count]]
-        state, gram = columns[0], None
+        state = columns[0]
         for k, time in enumerate(prior.times):
             key = clock[: k + 1]
             if key not in self._known:
@@ -61,8 +61,10 @@ class Fitter:
             rows.append(self._solved(gram, prior.rows[k]))
             state = combine(rows[-1], columns)
         self._known = {k: held for k, held in self._known.items() if k in (clock[: len(k)], self._best[: len(k)])}
-        assert gram is not None
-        return replace(prior, rows=tuple(rows)), gram.error(rows[-1][: len(gram.target)])
+        squares = [
+            self.weigh(state[part] - self.target(1.0)[part]).double().square().mean() for part in self._batches()
+        ]
+        return replace(prior, rows=tuple(rows)), float(torch.stack(squares).mean().sqrt())
 
     def search(self, starts: Sequence[Clock]) -> Clock:
         """Return the times with the least error: from the best of some, one moved at a time, ever less."""
@@ -99,7 +101,7 @@ class Fitter:
         """Return a table with the best last row, and its error."""
         target = self.target(1.0)
         parts = ((self.student.columns(table, rows), target[rows]) for rows in self._batches())
-        gram = self._gram((self._with_constant(columns), aim) for columns, aim in parts)
+        gram = Gram.of((self._with_constant(columns), aim) for columns, aim in parts)
         row = self._solved(gram, self.prior(clock).rows[-1])
         return replace(table, rows=(*table.rows[:-1], row)), gram.error(row[: len(gram.target)])
 
@@ -115,7 +117,7 @@ class Fitter:
                 slopes = [(combine(end, self.student.columns(s, rows)) - here) / _DIFFERENCE for s in sides]
                 yield [*slopes, *self._with_constant(columns)], target[rows] - here
 
-        gram = self._gram(parts())
+        gram = Gram.of(parts())
         for damping in _DAMPING:
             step = solve(gram, torch.zeros_like(gram.target), damping)[: len(free)]
             there, moved = self._unpack(clock, table, free + step)
@@ -146,10 +148,7 @@ class Fitter:
         return found
 
     def _sums(self, columns: Sequence[Tensor], target: Tensor) -> Gram:
-        return self._gram((self._with_constant([c[rows] for c in columns]), target[rows]) for rows in self._batches())
-
-    def _gram(self, parts: Iterable[tuple[Sequence[Tensor], Tensor]]) -> Gram:
-        return Gram.of(([self.weigh(c) for c in columns], self.weigh(target)) for columns, target in parts)
+        return Gram.of((self._with_constant([c[rows] for c in columns]), target[rows]) for rows in self._batches())
 
     def _with_constant(self, columns: Sequence[Tensor]) -> list[Tensor]:
         return [*columns, torch.ones_like(columns[0])] if self.constant else list(columns)

@@ -28,7 +28,6 @@ __all__ = ["expected", "fit_solver"]
 
 _STARTS = ("angle", "linear", "shifted(shift=2)", "shifted(shift=4)", "point-mass")
 _THEORIES = ("ab2", "euler")
-_LOSSES = ("square", "spectrum")
 _REFINEMENTS = ("joint", "gradient")
 _NEGLIGIBLE = 1e-3  # of the samples' root mean square: a doubt that nobody sees
 _RIDGES = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -45,7 +44,6 @@ def fit_solver(
     unconditional: str | Sequence[int] = "all",
     teacher: Plan | None = None,
     constant: bool = False,
-    loss: str = "square",
     refine: str | None = None,
     features: Callable[[Tensor], Tensor] | None = None,
     seed: int = 1,
@@ -65,8 +63,6 @@ def fit_solver(
                 makes one of the two, the guided prediction, as pipelines hand it over: 2 evaluations a step
     teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
     constant    fit a constant a step, too, for data whose mean is far from 0
-    loss        "square" of the differences; or "spectrum", where those of images are taken by frequency, each divided
-                by the size that it has in the teacher's samples, so that fine detail counts as much as coarse
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
                 "joint" by forward passes alone, "gradient" by backpropagation through the network
     features    with "gradient": what is compared, features(samples), in place of the samples themselves
@@ -75,10 +71,11 @@ def fit_solver(
 
     Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
     with the solver itself running, drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
-    The times are searched. Where a fitted plan does not beat the theory on the samples held out, the theory's plan is
-    returned: `Plan.origin` says so, and holds errors (root mean squares), model, samples, teacher, versions and what
-    the calibration cost, teacher included. Raises SymsiError for what does not fit, and where half the teacher's steps
-    end further from it than the fit does (and than a thousandth of the samples' size).
+    The times are searched; for images by the error by frequency, so that no blur wins. Where a fitted plan does not
+    beat the theory on the samples held out, the theory's plan is returned: `Plan.origin` says so, and holds errors
+    (root mean squares), model, samples, teacher, versions and what the calibration cost, teacher included. Raises
+    SymsiError for what does not fit, and where half the teacher's steps end further from it than the fit does (and than
+    a thousandth of the samples' size).
     """
     known = as_model(model)
     several = isinstance(steps, Sequence) and not isinstance(steps, str)
@@ -87,15 +84,11 @@ def fit_solver(
         raise SymsiError("steps is empty; give a number of steps, or several.")
     if refine not in (None, *_REFINEMENTS):
         raise unknown("refinement", refine, _REFINEMENTS)
-    if loss not in _LOSSES:
-        raise unknown("loss", loss, _LOSSES)
     if features is not None and refine != "gradient":
         raise SymsiError("features are compared by gradient alone; add refine='gradient'.")
     form = known.shape if shape is None else tuple(shape)
     number = whole_number("samples", samples, 2)
     count, form = read_shape(number if form is None else (number, *form), known)
-    if loss == "spectrum" and len(form) < 2:
-        raise SymsiError(f"loss='spectrum' is of images (..., H, W); the model's samples are {form}.")
     given = dict(known.in_turn(count) if conditions is None else conditions)
     device, kind = known.device or torch.device("cpu"), known.dtype or torch.float32
     check_inputs(known, device, kind, guidance, given, conditions)
@@ -125,7 +118,7 @@ def fit_solver(
             tick=tick,
         )
         student = Student(known, taught.states[0], given, guidance, size, tick)
-        weigh = _spectrum(taught.states[-1]) if loss == "spectrum" else _plain
+        weigh = _by_frequency(taught.states[-1])
         found, before = {}, spent
         for n in counts:
             bar.set_description(f"fit {n} steps")
@@ -139,7 +132,6 @@ def fit_solver(
         "model": known.name,
         "parameters": fingerprint(known),
         "guidance": repr(float(guidance)),
-        "loss": loss if features is None else "features",
         "samples": f"{count} of seed {seed}",
         "teacher": f"{fine.origin['solver']}, {len(fine.grid) - 1} steps; half of them end {taught.doubt:.3g} away",
         "torch": torch.__version__,
@@ -203,11 +195,10 @@ class _Fit:
             own = self._theory(name, grid)
             return replace(own, origin={**origin, "solver": f"{name}, which the fit does not beat"}).plan()
         size = float(self.taught.states[-1].double().square().mean().sqrt())
-        missed = self.student.error(table, self.taught.states[-1], fitted, count)
-        if self.taught.doubt > max(missed, _NEGLIGIBLE * size):
+        if self.taught.doubt > max(error, _NEGLIGIBLE * size):
             raise SymsiError(
                 f"the teacher has not converged: half its steps end {self.taught.doubt:.3g} away (root mean square), "
-                f"more than the {missed:.3g} that {steps} steps miss. Give a teacher of more steps: "
+                f"more than the {error:.3g} that {steps} steps miss. Give a teacher of more steps: "
                 f"teacher=symsi.plan(model, schedule={CLOCK!r}, solver='heun', steps=...)."
             )
         if self.refine != "gradient":
@@ -226,7 +217,7 @@ class _Fit:
         )
 
     def _held(self, table: Triangle, fitted: int) -> float:
-        return self.student.error(table, self.taught.states[-1], fitted, len(self.student.start), self.weigh)
+        return self.student.error(table, self.taught.states[-1], fitted, len(self.student.start))
 
     def _grids(self, steps: int) -> Iterator[Clock]:
         for name in _STARTS:
@@ -247,14 +238,15 @@ class _Fit:
         return replace(table, rows=tuple(rows), asks=self.asks)
 
 
-def _plain(x: Tensor) -> Tensor:
-    return x
+def _by_frequency(samples: Tensor) -> Weigh:
+    """Images (N, C, H, W) by frequency, each divided by the root of its standard deviation; else nothing is changed.
 
-
-def _spectrum(samples: Tensor) -> Weigh:
-    """Images by frequency (a cosine transform), each divided by its standard deviation in the samples."""
+    Between the plain difference, which a blurred image makes least, and that of whitened images.
+    """
+    if samples.ndim < 4 or not bool((samples != samples[0]).any()):
+        return lambda x: x
     reference = estimate(samples, "dct")
-    sizes = reference.modal_variances.sqrt()
+    sizes = reference.modal_variances**0.25
     return lambda x: reference.beside(x).forward(x) / sizes.to(x)
 
 

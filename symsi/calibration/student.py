@@ -116,12 +116,10 @@ class Student:
             state = combine(row, found)
         return found
 
-    def error(
-        self, table: Triangle, target: Tensor, begin: int, end: int, weigh: Callable[[Tensor], Tensor] = lambda x: x
-    ) -> float:
-        """Return the root mean square of weigh(end - target), target (N, *shape), on some rows; inf for nan."""
+    def error(self, table: Triangle, target: Tensor, begin: int, end: int) -> float:
+        """Return the root mean square of the table's end to the target (N, *shape), on some rows, and inf for nan."""
         squares, numbers = 0.0, 0
         for rows in self.batches(begin, end):
-            off = weigh(combine(table.rows[-1], self.columns(table, rows)) - target[rows])
+            off = combine(table.rows[-1], self.columns(table, rows)) - target[rows]
             squares, numbers = squares + float(off.double().square().sum()), numbers + off.numel()
         return math.inf if math.isnan(squares) else math.sqrt(squares / numbers)

@@ -146,13 +146,6 @@ def reference(
 )
 @click.option("--constant", is_flag=True, help="Fit a constant a step, too, for data whose mean is far from 0.")
 @click.option(
-    "--loss",
-    default="square",
-    show_default=True,
-    type=click.Choice(["square", "spectrum"]),
-    help="spectrum weighs the frequencies of images by their size: fine detail counts as much as coarse.",
-)
-@click.option(
     "--refine",
     type=click.Choice(["joint", "gradient"]),
     help="All times and numbers together: a lower error, many evaluations. gradient goes back through the network.",
@@ -173,7 +166,6 @@ def solver(
     guidance: float | None,
     unconditional: str | None,
     constant: bool,
-    loss: str,
     refine: str | None,
     seed: int,
     batch: int | None,
@@ -224,7 +216,7 @@ def solver(
     what = "calls" if pipeline is None else "steps of the pipeline"
     click.echo(f"{network.name}: about {about:,} {what}, a sample each, for {number} samples", err=True)
     found = fit_solver(
-        network, counts, samples=number, constant=constant, refine=refine, seed=seed, batch=batch, loss=loss, **options
+        network, counts, samples=number, constant=constant, refine=refine, seed=seed, batch=batch, **options
     )
     assert isinstance(found, dict)
     for n, plan in sorted(found.items()):

@@ -12,6 +12,7 @@ from torch import Tensor
 import symsi
 from symsi.calibration.fitting import Fitter
 from symsi.calibration.reference import estimate
+from symsi.calibration.solver import _by_frequency
 from symsi.calibration.student import Gram, Student, combine, solve
 from symsi.calibration.teacher import CLOCK, teach, teacher_of
 from symsi.models.analytic import gaussian
@@ -153,20 +154,15 @@ def test_by_gradient_what_is_compared_is_ones_own_choice(
     assert missed(descended["second component"]) < missed(descended["gradient"])
 
 
-def test_by_spectrum_fine_detail_counts_as_much_as_coarse() -> None:
-    law = symsi.models.load("digits8")
-    options: dict[str, Any] = {"shape": 64, "seed": 1, **QUIET}  # the noise of the fit
-    truth = symsi.sample(law, schedule="trigonometric", solver="heun", steps=64, **options).x
-    reference = estimate(truth, "dct")
-
-    def missed(loss: str) -> tuple[float, float]:
-        off = symsi.sample(law, plan=symsi.fit_solver(law, 1, samples=64, loss=loss, **QUIET), **options).x - truth
-        by_mode = reference.beside(off).forward(off) / reference.modal_variances.sqrt().to(off)
-        return float(off.square().mean()), float(by_mode.square().mean())
-
-    (near, rough), (less_near, detailed) = missed("square"), missed("spectrum")
-    assert near < less_near
-    assert detailed < rough
+def test_images_are_compared_by_frequency_and_all_else_as_it_is() -> None:
+    data = torch.randn(400, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=DOUBLE).cumsum(2).cumsum(3)
+    data = data - data.mean(0)
+    shrunk = estimate(data, "dct").modal_variances
+    variances = (shrunk - 0.05 * data.square().mean()) / 0.95
+    sizes = _by_frequency(data)(data).square().mean(0)
+    torch.testing.assert_close(sizes, variances / shrunk.sqrt())
+    for plain in (torch.randn(5, 64), torch.ones(3, 1, 4, 4)):
+        assert torch.equal(_by_frequency(plain)(plain), plain)
 
 
 @pytest.mark.parametrize(
