@@ -14,7 +14,7 @@ from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.proof import Verdict
 from symsi.errors import DiffusionError, SymsiError, UnknownNameError
 from symsi.interpolants.named import NAMED
-from symsi.theory.conversion import FIELDS, Conversion, convert
+from symsi.theory.conversion import FIELDS, Conversion, as_conversion, convert
 from symsi.theory.fields import PREDICTIONS
 
 t, tau, x = sp.symbols("t tau x")
@@ -185,6 +185,12 @@ def test_a_coefficient_has_a_zero_where_it_crosses_or_touches_and_else_none() ->
     factor = 1 + t * (t - sp.Rational(3, 5)) ** 3 / 5
     touching = convert("linear", symsi.Schedule((1 - t) * factor, t * factor, data_scale=factor.subs(t, 1)))
     assert touching.zero("velocity_state", "0.5", "0.8") is not None
+
+
+def test_a_schedule_stands_for_its_conversion_to_itself_and_a_conversion_for_itself() -> None:
+    conversion = convert("linear", "vp", "optimal", "noise")
+    assert as_conversion(conversion) is conversion
+    assert as_conversion("linear") == as_conversion(symsi.schedule("linear")) == convert("linear", "linear")
 
 
 def test_a_conversion_to_itself_is_the_identity() -> None:
