@@ -189,7 +189,9 @@ def test_the_default_grid_is_the_shift_of_the_config_or_two(shift: float, fast: 
 def test_the_default_grid_shifts_as_mu_says(kind: str, shift: float) -> None:
     scheduler = LazyFlowMatchScheduler(use_dynamic_shifting=True, time_shift_type=kind)
     scheduler.set_timesteps(sigmas=[1.0, 0.5], mu=1.2 if kind == "exponential" else 2.5)
-    torch.testing.assert_close(scheduler.sigmas, torch.tensor([1.0, float(shift) / (1 + float(shift)), 0.0]), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        scheduler.sigmas, torch.tensor([1.0, float(shift) / (1 + float(shift)), 0.0]), rtol=0, atol=1e-6
+    )
     scheduler.set_timesteps(sigmas=[1.0, 0.5], mu=0.1)
     torch.testing.assert_close(scheduler.sigmas[1], torch.tensor(2 / 3))
 
@@ -202,6 +204,13 @@ def test_by_default_levels_that_somebody_chose_are_kept(given: dict[str, Any]) -
     for s in (ours, theirs):
         s.set_timesteps(**given)
     torch.testing.assert_close(ours.sigmas, theirs.sigmas, rtol=0, atol=1e-7)
+
+
+def test_by_default_noise_keeps_the_sigmas_whose_last_step_is_small() -> None:
+    ours, theirs = LazyFlowMatchScheduler(**STOCHASTIC), FlowMatchEulerDiscreteScheduler()
+    for s in (ours, theirs):
+        s.set_timesteps(4)
+    assert torch.equal(ours.sigmas, theirs.sigmas)
 
 
 @pytest.mark.parametrize("config", [{"use_karras_sigmas": True}, {"shift_terminal": 0.1}, {"use_beta_sigmas": True}])
