@@ -59,7 +59,7 @@ QUALITY = (
     Entry("symsi, default, sigmas of the call", _OURS, steps=(4,), sigmas=True),
     Entry("symsi, sigmas of the config", _OURS, {"grid": "sigmas"}, (4, 8)),
     Entry("symsi, sigmas of the config, shift 2", _OURS, {"grid": "sigmas", "shift": 2.0}, (3, 4, 8)),
-    Entry("symsi, optimal SDE", _OURS, {"grid": "sigmas", "shift": 2.0, "diffusion": "optimal"}),
+    Entry("symsi, optimal SDE", _OURS, {"shift": 2.0, "diffusion": "optimal"}),
     Entry("FlowMatchEuler", _EULER),
     Entry("FlowMatchEuler, shift 2", _EULER, {"shift": 2.0}),
     Entry("FlowMatchEuler, stochastic_sampling", _EULER, {"shift": 2.0, "stochastic_sampling": True}),
@@ -125,7 +125,7 @@ def quality_in_pipelines(
     for entry in entries:
         for steps in entry.steps:
             made = entry.make(plans[steps]) if entry.fitted else entry.make()
-            sigmas = [1 - k / steps for k in range(steps)] if entry.sigmas else None
+            sigmas = torch.linspace(1, 1 / steps, steps, dtype=torch.float64).numpy() if entry.sigmas else None
             pipe, found = FlowPipeline.of(given.model, made), []
             for seed in range(repeats):
                 torch.manual_seed(seed)  # diffusers' stochastic_sampling draws from torch

@@ -27,7 +27,7 @@ from symsi.solvers.table import Solver, check_last, choose
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.diffusion import Diffusion, as_diffusion
 
-__all__ = ["base_of", "origin_of", "plan"]
+__all__ = ["base_of", "base_words", "origin_of", "plan"]
 
 _LANDING = Span(keep=0.0, length=1.0)  # x = eta_X
 
@@ -85,8 +85,12 @@ def plan(
 
 def origin_of(model: Model) -> dict[str, str]:
     """Return what a plan says of the model that it is made for: its schedule, as expressions, and its prediction."""
-    base = as_schedule(model.schedule)
-    return {"base": f"alpha={base.alpha}, beta={base.beta}", "prediction": model.prediction}
+    return {"base": base_words(as_schedule(model.schedule)), "prediction": model.prediction}
+
+
+def base_words(base: Schedule) -> str:
+    """Return a model's schedule as a plan's origin says it."""
+    return f"alpha={base.alpha}, beta={base.beta}"
 
 
 def base_of(origin: Mapping[str, str]) -> Schedule | None:

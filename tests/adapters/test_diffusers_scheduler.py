@@ -206,6 +206,13 @@ def test_by_default_levels_that_somebody_chose_are_kept(given: dict[str, Any]) -
     torch.testing.assert_close(ours.sigmas, theirs.sigmas, rtol=0, atol=1e-7)
 
 
+def test_by_default_noise_keeps_the_sigmas_whose_last_step_is_small() -> None:
+    ours, theirs = LazyFlowMatchScheduler(**STOCHASTIC), FlowMatchEulerDiscreteScheduler()
+    for s in (ours, theirs):
+        s.set_timesteps(4)
+    assert torch.equal(ours.sigmas, theirs.sigmas)
+
+
 @pytest.mark.parametrize("config", [{"use_karras_sigmas": True}, {"shift_terminal": 0.1}, {"use_beta_sigmas": True}])
 def test_by_default_a_spacing_that_is_more_than_a_shift_is_kept(config: dict[str, Any]) -> None:
     ours, theirs = LazyFlowMatchScheduler(**config), FlowMatchEulerDiscreteScheduler(**config)

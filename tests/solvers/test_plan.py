@@ -12,6 +12,7 @@ import symsi
 from symsi.calibration.reference import estimate
 from symsi.models.analytic import Mixture
 from symsi.models.reference import isotropic
+from symsi.solvers.planning import base_of, base_words
 from symsi.solvers.table import SOLVERS
 
 QUIET = {"progress": False}
@@ -389,3 +390,18 @@ def test_numbers_may_be_tensors() -> None:
 
 def test_a_plan_from_a_later_time_starts_with_the_size_of_unit_noise_and_data_there() -> None:
     assert symsi.plan("linear", grid=[0.25, 1.0]).start == pytest.approx(10**0.5 / 4, rel=1e-15)
+
+
+@pytest.mark.parametrize("name", ["linear", "trigonometric", "ddpm", "shifted(shift=3)"])
+def test_a_plan_tells_the_schedule_that_it_was_made_for(name: str) -> None:
+    base = symsi.schedule(name)
+    model = symsi.Model(lambda x, t: x, schedule=base)
+    origin = symsi.plan(model, schedule="trigonometric", solver="euler", steps=2).origin
+    assert origin["base"] == base_words(base)
+    found = base_of(origin)
+    assert found is not None
+    assert (found.alpha - base.alpha).simplify() == 0
+    assert (found.beta - base.beta).simplify() == 0
+    assert base_of({}) is None
+    with pytest.raises(symsi.PlanError, match="origin says 'linear' for the model's schedule, which is none"):
+        base_of({"base": "linear"})

@@ -54,9 +54,9 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
     grid        a grid of symsi ("angle", "shifted(shift=2)", ...) or the schedule's times themselves, whatever the
                 sigmas of a call: then only their number counts, for pipelines always pass some; or "sigmas": those of
                 the call, or of the flow config, as FlowMatchEulerDiscreteScheduler takes them. None (default) is the
-                fast one, "shifted" by the shift of the config or of `mu`, or by 2 if that is less; but sigmas that are
-                not evenly spaced, and spacings of the config that are more than a shift, are kept, and with
-                schedule="linear", solver="euler" all of them are
+                fast one, "shifted" by the shift of the config or of `mu`, or by 2 if that is less; but "sigmas" with
+                noise, whose last step should be small, for sigmas that are not evenly spaced, for spacings of the
+                config that are more than a shift, and with schedule="linear", solver="euler"
     reference   Gaussian that the data resembles, whose steps are then exact (T12): its variance, or the file of one
                 (`symsi calibrate`)
     prediction  "flow" (noise - data, what diffusers' models give), or velocity (data - noise), data, noise, score
@@ -218,7 +218,7 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
             own: str | Sequence[float] = config.grid
             return own
         theirs = method.solver == "euler" and config.schedule == "linear"
-        if theirs or timesteps is not None or not (sigmas is None or evenly(sigmas)):
+        if theirs or method.stochastic or timesteps is not None or not (sigmas is None or evenly(sigmas)):
             return "sigmas"
         if not config.use_dynamic_shifting:
             return fast_grid(config, self.shift)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -37,9 +36,7 @@ class FlowPipeline(DiffusionPipeline):
         return cls(model.function, scheduler)
 
     @torch.no_grad()
-    def __call__(
-        self, latents: Tensor, num_inference_steps: int = 4, sigmas: Sequence[float] | None = None, **conditions: Any
-    ) -> Tensor:
+    def __call__(self, latents: Tensor, num_inference_steps: int = 4, sigmas: Any = None, **conditions: Any) -> Tensor:
         """Return the samples that the noise `latents` becomes, conditioned row by row; FLUX's, say, passes `sigmas`."""
         scheduler = self.scheduler
         scheduler.set_timesteps(num_inference_steps, **({} if sigmas is None else {"sigmas": sigmas}))

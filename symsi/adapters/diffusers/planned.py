@@ -18,7 +18,7 @@ from symsi.interpolants.named import schedule
 from symsi.interpolants.schedule import Schedule
 from symsi.solvers.grids import Grid, carry
 from symsi.solvers.plan import Plan, load_plan, read_plan
-from symsi.solvers.planning import base_of
+from symsi.solvers.planning import base_of, base_words
 from symsi.theory.conversion import convert
 from symsi.theory.diffusion import as_diffusion
 
@@ -152,8 +152,8 @@ def _points(plan: Plan, own: Schedule, prediction: str) -> tuple[float, ...]:
     Between variance-preserving schedules of noise and data predictions these are those of equal signal-to-noise ratios.
     """
     times = tuple(float(stage.time) for stage in plan.stages)
-    theirs = base_of(plan.origin) or own
-    if (str(theirs.alpha), str(theirs.beta)) == (str(own.alpha), str(own.beta)):
+    theirs, words = base_of(plan.origin), base_words(own)
+    if theirs is None or plan.origin["base"] == words:
         return times
     preserve = [
         torch.stack([found[name] for name in ("alpha", "beta")]).square().sum(0)
@@ -161,7 +161,7 @@ def _points(plan: Plan, own: Schedule, prediction: str) -> tuple[float, ...]:
     ]
     if prediction == "velocity" or any(float((total - 1).abs().max()) > _CLOSE for total in preserve):
         raise SchedulerError(
-            f"the plan was made for a model with {plan.origin['base']}; this scheduler's has alpha={own.alpha}, "
-            f"beta={own.beta}. Fit a plan to the pipeline's own network."
+            f"the plan was made for a model with {plan.origin['base']}; this scheduler's has {words}. "
+            "Fit a plan to the pipeline's own network."
         )
     return tuple(carry(theirs, own, times))
