@@ -196,7 +196,7 @@ def test_an_interrupted_run_leaves_no_file(capsys: Capture, monkeypatch: Patch, 
 
 
 def test_the_demo_derives_proves_compiles_and_samples(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
-    """With two of the twelve theorems: the others are proved in tests/derivations."""
+    """With two of the theorems: the others are proved in tests/derivations."""
     picture = tmp_path / "demo.png"
     monkeypatch.setattr("symsi.cli.demo.prove_all", lambda: prove_all(("T4", "T10")))
     code, out, err = in_process(capsys, monkeypatch, "demo", "--output", str(picture), "--count", "30")
