@@ -16,6 +16,7 @@ from symsi.calibration.student import Student
 from symsi.calibration.teacher import CLOCK, Trajectories, check_teacher, teach, teacher_of
 from symsi.errors import SymsiError
 from symsi.models.protocol import Model, as_model, fingerprint
+from symsi.models.reference import Reference
 from symsi.sampling.inputs import check_inputs, read_shape, whole_number
 from symsi.sampling.noise import check_seed
 from symsi.solvers.plan import Plan
@@ -40,6 +41,7 @@ def fit_solver(
     guidance: float = 1.0,
     unconditional: str | Sequence[int] = "all",
     teacher: Plan | None = None,
+    reference: Reference | None = None,
     constant: bool = False,
     joint: bool = False,
     seed: int = 1,
@@ -57,13 +59,14 @@ def fit_solver(
     guidance    of the teacher. Where it is not 1 the conditional and the unconditional prediction are evaluations of
                 their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0
     teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
+    reference   a Gaussian like the data (`symsi calibrate reference`): its table, solver "gaussian", competes, too
     constant    fit a constant a step, too, for data whose mean is far from 0
     joint       refine all times and rows together after they were fitted one by one: a lower error, many evaluations
     seed        of the noise; batch: rows a call at most
     progress    show a bar; by default where standard error is a terminal
 
     Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
-    with the solver itself running, drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
+    with the solver itself running (T24), drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
     The times are searched. Where a fitted plan does not beat the theory on the samples held out, the theory's plan is
     returned: `Plan.origin` says so, and holds errors (root mean squares), model, samples, teacher and versions. Raises
     SymsiError for what does not fit, and where half the teacher's steps end further from it than the fit does (and than
@@ -104,7 +107,7 @@ def fit_solver(
         found = {}
         for n in counts:
             bar.set_description(f"fit {n} steps")
-            found[n] = _Fit(student, taught, asks[n], constant=constant, joint=joint).plan()
+            found[n] = _Fit(student, taught, asks[n], constant=constant, joint=joint, reference=reference).plan()
     told = {
         **origin_of(known),
         "model": known.name,
@@ -127,13 +130,15 @@ class _Fit:
     asks: tuple[tuple[str, ...], ...]
     constant: bool
     joint: bool
+    reference: Reference | None
 
     def plan(self) -> Plan:
         """Return the fitted plan, or the theory's where it is not beaten."""
         steps, count = len(self.asks), len(self.student.start)
         fitted = count - max(1, count // 4)
         grids = list(self._grids(steps))
-        theories = [(name, grid) for name in _THEORIES for grid in grids]
+        names = _THEORIES if self.reference is None else (*_THEORIES, "gaussian")
+        theories = [(name, grid) for name in names for grid in grids]
         theory, (name, grid) = min((self._held(self._theory(*t), fitted), t) for t in theories)
         fitter = self._fitter(fitted, name)
         clock, chosen = fitter.search(grids), []
@@ -182,7 +187,8 @@ class _Fit:
 
     def _theory(self, solver: str, clock: Clock) -> Triangle:
         """The table of a solver of the lazy schedule; of guided predictions P = u + guidance (c - u) that of parts."""
-        table = triangle_of(plan(self.student.model, schedule=CLOCK, solver=solver, grid=(*clock, 1.0)))
+        law, grid = self.reference if solver == "gaussian" else None, (*clock, 1.0)
+        table = triangle_of(plan(self.student.model, schedule=CLOCK, solver=solver, grid=grid, reference=law))
         rows, g = [], self.student.guidance
         if g == 1:
             return table

@@ -21,6 +21,7 @@ from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
 from symsi.models.reference import KINDS, save
+from symsi.models.reference import load as load_reference
 
 __all__ = ["command"]
 
@@ -139,6 +140,12 @@ def reference(
     metavar="all|first|N[,N]",
     help="With guidance: the steps, from 0, that evaluate the unconditional prediction, too.",
 )
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A Gaussian like the data, by `symsi calibrate reference`: its table competes with the theory's.",
+)
 @click.option("--constant", is_flag=True, help="Fit a constant a step, too, for data whose mean is far from 0.")
 @click.option("--joint", is_flag=True, help="Refine times and numbers together: a lower error, many evaluations.")
 @click.option("--seed", default=1, show_default=True, help="Of the noise; keep it apart from that of the samples.")
@@ -153,6 +160,7 @@ def solver(
     samples: int,
     guidance: float,
     unconditional: str,
+    reference: Path | None,
     constant: bool,
     joint: bool,
     seed: int,
@@ -181,6 +189,7 @@ def solver(
         samples=samples,
         guidance=guidance,
         unconditional=unconditional if named else _numbers("--unconditional", unconditional),
+        reference=None if reference is None else load_reference(reference),
         constant=constant,
         joint=joint,
         seed=seed,

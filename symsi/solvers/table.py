@@ -32,6 +32,7 @@ class Solver:
     both_ends: bool = False  # whether the field is evaluated at the last point as well
     modal: bool = False  # whether it steps in the coordinates of a reference
     drift: bool = True  # whether it needs the drift's coefficients, or those of eta_X alone
+    fitted: bool = False  # whether its rows are fitted to a Gaussian, and `rows` are what they are drawn to
 
 
 SOLVERS: Mapping[str, Solver] = {
@@ -40,6 +41,7 @@ SOLVERS: Mapping[str, Solver] = {
     "ab2": Solver(False, 2),
     "ab3": Solver(False, 3),
     "dpm++2m": Solver(False, 2, dpm, clock=log_ratio, drift=False),
+    "gaussian": Solver(False, 2, fitted=True),
     "euler-maruyama": Solver(True, 1),
     "ab2-maruyama": Solver(True, 2),
     "exact": Solver(True, 1, modal=True),
