@@ -93,7 +93,8 @@ def sample(
     schedule    of the sampled process, by default the model's own; `symsi.lazy_schedule()` needs the fewest steps
     diffusion   epsilon of that schedule: "ode" (default), "optimal", "kappa=0.5" or an expression in t, alpha, beta,
                 optimal
-    solver      euler, heun, ab2 (default), ab3, dpm++2m; gaussian, fitted to a reference or a spectrum (T24); with
+    solver      euler, heun, ab2 (default), ab3, dpm++2m; gaussian, fitted to a reference or a spectrum (T24), or
+                "gaussian(ridge=R)", by default 0.01, with R = 0 for data that is that Gaussian; with
                 noise exact (default), exact-ab2, euler-maruyama (default for an expression), ab2-maruyama. With a
                 reference, other solvers step in the natural variable of each mode (T12)
     steps, grid N steps on a grid by name ("uniform" (default), "angle", ...; see `time_grid`), or its K + 1 times; one

@@ -19,8 +19,6 @@ from symsi.solvers.triangle import Triangle
 
 __all__ = ["gaussian_table"]
 
-_RIDGE = 1e-10  # towards the prior, relative to the size of each column
-
 
 def gaussian_table(
     prior: Triangle,
@@ -28,12 +26,14 @@ def gaussian_table(
     alpha: Sequence[float],
     beta: Sequence[float],
     prediction: tuple[Sequence[float], Sequence[float]],
+    ridge: float,
 ) -> Triangle:
     """Return the table with the times of `prior` whose rows are fitted one after the other, the solver itself running.
 
     `alpha`, `beta` are the model's schedule at the K + 1 points; `prediction` is what the model predicts at the first K
-    as factors of x and of eta_X. The first evaluation from pure noise says nothing of a centred Gaussian (T24 j): a
-    ridge gives rows that are not unique the numbers of the prior.
+    as factors of x and of eta_X. The ridge is relative to the size of each column, as if each were known so badly: the
+    network is not the Gaussian's. Rows that are not unique, as the first is from pure noise (T24 j), are those closest
+    to the prior.
     """
     tables = flow_tables(alpha, beta, spectrum.variances)
     root = spectrum.shares.sqrt()
@@ -45,7 +45,7 @@ def gaussian_table(
         gain = of_state + of_data * data[k]
         lift = of_data * (1 - beta[k] * data[k]) * spectrum.means
         columns.append(gain.repeat(2) * state + torch.cat([torch.zeros_like(lift), lift]))
-        row = solve(Gram.of([(columns, exact[k + 1])]), prior.rows[k][:-1], _RIDGE)
+        row = solve(Gram.of([(columns, exact[k + 1])]), prior.rows[k][:-1], ridge)
         state = combine(row, columns)
         rows.append(torch.cat([row, torch.zeros(1, dtype=row.dtype)]))
     return replace(prior, rows=tuple(rows))

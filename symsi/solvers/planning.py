@@ -73,15 +73,15 @@ def plan(
     if reference is not None and shape is not None:
         reference.check(shape)
     law = _law(name, chosen, ending, reference, spectrum)
-    if law:
+    if law is not None:
         origin["reference"] = "spectrum" if reference is None else reference.kind
-    if law or (reference is None and not chosen.modal):
+    if law is not None or (reference is None and not chosen.modal):
         try:
             nodes = _nodes(conversion, times, chosen)
         except EndpointError as error:
             raise EndpointError(f"{error}{_advice(scale, target)}") from None
         own = _own_plan(nodes, chosen, ending, origin)
-        return _fitted_plan(own, nodes, known, law) if law else own
+        return own if law is None else _fitted_plan(own, nodes, known, law, chosen.ridge or 0.0)
     reference = isotropic() if reference is None else reference
     if scale.kappa is None or not scale.kappa.is_Rational:
         what = f"solver {name!r}" if chosen.modal else "a reference"
@@ -127,7 +127,7 @@ def _law(
     name: str, solver: Solver, last: str, reference: Reference | None, variances: Sequence[float] | Tensor | None
 ) -> Spectrum | None:
     """The Gaussian that a solver is fitted to, if it is. Raises SymsiError where there is none, or nothing to fit."""
-    if not solver.fitted:
+    if solver.ridge is None:
         if variances is not None:
             raise SymsiError(
                 f"a spectrum is for solver='gaussian'; got solver {name!r}, which takes reference= at most."
@@ -145,13 +145,13 @@ def _law(
     )
 
 
-def _fitted_plan(own: Plan, nodes: Nodes, model: Model, law: Spectrum) -> Plan:
+def _fitted_plan(own: Plan, nodes: Nodes, model: Model, law: Spectrum, ridge: float) -> Plan:
     """The plan of the table that is fitted to a Gaussian, drawn to a solver's own."""
     base, kind = as_schedule(model.schedule), model.prediction
     names = (f"{kind}_state", f"{kind}_prediction")
     predicted = tabulate(convert(base, base, prediction="data"), nodes.times[:-1], names)
     of_state, of_data = (predicted[name].tolist() for name in names)
-    table = gaussian_table(triangle_of(own), law, nodes.alpha, nodes.beta, (of_state, of_data))
+    table = gaussian_table(triangle_of(own), law, nodes.alpha, nodes.beta, (of_state, of_data), ridge)
     return replace(own, stages=table.plan().stages, spans=())
 
 

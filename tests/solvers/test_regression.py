@@ -56,3 +56,13 @@ def test_an_error_that_rounds_below_zero_is_zero() -> None:
     ones = torch.ones(2, dtype=DOUBLE)
     gram = Gram(torch.ones(1, 1, dtype=DOUBLE) * 2, 2 * ones[:1], torch.tensor(2 - 1e-9, dtype=DOUBLE), 2)
     assert gram.error(ones[:1]) == 0
+
+
+def test_a_ridge_knows_no_unit_of_a_column() -> None:
+    generator = torch.Generator().manual_seed(2)
+    columns = [torch.randn(9, generator=generator, dtype=DOUBLE) for _ in range(2)]
+    aim = torch.randn(9, generator=generator, dtype=DOUBLE)
+    prior, units = torch.tensor([0.3, 0.8], dtype=DOUBLE), torch.tensor([1e-3, 20.0], dtype=DOUBLE)
+    row = solve(Gram.of([(columns, aim)]), prior, 0.2)
+    small = solve(Gram.of([([c * u for c, u in zip(columns, units, strict=True)], aim)]), prior / units, 0.2)
+    torch.testing.assert_close(small * units, row, rtol=1e-11, atol=0)
