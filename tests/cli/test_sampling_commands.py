@@ -137,6 +137,8 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
         (("sample", "x.png", "--label", "1", "--model", "digits8"), "no classes"),
         (("sample", "x.png", "--device", "gpu"), "cpu, cuda or such"),
         (("sample", "x.png", "--reference", "none.safetensors"), "cannot read a reference"),
+        (("sample", "x.png", "--solver", "gaussian"), "give spectrum="),
+        (("sample", "x.png", "--solver", "gaussian(ridge=x)"), "a number of at least 0"),
         (("calibrate", "reference", "r.safetensors"), "--model NAME"),
         (("calibrate", "reference", "r.npy", "--model", "digits8"), ".safetensors"),
         (("calibrate", "reference", "r.safetensors", "--data", "none.npy"), "cannot read samples"),
