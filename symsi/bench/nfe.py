@@ -51,6 +51,7 @@ class Contender:
 
 
 _VP = {"schedule": "trigonometric"}
+_GAUSSIAN = {**_VP, "solver": "gaussian"}
 _LINEAR_SDE = {"schedule": "linear", "diffusion": "alpha", "solver": "euler-maruyama", "last": "land"}
 _POINT_MASS = {"schedule": "lazy(kappa=1)", "diffusion": "optimal", "last": "land"}
 CONTENDERS: Mapping[str, Contender] = {
@@ -71,6 +72,8 @@ CONTENDERS: Mapping[str, Contender] = {
         Contender("modal DCT AB2", {**_VP, "solver": "ab2"}, reference="dct"),
         Contender("modal PCA Euler", {**_VP, "solver": "euler"}, reference="pca"),
         Contender("modal PCA AB2", {**_VP, "solver": "ab2"}, reference="pca"),
+        Contender("Gaussian table, shift 2", {**_GAUSSIAN, "grid": "shifted(shift=2)"}, reference="pca"),
+        Contender("Gaussian table, shift 4", {**_GAUSSIAN, "grid": "shifted(shift=4)"}, reference="pca"),
         Contender("DPM-Solver++(2M), angle grid", {**_VP, "solver": "dpm++2m"}),
         Contender(
             "linear SDE", {"schedule": "linear", "diffusion": "alpha", "solver": "euler-maruyama", "last": "land"}

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from symsi.calibration.student import Gram, Student, combine, solve
+from symsi.calibration.student import Student
+from symsi.solvers.regression import Gram, combine, solve
 from symsi.solvers.triangle import Triangle
 
 __all__ = ["Fitter"]

@@ -18,6 +18,7 @@ from symsi.calibration.student import Student
 from symsi.calibration.teacher import CLOCK, Trajectories, check_teacher, teach, teacher_of
 from symsi.errors import SymsiError, unknown
 from symsi.models.protocol import Model, as_model, fingerprint
+from symsi.models.reference import Reference
 from symsi.sampling.inputs import check_inputs, read_shape, whole_number
 from symsi.sampling.noise import check_seed
 from symsi.solvers.plan import Plan
@@ -43,6 +44,7 @@ def fit_solver(
     guidance: float = 1.0,
     unconditional: str | Sequence[int] = "all",
     teacher: Plan | None = None,
+    reference: Reference | None = None,
     constant: bool = False,
     refine: str | None = None,
     features: Callable[[Tensor], Tensor] | None = None,
@@ -62,6 +64,7 @@ def fit_solver(
                 their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0. "together"
                 makes one of the two, the guided prediction, as pipelines hand it over: 2 evaluations a step
     teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
+    reference   a Gaussian like the data (`symsi calibrate reference`): its table, solver "gaussian", competes, too
     constant    fit a constant a step, too, for data whose mean is far from 0
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
                 "joint" by forward passes alone, "gradient" by backpropagation through the network
@@ -70,7 +73,7 @@ def fit_solver(
     progress    show a bar, up to the evaluations that such a fit usually takes; by default on a terminal
 
     Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
-    with the solver itself running, drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
+    with the solver itself running (T24), drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
     The times are searched; for images by the error by frequency, so that no blur wins. Where a fitted plan does not
     beat the theory on the samples held out, the theory's plan is returned: `Plan.origin` says so, and holds errors
     (root mean squares), model, samples, teacher, versions and what the calibration cost, teacher included. Raises
@@ -122,7 +125,7 @@ def fit_solver(
         found, before = {}, spent
         for n in counts:
             bar.set_description(f"fit {n} steps")
-            own = _Fit(student, taught, asks[n], weigh, constant, refine, features).plan()
+            own = _Fit(student, taught, asks[n], weigh, constant, reference, refine, features).plan()
             cost, spent = spent, before
             found[n] = replace(own, origin={**own.origin, "calibration": f"{cost} evaluations of a sample"})
         bar.total = bar.n  # the search ends where it ends
@@ -162,6 +165,7 @@ class _Fit:
     asks: tuple[tuple[str, ...], ...]
     weigh: Weigh
     constant: bool
+    reference: Reference | None
     refine: str | None = None
     features: Callable[[Tensor], Tensor] | None = None
 
@@ -170,7 +174,8 @@ class _Fit:
         steps, count = len(self.asks), len(self.student.start)
         fitted = count - max(1, count // 4)
         grids = list(self._grids(steps))
-        theories = [(name, grid) for name in _THEORIES for grid in grids]
+        names = _THEORIES if self.reference is None else (*_THEORIES, "gaussian")
+        theories = [(name, grid) for name in names for grid in grids]
         theory, (name, grid) = min((self._held(self._theory(*t), fitted), t) for t in theories)
         fitter = self._fitter(fitted, name)
         clock, chosen = fitter.search(grids), []
@@ -226,7 +231,8 @@ class _Fit:
 
     def _theory(self, solver: str, clock: Clock) -> Triangle:
         """The table of a solver of the lazy schedule; of guided predictions P = u + guidance (c - u) that of parts."""
-        table = triangle_of(plan(self.student.model, schedule=CLOCK, solver=solver, grid=(*clock, 1.0)))
+        law, grid = self.reference if solver == "gaussian" else None, (*clock, 1.0)
+        table = triangle_of(plan(self.student.model, schedule=CLOCK, solver=solver, grid=grid, reference=law))
         rows, g = [], self.student.guidance
         if g == 1 or self.asks == _together(len(self.asks)):
             return table

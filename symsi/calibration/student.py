@@ -1,9 +1,9 @@
-"""A table, run on samples batch by batch, and its rows by least squares from float64 sums of products."""
+"""A table, run on samples batch by batch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,61 +12,10 @@ from torch import Tensor
 
 from symsi.models.protocol import Model
 from symsi.sampling.predictions import check_form, not_finite, predictor, rows_of
+from symsi.solvers.regression import combine
 from symsi.solvers.triangle import Triangle
 
-__all__ = ["Gram", "Student", "combine", "solve"]
-
-
-@dataclass
-class Gram:
-    """Sums over samples and components of products of columns (m, m), of columns with a target (m,), and its square."""
-
-    columns: Tensor
-    target: Tensor
-    square: Tensor
-    numbers: int
-
-    @classmethod
-    def of(cls, parts: Iterable[tuple[Sequence[Tensor], Tensor]]) -> Gram:
-        """Return the sums over batches of columns and target, (B, *shape) each."""
-        total: Gram | None = None
-        for columns, target in parts:
-            held, aim = torch.stack([c.double().flatten() for c in columns]), target.double().flatten()
-            found = cls(held @ held.T, held @ aim, aim @ aim, aim.numel())
-            total = found if total is None else total + found
-        assert total is not None
-        return total
-
-    def __add__(self, other: Gram) -> Gram:
-        """Return the sums of both."""
-        sums = (self.columns + other.columns, self.target + other.target, self.square + other.square)
-        return Gram(*sums, self.numbers + other.numbers)
-
-    def error(self, row: Tensor) -> float:
-        """Return the root mean square of target - sum_i row_i column_i."""
-        total = self.square - 2 * row @ self.target + row @ self.columns @ row
-        return math.sqrt(max(float(total), 0.0) / self.numbers)
-
-
-def solve(gram: Gram, prior: Tensor, ridge: float) -> Tensor:
-    """Return the row that minimises |target - sum_i row_i column_i|^2 + ridge sum_i G_ii (row_i - prior_i)^2.
-
-    G are the sums of products: these are the normal equations. Where a column is zero the row keeps the prior's number.
-    """
-    size = gram.columns.diagonal()
-    scale = torch.where(size > 0, size, 1.0).rsqrt()
-    whole = scale[:, None] * gram.columns * scale + ridge * torch.eye(len(scale), dtype=scale.dtype)
-    off = scale * (gram.target - gram.columns @ prior)
-    found: Tensor = torch.linalg.lstsq(whole, off, driver="gelsd").solution
-    return prior + scale * found
-
-
-def combine(row: Tensor, columns: Sequence[Tensor]) -> Tensor:
-    """Return sum_i row_i column_i + c, where a row has one number more than there are columns, its constant c."""
-    total = columns[0] * float(row[0])
-    for number, column in zip(row[1:].tolist(), columns[1:], strict=False):
-        total.add_(column, alpha=number)
-    return total.add_(float(row[len(columns)])) if len(row) > len(columns) else total
+__all__ = ["Student"]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ _COMMANDS = {
     "report": "Write the theory, its proofs and the measurements as one HTML page.",
     "sample": "Draw samples from a pretrained model, in few evaluations.",
     "train": "Remake the weights that ship.",
-    "verify": "Prove the theory, T1 to T12; print the verdicts.",
+    "verify": "Prove the theory, T1 to T12 and T24; print the verdicts.",
 }
 
 

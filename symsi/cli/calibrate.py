@@ -23,6 +23,7 @@ from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
 from symsi.models.reference import KINDS, save
+from symsi.models.reference import load as load_reference
 
 __all__ = ["command"]
 
@@ -144,6 +145,12 @@ def reference(
     help="With guidance: the steps, from 0, that evaluate the unconditional prediction, too; together: all, and the "
     "two as one guided prediction, as pipelines give it. Default: all.",
 )
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A Gaussian like the data, by `symsi calibrate reference`: its table competes with the theory's.",
+)
 @click.option("--constant", is_flag=True, help="Fit a constant a step, too, for data whose mean is far from 0.")
 @click.option(
     "--refine",
@@ -165,6 +172,7 @@ def solver(
     samples: int | None,
     guidance: float | None,
     unconditional: str | None,
+    reference: Path | None,
     constant: bool,
     refine: str | None,
     seed: int,
@@ -216,7 +224,15 @@ def solver(
     what = "calls" if pipeline is None else "steps of the pipeline"
     click.echo(f"{network.name}: about {about:,} {what}, a sample each, for {number} samples", err=True)
     found = fit_solver(
-        network, counts, samples=number, constant=constant, refine=refine, seed=seed, batch=batch, **options
+        network,
+        counts,
+        samples=number,
+        reference=None if reference is None else load_reference(reference),
+        constant=constant,
+        refine=refine,
+        seed=seed,
+        batch=batch,
+        **options,
     )
     assert isinstance(found, dict)
     for n, plan in sorted(found.items()):

@@ -113,7 +113,8 @@ _SAMPLING = (
     click.option(
         "--solver",
         metavar="NAME",
-        help="euler, heun, ab2, ab3, dpm++2m; with noise euler-maruyama, ab2-maruyama, exact, exact-ab2. "
+        help="euler, heun, ab2, ab3, dpm++2m, gaussian (fitted to --reference); with noise euler-maruyama, "
+        "ab2-maruyama, exact, exact-ab2. "
         "Default: ab2, or exact (euler-maruyama for an EXPR).",
     ),
     click.option("--steps", default=4, show_default=True, type=int, help="Steps; heun evaluates twice a step."),
@@ -133,7 +134,7 @@ _SAMPLING = (
         "--reference",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Step in the modes of a Gaussian reference; see `symsi calibrate`.",
+        help="Step in the modes of a Gaussian reference, or as --solver gaussian fits it; see `symsi calibrate`.",
     ),
 )
 

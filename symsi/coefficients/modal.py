@@ -1,4 +1,4 @@
-"""T12 as numbers: the tables of modal lazy sampling, from the proved expressions, by mode and point."""
+"""T8 and T12 as numbers: what Gaussian and modal lazy sampling need, from the proved expressions, by mode and point."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from torch import Tensor
 from symsi.algebra.multiprecision import evaluate
 from symsi.coefficients.compiled import evaluate_on
 from symsi.interpolants.rows import Pair
-from symsi.theory.gaussian import gaussian_field, hidden, revealed
+from symsi.theory.gaussian import flow_map, gaussian_field, hidden, revealed
 from symsi.theory.modal import coordinate_scale, coordinate_variance, natural_residual, natural_variable
 
-__all__ = ["modal_tables"]
+__all__ = ["flow_tables", "modal_tables"]
 
 _ALPHA, _BETA, _LAMBDA, _W = (Symbol(name) for name in ("alpha", "beta", "lamda", "w"))
+_ZERO, _ONE = Rational(0), Rational(1)
 
 
 def modal_tables(
@@ -28,24 +29,40 @@ def modal_tables(
     "gaussian": of eta_X^G = (beta lambda/S) x; "coordinate": C; "natural": s; "residual": the factor of Delta, infinite
     where alpha = 0; "variance": of y.
     """
-    pair = Pair(_ALPHA, _BETA, Rational(0), Rational(0))
+    pair = Pair(_ALPHA, _BETA, _ZERO, _ZERO)
     w = revealed(pair, _LAMBDA)
     formulas = {
-        "gaussian": gaussian_field(pair, "data", Rational(1), Rational(0), _LAMBDA),
+        "gaussian": gaussian_field(pair, "data", _ONE, _ZERO, _LAMBDA),
         "coordinate": coordinate_scale(pair, _LAMBDA, kappa),
         "residual": natural_residual(hidden(pair, _LAMBDA), kappa),
         "variance": coordinate_variance(w, _LAMBDA, kappa),
         "revealed": w,
     }
+    found = evaluate_on(formulas, _point(alpha, beta, variances))
+    found["natural"] = _natural(found.pop("revealed"), kappa)
+    return found
+
+
+def flow_tables(alpha: Sequence[float], beta: Sequence[float], variances: Tensor) -> Mapping[str, Tensor]:
+    """Return what T8 says of a centred Gaussian at the points (alpha_k, beta_k), (K, *variances.shape) in float64.
+
+    "size": of the state to which the ODE takes a unit of noise, sqrt(S); "data": of eta_X = (beta lambda/S) x.
+    """
+    pair, noise = Pair(_ALPHA, _BETA, _ZERO, _ZERO), Pair(_ONE, _ZERO, _ZERO, _ZERO)
+    formulas = {
+        "size": flow_map(noise, pair, _ONE, _ZERO, _LAMBDA),
+        "data": gaussian_field(pair, "data", _ONE, _ZERO, _LAMBDA),
+    }
+    return evaluate_on(formulas, _point(alpha, beta, variances))
+
+
+def _point(alpha: Sequence[float], beta: Sequence[float], variances: Tensor) -> dict[Symbol, Tensor]:
     axes = (-1,) + (1,) * variances.ndim
-    point = {
+    return {
         _ALPHA: torch.tensor(alpha, dtype=torch.float64).reshape(axes),
         _BETA: torch.tensor(beta, dtype=torch.float64).reshape(axes),
         _LAMBDA: variances.to(torch.float64, copy=True).cpu(),
     }
-    found = evaluate_on(formulas, point)
-    found["natural"] = _natural(found.pop("revealed"), kappa)
-    return found
 
 
 def _natural(w: Tensor, kappa: Rational) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,6 +73,7 @@ def sample(
     last: str | None = None,
     tolerance: float | None = None,
     reference: Reference | None = None,
+    spectrum: Sequence[float] | Tensor | None = None,
     guidance: float = 1.0,
     conditions: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -90,19 +91,21 @@ def sample(
 
     model       a Model, or a callable v(x, t, **conditions) taken for the velocity of the linear schedule
     shape       (N, *shape of a sample), or N if the model knows its shape
-    plan        how to sample, as `symsi.plan` or `symsi.load_plan` gives it, instead of the next seven arguments
+    plan        how to sample, as `symsi.plan` or `symsi.load_plan` gives it, instead of the next eight arguments
     schedule    of the sampled process, by default the model's own; `symsi.lazy_schedule()` needs the fewest steps
     diffusion   epsilon of that schedule: "ode" (default), "optimal", "kappa=0.5" or an expression in t, alpha, beta,
                 optimal
-    solver      euler, heun, ab2 (default), ab3, dpm++2m; with noise exact (default), exact-ab2, euler-maruyama
-                (default for an expression), ab2-maruyama. With a reference, steps are taken in the natural variable of
-                each mode (T12)
+    solver      euler, heun, ab2 (default), ab3, dpm++2m; gaussian, fitted to a reference or a spectrum (T24), or
+                "gaussian(ridge=R)", by default 0.01, with R = 0 for data that is that Gaussian; with
+                noise exact (default), exact-ab2, euler-maruyama (default for an expression), ab2-maruyama. With a
+                reference, other solvers step in the natural variable of each mode (T12)
     steps, grid N steps on a grid by name ("uniform" (default), "angle", ...; see `time_grid`), or its K + 1 times; one
                 that starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there
     last        "step", or "land" on eta_X without noise (default with noise)
     tolerance   instead of steps and grid: as many steps of ab2 as an embedded error of so much of the samples' size
                 needs in the first batch, whose plan the others follow (the ODE alone; schedule: "trigonometric")
     reference   Gaussian reference, see `symsi calibrate`; makes the steps exact on that Gaussian
+    spectrum    for solver "gaussian", instead of a reference: the variances of the data's modes
     guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations. A
                 plan that asks for both by itself (`fit_solver`) has its own
     conditions  passed to the model; tensors with N rows are split with the batch
@@ -133,6 +136,7 @@ def sample(
         "grid": grid,
         "last": last,
         "reference": reference,
+        "spectrum": spectrum,
     }
     options = {name: value for name, value in asked.items() if value is not None}
     if tolerance is not None:

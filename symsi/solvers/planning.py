@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,12 +19,15 @@ from symsi.interpolants.named import as_schedule
 from symsi.interpolants.schedule import Kind, Schedule
 from symsi.models.protocol import Model, as_model
 from symsi.models.reference import Reference, isotropic
+from symsi.models.spectrum import Spectrum, as_spectrum, spectrum_of
+from symsi.solvers.gaussian import gaussian_table
 from symsi.solvers.grids import Grid, time_grid
 from symsi.solvers.modal import as_coefficient, land, modal
 from symsi.solvers.nodes import ModalNodes, Nodes
 from symsi.solvers.plan import Plan
 from symsi.solvers.stage import Span, Stage
 from symsi.solvers.table import Solver, check_last, choose
+from symsi.solvers.triangle import triangle_of
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.diffusion import Diffusion, as_diffusion
 
@@ -42,6 +46,7 @@ def plan(
     grid: Grid = "uniform",
     last: str | None = None,
     reference: Reference | None = None,
+    spectrum: Sequence[float] | Tensor | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> Plan:
     """Return the numbers that `sample` would follow, for `sample(model, plan=...)`; see there for the arguments.
@@ -64,23 +69,28 @@ def plan(
         "grid": grid if isinstance(grid, str) else "times",
         "last": ending,
     }
-    if reference is None and not chosen.modal:
+    if not isinstance(reference, Reference | None):
+        raise SymsiError(f"a reference is a symsi.Reference; got {type(reference).__name__}.")
+    if reference is not None and shape is not None:
+        reference.check(shape)
+    law = _law(name, chosen, ending, reference, spectrum)
+    if law is not None:
+        origin["reference"] = "spectrum" if reference is None else reference.kind
+    if law is not None or (reference is None and not chosen.modal):
         try:
-            return _own_plan(_nodes(conversion, times, chosen), chosen, ending, origin)
+            nodes = _nodes(conversion, times, chosen)
         except EndpointError as error:
             raise EndpointError(f"{error}{_advice(scale, target)}") from None
+        own = _own_plan(nodes, chosen, ending, origin)
+        return own if law is None else _fitted_plan(own, nodes, known, law, chosen.ridge or 0.0)
     reference = isotropic() if reference is None else reference
-    if not isinstance(reference, Reference):
-        raise SymsiError(f"a reference is a symsi.Reference; got {type(reference).__name__}.")
-    if shape is not None:
-        reference.check(shape)
     if scale.kappa is None or not scale.kappa.is_Rational:
         what = f"solver {name!r}" if chosen.modal else "a reference"
         raise SymsiError(f"{what} needs diffusion 'ode', 'optimal' or 'kappa=K' with rational K; got {scale}.")
     if chosen.both_ends or not chosen.drift:
         raise SymsiError(f"solver {solver!r} has no form in modes; use euler, ab2, ab3, exact or exact-ab2.")
-    nodes = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
-    return _modal_plan(nodes, chosen, ending, reference, origin)
+    by_mode = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
+    return _modal_plan(by_mode, chosen, ending, reference, origin)
 
 
 def origin_of(model: Model) -> dict[str, str]:
@@ -126,6 +136,38 @@ def _modal_plan(nodes: ModalNodes, solver: Solver, last: str, reference: Referen
     points = (nodes.grid, nodes.times, nodes.scales, nodes.beta)
     start, clock = as_coefficient(nodes.start), [as_coefficient(s) for s in nodes.natural]
     return Plan(stages, *points, start, reference=kept, spans=spans, clock=clock, origin=told)
+
+
+def _law(
+    name: str, solver: Solver, last: str, reference: Reference | None, variances: Sequence[float] | Tensor | None
+) -> Spectrum | None:
+    """The Gaussian that a solver is fitted to, if it is. Raises SymsiError where there is none, or nothing to fit."""
+    if solver.ridge is None:
+        if variances is not None:
+            raise SymsiError(
+                f"a spectrum is for solver='gaussian'; got solver {name!r}, which takes reference= at most."
+            )
+        return None
+    if last == "land":
+        raise SymsiError(f"solver {name!r} fits its last row to where the ODE ends; leave last='land' out.")
+    if reference is not None and variances is None:
+        return spectrum_of(reference)
+    if variances is not None and reference is None:
+        return as_spectrum(variances)
+    raise SymsiError(
+        f"solver {name!r} is fitted to a Gaussian: give spectrum=[...], the variances of the data's modes, or "
+        "reference=, one of them. `symsi calibrate reference`, or symsi.reference_of_model, makes a reference."
+    )
+
+
+def _fitted_plan(own: Plan, nodes: Nodes, model: Model, law: Spectrum, ridge: float) -> Plan:
+    """The plan of the table that is fitted to a Gaussian, drawn to a solver's own."""
+    base, kind = as_schedule(model.schedule), model.prediction
+    names = (f"{kind}_state", f"{kind}_prediction")
+    predicted = tabulate(convert(base, base, prediction="data"), nodes.times[:-1], names)
+    of_state, of_data = (predicted[name].tolist() for name in names)
+    table = gaussian_table(triangle_of(own), law, nodes.alpha, nodes.beta, (of_state, of_data), ridge)
+    return replace(own, stages=table.plan().stages, spans=())
 
 
 def _advice(diffusion: Diffusion, target: Schedule) -> str:

@@ -5,8 +5,10 @@ A new solver is a file with such a function, and a line here.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symsi.errors import SymsiError, unknown
 from symsi.solvers.dpm import dpm, log_ratio
@@ -32,6 +34,7 @@ class Solver:
     both_ends: bool = False  # whether the field is evaluated at the last point as well
     modal: bool = False  # whether it steps in the coordinates of a reference
     drift: bool = True  # whether it needs the drift's coefficients, or those of eta_X alone
+    ridge: float | None = None  # of rows that are fitted to a Gaussian, towards those of `rows`
 
 
 SOLVERS: Mapping[str, Solver] = {
@@ -40,6 +43,7 @@ SOLVERS: Mapping[str, Solver] = {
     "ab2": Solver(False, 2),
     "ab3": Solver(False, 3),
     "dpm++2m": Solver(False, 2, dpm, clock=log_ratio, drift=False),
+    "gaussian": Solver(False, 2, ridge=0.01),
     "euler-maruyama": Solver(True, 1),
     "ab2-maruyama": Solver(True, 2),
     "exact": Solver(True, 1, modal=True),
@@ -51,15 +55,14 @@ def choose(name: str | None, diffusion: Diffusion) -> tuple[str, Solver]:
     """Return the solver of that name; by default "ab2", or with noise "exact", "euler-maruyama" for an expression.
 
     "exact" steps exactly on a Gaussian and needs no drift at the ends, so that it serves every schedule. Raises
-    UnknownNameError, and SymsiError where the solver does not fit the diffusion.
+    UnknownNameError, and SymsiError where the solver does not fit the diffusion. "gaussian(ridge=R)" has a ridge of its
+    own.
     """
     stochastic = not diffusion.deterministic
     if name is None:
         exact = diffusion.kappa is not None and diffusion.kappa.is_Rational
         name = "ab2" if not stochastic else "exact" if exact else "euler-maruyama"
-    if name not in SOLVERS:
-        raise unknown("solver", str(name), SOLVERS)
-    solver = SOLVERS[name]
+    solver = _named(name)
     fitting = ", ".join(n for n, s in SOLVERS.items() if s.stochastic == stochastic)
     if stochastic and not solver.stochastic:
         raise SymsiError(
@@ -70,6 +73,21 @@ def choose(name: str | None, diffusion: Diffusion) -> tuple[str, Solver]:
             f"solver {name!r} is stochastic but the diffusion is 0 (the ODE); use {fitting}, or diffusion='optimal'."
         )
     return name, solver
+
+
+def _named(name: object) -> Solver:
+    found = re.fullmatch(r"gaussian\(\s*ridge\s*=\s*([^()]*?)\s*\)", str(name))
+    if not found:
+        if name not in SOLVERS:
+            raise unknown("solver", str(name), SOLVERS)
+        return SOLVERS[str(name)]
+    try:
+        ridge = float(found[1])
+    except ValueError:
+        ridge = math.nan
+    if not 0 <= ridge < math.inf:
+        raise SymsiError(f"the ridge of solver 'gaussian' is a number of at least 0, such as 0.01; got {found[1]!r}.")
+    return replace(SOLVERS["gaussian"], ridge=ridge)
 
 
 def check_last(last: str, nodes: Nodes | ModalNodes) -> bool:

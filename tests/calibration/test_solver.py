@@ -13,10 +13,11 @@ import symsi
 from symsi.calibration.fitting import Fitter
 from symsi.calibration.reference import estimate
 from symsi.calibration.solver import _by_frequency
-from symsi.calibration.student import Gram, Student, combine, solve
+from symsi.calibration.student import Student
 from symsi.calibration.teacher import CLOCK, teach, teacher_of
 from symsi.models.analytic import gaussian
 from symsi.sampling.noise import standard_normal
+from symsi.solvers.regression import Gram, solve
 from symsi.solvers.triangle import Triangle, triangle_of
 
 DOUBLE = torch.float64
@@ -78,31 +79,6 @@ def test_batches_do_not_change_what_is_fitted(bimodal: symsi.Model, fitted: dict
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
 
 
-def test_rows_are_the_solution_of_least_squares() -> None:
-    generator = torch.Generator().manual_seed(0)
-    columns = [torch.randn(40, 3, generator=generator).double() for _ in range(4)]
-    target = torch.randn(40, 3, generator=generator).double()
-    gram = Gram.of(([c[rows] for c in columns], target[rows]) for rows in (slice(0, 17), slice(17, 40)))
-    wide = torch.stack([c.flatten() for c in columns], 1)
-    expected = torch.linalg.lstsq(wide, target.flatten()[:, None]).solution[:, 0]
-    prior = torch.tensor([1.0, 0.5, -0.5, 0.0]).double()
-    torch.testing.assert_close(solve(gram, prior, 0.0), expected, rtol=1e-12, atol=1e-12)
-    residual = target - combine(expected, columns)
-    assert gram.error(expected) == pytest.approx(float(residual.square().mean().sqrt()), rel=1e-12)
-    torch.testing.assert_close(solve(gram, prior, 1e12), prior, rtol=0, atol=1e-10)
-    diagonal, ridge = gram.columns.diagonal(), 0.3
-    explicit = torch.linalg.solve(
-        gram.columns + ridge * diagonal.diag(), gram.target + ridge * diagonal * prior
-    )  # the gradient of the penalised square is zero
-    torch.testing.assert_close(solve(gram, prior, ridge), explicit, rtol=1e-12, atol=1e-12)
-
-
-def test_a_column_of_zeros_keeps_the_number_of_the_prior() -> None:
-    columns = [torch.ones(3, 2), torch.zeros(3, 2)]
-    gram = Gram.of([(columns, 2 * torch.ones(3, 2))])
-    torch.testing.assert_close(solve(gram, torch.tensor([0.0, 0.7]).double(), 0.0), torch.tensor([2.0, 0.7]).double())
-
-
 def test_the_teacher_is_read_between_its_points_as_it_would_have_gone(bimodal: symsi.Model) -> None:
     made = teacher_of(bimodal)
     taught = teach(
@@ -120,6 +96,18 @@ def test_the_teacher_is_read_between_its_points_as_it_would_have_gone(bimodal: s
 def test_joint_refinement_lowers_the_error(bimodal: symsi.Model, fitted: dict[int, symsi.Plan]) -> None:
     found = symsi.fit_solver(bimodal, 2, samples=64, refine="joint", **QUIET)
     assert error(bimodal, found) <= error(bimodal, fitted[2]) * 1.02
+
+
+def test_the_table_of_a_reference_competes_with_the_theory() -> None:
+    """On a Gaussian of more modes than evaluations it is what the fit finds, or as good."""
+    spectrum = torch.logspace(-2, 0.5, 6, dtype=DOUBLE)
+    law = gaussian(torch.zeros(6, dtype=DOUBLE), torch.diag(spectrum))
+    model, reference = replace(law.model(), shape=(6,)), estimate(law.sample(4000), "pca", shrinkage=0.0)
+    plain, told = (symsi.fit_solver(model, 2, samples=16, reference=r, **QUIET) for r in (None, reference))
+    theory = [float(p.origin["theory"].split(",")[0]) for p in (plain, told)]
+    assert told.origin["theory"].endswith("gaussian")
+    assert theory[1] < 0.8 * theory[0]
+    assert error(model, told) < 1.1 * error(model, plain)
 
 
 @pytest.fixture(scope="module")

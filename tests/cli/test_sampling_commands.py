@@ -137,6 +137,8 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
         (("sample", "x.png", "--label", "1", "--model", "digits8"), "no classes"),
         (("sample", "x.png", "--device", "gpu"), "cpu, cuda or such"),
         (("sample", "x.png", "--reference", "none.safetensors"), "cannot read a reference"),
+        (("sample", "x.png", "--solver", "gaussian"), "give spectrum="),
+        (("sample", "x.png", "--solver", "gaussian(ridge=x)"), "a number of at least 0"),
         (("calibrate", "reference", "r.safetensors"), "--model NAME"),
         (("calibrate", "reference", "r.npy", "--model", "digits8"), ".safetensors"),
         (("calibrate", "reference", "r.safetensors", "--data", "none.npy"), "cannot read samples"),
@@ -196,7 +198,7 @@ def test_an_interrupted_run_leaves_no_file(capsys: Capture, monkeypatch: Patch, 
 
 
 def test_the_demo_derives_proves_compiles_and_samples(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
-    """With two of the twelve theorems: the others are proved in tests/derivations."""
+    """With two of the theorems: the others are proved in tests/derivations."""
     picture = tmp_path / "demo.png"
     monkeypatch.setattr("symsi.cli.demo.prove_all", lambda: prove_all(("T4", "T10")))
     code, out, err = in_process(capsys, monkeypatch, "demo", "--output", str(picture), "--count", "30")

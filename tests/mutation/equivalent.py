@@ -128,6 +128,17 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("solvers/grids.py", "_log_snr", "1.0 -> 2.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
 }
 
+EQUIVALENT["solvers/regression.py", "solve", "1.0 -> 2.0", "scale = torch.where(size > 0, size, 1.0).rsqrt()"] = (
+    "a column of zeros moves nothing, whatever its scale"
+)
+
+EQUIVALENT[
+    "solvers/gaussian.py",
+    "gaussian_table",
+    "root * size -> -(root * size)",
+    "exact = [torch.cat([root * size, b * spectrum.means]) for size, b in zip(sizes, beta, strict=True)]",
+] = "noise has no sign"
+
 _NODES = {
     ("solvers/modal.py", "modal"): "nodes.natural[max(0, k + 1 - order) : k + 2].unbind(0), order",
     ("solvers/multistep.py", "multistep"): "nodes.grid[max(0, k + 1 - order) : k + 2], order",

@@ -18,7 +18,7 @@ from symsi.interpolants import lazy, rows
 from symsi.interpolants.rows import Pair, Row
 from symsi.proofs import THEOREMS, load
 from symsi.proofs.index import index
-from symsi.theory import diffusion, fields, gaussian, modal, rules
+from symsi.theory import diffusion, fields, gaussian, modal, regression, rules
 from symsi.theory.gaussian import Transition
 
 SCRIPTS = Path(__file__).parents[2] / "derivations"
@@ -39,11 +39,11 @@ def test_no_step_is_justified_by_a_later_theorem(proofs: dict[str, Proof]) -> No
         assert all(n < int(name[1:]) for n in cited), name
 
 
-def test_there_are_twelve_theorems_in_order() -> None:
-    assert list(THEOREMS) == [f"T{k}" for k in range(1, 13)]
+def test_there_are_thirteen_theorems_in_order() -> None:
+    assert list(THEOREMS) == [*(f"T{k}" for k in range(1, 13)), "T24"]
 
 
-@pytest.mark.parametrize("name", [f"T{k}" for k in range(1, 13)])
+@pytest.mark.parametrize("name", THEOREMS)
 def test_each_theorem_is_proved_exactly_and_to_thirty_digits(proofs: dict[str, Proof], name: str) -> None:
     proof = proofs[name]
     assert proof.verdict is Verdict.PROVED, [s.claim for s in proof.steps if s.verdict is not Verdict.PROVED]
@@ -212,6 +212,30 @@ WRONG: list[tuple[str, str, Any, Callable[[Callable[..., Any]], Callable[..., An
     ("T12", "coordinate of another kappa", (modal, "coordinate_scale"), lambda f: lambda p, v, k: f(p, v, 2 * k)),
     ("T12", "residual rate without its factor", (modal, "residual_rate"), lambda f: lambda w, k: f(w, k) / (1 + k)),
     ("T12", "variance of another power", (modal, "coordinate_variance"), lambda f: lambda w, v, k: v * w ** (k + 1)),
+    (
+        "T24",
+        "error without the half of its cross term",
+        (regression, "squared_error"),
+        lambda f: lambda r, g, b, s: f(r, g, b / 2, s),
+    ),
+    ("T24", "row twice the best", (regression, "best_row"), lambda f: scaled(f, 2)),
+    ("T24", "row of the transposed adjugate's sign", (regression, "best_row"), lambda f: lambda g, b: f(g, -b)),
+    ("T24", "residual with the wrong sign", (regression, "least_error"), lambda f: lambda g, b, s: 2 * s - f(g, b, s)),
+    ("T24", "ridge towards no row", (regression, "ridge_row"), lambda f: lambda g, b, p, w, k: f(g, b, 0 * p, w, k)),
+    ("T24", "ridge of another weight", (regression, "ridge_row"), lambda f: lambda g, b, p, w, k: f(g, b, p, w, 2 * k)),
+    (
+        "T24",
+        "moments of one mode counted twice",
+        (regression, "moments_of_modes"),
+        lambda f: lambda c, y: f([[*column, column[0]] for column in c], [*y, y[0]]),
+    ),
+    ("T24", "hidden fraction of another mode", (gaussian, "hidden"), lambda f: lambda p, v: f(p, 2 * v)),
+    (
+        "T24",
+        "target without its root",
+        (gaussian, "flow_map"),
+        lambda f: lambda s, t, x, m, v: f(s, t, x, m, v) * sp.sqrt(gaussian.marginal_variance(t, v)),
+    ),
 ]
 
 
@@ -223,7 +247,7 @@ def test_a_wrong_formula_is_refuted(
     original = getattr(home, name)
     wrong = falsify(original)
     module = importlib.import_module(f"symsi.proofs.{THEOREMS[theorem]}")
-    for user in (home, module, rows, fields, diffusion, rules, gaussian, lazy, modal):
+    for user in (home, module, rows, fields, diffusion, rules, gaussian, lazy, modal, regression):
         if getattr(user, name, None) is original:
             monkeypatch.setattr(user, name, wrong)
     proof = module.prove()

@@ -40,6 +40,7 @@ def test_moves_do_what_rows_say(three_modes: Mixture, solver: str, modal: bool, 
         solver=solver,
         diffusion="optimal" if noisy else "ode",
         reference=estimate(data, "pca") if modal else None,
+        spectrum=[0.3, 2.0] if SOLVERS[solver].ridge is not None else None,
         steps=6,
     )
     start = torch.randn(4, 3, generator=torch.Generator().manual_seed(6)).double()

@@ -17,7 +17,7 @@ from symsi.models.reference import Reference, isotropic, load
 from symsi.solvers.grids import Grid, carry, time_grid
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan
-from symsi.solvers.table import LAST, SOLVERS, Solver, choose
+from symsi.solvers.table import LAST, Solver, choose
 from symsi.theory.conversion import convert
 from symsi.theory.diffusion import Diffusion, as_diffusion
 
@@ -84,7 +84,7 @@ class Method:
 
     @property
     def _solver(self) -> Solver:
-        return SOLVERS[self.solver]
+        return choose(self.solver, self.diffusion)[1]
 
     def _times(self, taus: Sequence[float]) -> list[float]:
         """The schedule's times at which its signal-to-noise ratio is that of the base at `taus`."""
