@@ -46,6 +46,7 @@ def fit_solver(
     teacher: Plan | None = None,
     reference: Reference | None = None,
     constant: bool = False,
+    whitened: bool = False,
     refine: str | None = None,
     features: Callable[[Tensor], Tensor] | None = None,
     seed: int = 1,
@@ -66,6 +67,8 @@ def fit_solver(
     teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
     reference   a Gaussian like the data (`symsi calibrate reference`): its table, solver "gaussian", competes, too
     constant    fit a constant a step, too, for data whose mean is far from 0
+    whitened    search the times of images by the error by frequency, each in units of its size in the teacher's
+                samples, instead of the plain error, which blurred images make small: for textures at 2 or 3 steps
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
                 "joint" by forward passes alone, "gradient" by backpropagation through the network
     features    with "gradient": what is compared, features(samples), in place of the samples themselves
@@ -74,7 +77,7 @@ def fit_solver(
 
     Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
     with the solver itself running (T24), drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
-    The times are searched; for images by the error by frequency, so that no blur wins. Where a fitted plan does not
+    The times are searched. Where a fitted plan does not
     beat the theory on the samples held out, the theory's plan is returned: `Plan.origin` says so, and holds errors
     (root mean squares), model, samples, teacher, versions and what the calibration cost, teacher included. Raises
     SymsiError for what does not fit, and where half the teacher's steps end further from it than the fit does (and than
@@ -121,7 +124,7 @@ def fit_solver(
             tick=tick,
         )
         student = Student(known, taught.states[0], given, guidance, size, tick)
-        weigh = _by_frequency(taught.states[-1])
+        weigh = _by_frequency(taught.states[-1]) if whitened else _as_it_is
         found, before = {}, spent
         for n in counts:
             bar.set_description(f"fit {n} steps")
@@ -244,15 +247,14 @@ class _Fit:
         return replace(table, rows=tuple(rows), asks=self.asks)
 
 
-def _by_frequency(samples: Tensor) -> Weigh:
-    """Images (N, C, H, W) by frequency, each divided by the root of its standard deviation; else nothing is changed.
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
-    Between the plain difference, which a blurred image makes least, and that of whitened images.
-    """
-    if samples.ndim < 4 or not bool((samples != samples[0]).any()):
-        return lambda x: x
+
+def _by_frequency(samples: Tensor) -> Weigh:
+    """Images (N, ..., H, W) by frequency, each divided by its standard deviation in the samples."""
     reference = estimate(samples, "dct")
-    sizes = reference.modal_variances**0.25
+    sizes = reference.modal_variances.sqrt()
     return lambda x: reference.beside(x).forward(x) / sizes.to(x)
 
 

@@ -142,15 +142,18 @@ def test_by_gradient_what_is_compared_is_ones_own_choice(
     assert missed(descended["second component"]) < missed(descended["gradient"])
 
 
-def test_images_are_compared_by_frequency_and_all_else_as_it_is() -> None:
+def test_whitened_images_are_compared_by_frequency_each_in_units_of_its_size() -> None:
     data = torch.randn(400, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=DOUBLE).cumsum(2).cumsum(3)
     data = data - data.mean(0)
     shrunk = estimate(data, "dct").modal_variances
     variances = (shrunk - 0.05 * data.square().mean()) / 0.95
-    sizes = _by_frequency(data)(data).square().mean(0)
-    torch.testing.assert_close(sizes, variances / shrunk.sqrt())
-    for plain in (torch.randn(5, 64), torch.ones(3, 1, 4, 4)):
-        assert torch.equal(_by_frequency(plain)(plain), plain)
+    torch.testing.assert_close(_by_frequency(data)(data).square().mean(0), variances / shrunk)
+
+
+def test_whitening_is_of_images() -> None:
+    assert symsi.fit_solver(symsi.models.load("digits8"), 2, samples=8, whitened=True, **QUIET).evaluations == 2
+    with pytest.raises(symsi.SymsiError, match="needs images"):
+        symsi.fit_solver(gaussian([0.0, 1.0], 0.5).model(), 2, shape=(2,), samples=8, whitened=True, **QUIET)
 
 
 @pytest.mark.parametrize(
@@ -297,6 +300,24 @@ def test_a_student_asks_for_parts_by_name(guided: symsi.Model) -> None:
     for ask, expected in (("conditional", c), ("unconditional", u), ("prediction", u + 3 * (c - u))):
         torch.testing.assert_close(student.predict(ask, x, 0.3, slice(0, 4)), expected, rtol=1e-5, atol=1e-5)
     assert rows == [4, 4, 8]
+
+
+def test_times_are_searched_by_what_is_compared(bimodal: symsi.Model) -> None:
+    z = standard_normal(1, range(64), 0, (2,))
+    student = Student(bimodal, z, {}, 1.0, 64, lambda rows: None)
+    truth = symsi.sample(bimodal, shape=64, seed=1, schedule=CLOCK, solver="heun", steps=64, progress=False)
+
+    def times(weigh: Any) -> tuple[float, ...]:
+        def prior(clock: tuple[float, ...]) -> Triangle:
+            return triangle_of(symsi.plan(bimodal, schedule=CLOCK, solver="ab2", grid=[*clock, 1.0]))
+
+        fitter = Fitter(student, 64, target=lambda t: truth.x if t == 1 else z, prior=prior, weigh=weigh)
+        found = fitter.search([(0.0, 0.3), (0.0, 0.6)])
+        assert fitter.rows(found)[1] <= min(fitter.rows((0.0, t))[1] for t in (0.3, 0.6))
+        return found
+
+    assert times(lambda x: x) == times(lambda x: 5 * x)
+    assert times(lambda x: x[:, :1]) != times(lambda x: x[:, 1:])
 
 
 def test_another_ridge_is_fitted_on_a_run_of_its_own(bimodal: symsi.Model) -> None:
