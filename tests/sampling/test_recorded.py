@@ -84,7 +84,7 @@ def derived(base: str, target: str, diffusion: str, prediction: str) -> str:
 
 
 SCHEDULERS: dict[str, dict[str, Any]] = {
-    "flow": {"shift": 3.0},
+    "flow": {"grid": "sigmas", "shift": 3.0},
     "flow heun": {"grid": "shifted(shift=2)", "solver": "heun"},
     "flow sde": {"diffusion": "optimal", "seed": 5, "shift": 2.0},
     "flow reference": {"diffusion": "kappa=1/2", "reference": 0.5, "seed": 7, "last": "step"},
