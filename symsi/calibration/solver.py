@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 from symsi.calibration.fitting import Clock, Fitter
 from symsi.calibration.student import Student
-from symsi.calibration.teacher import CLOCK, Trajectories, check_teacher, teach, teacher_of
+from symsi.calibration.teacher import Trajectories, check_teacher, clock_of, teach, teacher_of
 from symsi.errors import SymsiError
 from symsi.models.protocol import Model, as_model, fingerprint
 from symsi.sampling.inputs import check_inputs, read_shape, whole_number
 from symsi.sampling.noise import check_seed
+from symsi.solvers.advice import advice
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import origin_of, plan
 from symsi.solvers.triangle import Triangle, triangle_of
@@ -56,7 +57,8 @@ def fit_solver(
     conditions  as `sample` takes them, rows for each of the samples; default: the model's classes in turn
     guidance    of the teacher. Where it is not 1 the conditional and the unconditional prediction are evaluations of
                 their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0
-    teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
+    teacher     the plan of converged samples without noise, schedule "trigonometric" (of a noise network under ddpm its
+                own); default: Heun, 64 steps
     constant    fit a constant a step, too, for data whose mean is far from 0
     joint       refine all times and rows together after they were fitted one by one: a lower error, many evaluations
     seed        of the noise; batch: rows a call at most
@@ -79,10 +81,10 @@ def fit_solver(
     count, form = read_shape(number if form is None else (number, *form), known)
     given = dict(known.in_turn(count) if conditions is None else conditions)
     device, kind = known.device or torch.device("cpu"), known.dtype or torch.float32
-    check_inputs(known, device, kind, guidance, given, conditions)
+    check_inputs(known, device, kind, guidance, given, conditions, count)
     size = count if batch is None else min(count, whole_number("batch", batch, 1))
     fine = teacher_of(known) if teacher is None else teacher
-    check_teacher(fine, counts[-1])
+    check_teacher(fine, counts[-1], clock_of(known))
     asks = {n: _asks(n, guidance, unconditional) for n in counts}
     with tqdm(desc=f"teach {known.name}", unit="row", disable=None if progress is None else not progress) as bar:
 
@@ -157,7 +159,7 @@ class _Fit:
             raise SymsiError(
                 f"the teacher has not converged: half its steps end {self.taught.doubt:.3g} away (root mean square), "
                 f"more than the {error:.3g} that {steps} steps miss. Give a teacher of more steps: "
-                f"teacher=symsi.plan(model, schedule={CLOCK!r}, solver='heun', steps=...)."
+                f"teacher=symsi.plan(model, schedule={str(clock_of(self.student.model))!r}, solver='heun', steps=...)."
             )
         whole = replace(self._fitter(count, name), ridge=fitter.ridge)
         table, _ = whole.last(clock, table)
@@ -176,13 +178,15 @@ class _Fit:
         return self.student.error(table, self.taught.states[-1], fitted, len(self.student.start))
 
     def _grids(self, steps: int) -> Iterator[Clock]:
-        for name in _STARTS:
+        model, clock = self.student.model, clock_of(self.student.model)
+        for name in dict.fromkeys((*_STARTS, advice(model).grid)):
             with suppress(SymsiError):  # a grid with points before a truncated start
-                yield tuple(plan(self.student.model, schedule=CLOCK, solver="euler", steps=steps, grid=name).grid[:-1])
+                yield tuple(plan(model, schedule=clock, solver="euler", steps=steps, grid=name).grid[:-1])
 
     def _theory(self, solver: str, clock: Clock) -> Triangle:
-        """The table of a solver of the lazy schedule; of guided predictions P = u + guidance (c - u) that of parts."""
-        table = triangle_of(plan(self.student.model, schedule=CLOCK, solver=solver, grid=(*clock, 1.0)))
+        """A solver's table in the clock's schedule; of guided predictions P = u + guidance (c - u) that of parts."""
+        model = self.student.model
+        table = triangle_of(plan(model, schedule=clock_of(model), solver=solver, grid=(*clock, 1.0)))
         rows, g = [], self.student.guidance
         if g == 1:
             return table

@@ -15,7 +15,7 @@ from torch import Tensor
 from symsi.calibration.grid import optimal_grid
 from symsi.calibration.reference import LARGEST, check_options, estimate, reference_of_model
 from symsi.calibration.solver import fit_solver
-from symsi.cli.options import dtype_option
+from symsi.cli.options import dtype_option, read_counts
 from symsi.cli.text_to_image import latents
 from symsi.errors import SymsiError
 from symsi.files import check_free
@@ -167,7 +167,7 @@ def solver(
     ... A plan is used by `symsi sample --plan FILE` and `symsi.sample(model, plan=symsi.load_plan(FILE))`. It says
     how far it ends from converged samples, beside the best solver of the theory.
     """
-    counts = _numbers("--steps", steps)
+    counts = read_counts("--steps", steps)
     if output.suffix != ".json":
         raise SymsiError(f"a plan is a .json file; got {output.name!r}.")
     files = {n: output if len(counts) == 1 else output.with_stem(f"{output.stem}-{n}") for n in counts}
@@ -180,7 +180,7 @@ def solver(
         counts,
         samples=samples,
         guidance=guidance,
-        unconditional=unconditional if named else _numbers("--unconditional", unconditional),
+        unconditional=unconditional if named else read_counts("--unconditional", unconditional),
         constant=constant,
         joint=joint,
         seed=seed,
@@ -194,13 +194,6 @@ def solver(
             f"{n} steps, {plan.evaluations} evaluations: {told['solver']}, error {told['error']} "
             f"(theory {told['theory']}): {files[n]}"
         )
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    try:
-        return [int(n) for n in text.split(",")]
-    except ValueError:
-        raise SymsiError(f"{option} takes a number or several, such as 2,3,4; got {text!r}.") from None
 
 
 @command.command("grid")

@@ -16,7 +16,7 @@ from symsi.interpolants.schedule import Schedule
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.fields import PREDICTIONS
 
-__all__ = ["Pair", "at_most_one", "conversion_options", "dtype_option", "read_grid", "sampling_options"]
+__all__ = ["Pair", "at_most_one", "conversion_options", "dtype_option", "read_counts", "read_grid", "sampling_options"]
 
 _NAMES = ", ".join([*NAMED, "lazy"])
 
@@ -169,6 +169,14 @@ def read_grid(text: str) -> tuple[str | list[float], bool]:
         return [float(item) for item in text.split(",")], True
     except ValueError:
         raise SymsiError(f"--grid takes a name or times such as 0,0.3,0.7,1; got {text!r}.") from None
+
+
+def read_counts(option: str, text: str) -> list[int]:
+    """Return the whole numbers of an option such as "2,4,8". Raises SymsiError."""
+    try:
+        return [int(item) for item in text.split(",")]
+    except ValueError:
+        raise SymsiError(f"{option} takes a whole number or several, such as 2,4,8; got {text!r}.") from None
 
 
 def _read_side(

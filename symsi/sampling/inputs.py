@@ -132,7 +132,7 @@ def read_shape(shape: Any, model: Model) -> tuple[int, tuple[int, ...]]:
 
 
 def check_inputs(
-    model: Model, device: torch.device, dtype: Any, guidance: Any, given: Mapping[str, Any], conditions: Any
+    model: Model, device: torch.device, dtype: Any, guidance: Any, given: Mapping[str, Any], conditions: Any, count: int
 ) -> None:
     """Raise SymsiError for a device, dtype, guidance or conditions that the model cannot take."""
     if model.device is not None and model.device.type != device.type:
@@ -150,6 +150,11 @@ def check_inputs(
         whole = isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point()
         if not whole or not -1 <= int(label.min()) <= int(label.max()) < model.classes:
             raise SymsiError(f"label must be (N,) integers from 0 to {model.classes - 1}, or -1 for no class.")
+        if len(label) not in (1, count):
+            raise SymsiError(
+                f"label has {len(label)} rows, and {count} samples are to be drawn; give a label for each, or one for "
+                "all."
+            )
     if isinstance(guidance, bool) or not isinstance(guidance, Real) or not isfinite(guidance):
         raise SymsiError(f"guidance must be a finite number; got {guidance!r}.")
     if guidance != 1 and not model.unconditional:

@@ -120,7 +120,7 @@ def sample(
     given = dict(conditions or {}) if isinstance(conditions, Mapping | None) else {"conditions": conditions}
     batch = count if batch is None else whole_number("batch", batch, 1)
     first, seed = whole_number("first", first, 0), check_seed(seed)
-    check_inputs(known, where, kind, guidance, given, conditions)
+    check_inputs(known, where, kind, guidance, given, conditions, count)
     asked: dict[str, Any] = {
         "schedule": schedule,
         "diffusion": diffusion,

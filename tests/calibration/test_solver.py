@@ -12,12 +12,13 @@ from torch import Tensor
 import symsi
 from symsi.calibration.fitting import Fitter
 from symsi.calibration.student import Gram, Student, combine, solve
-from symsi.calibration.teacher import CLOCK, teach, teacher_of
+from symsi.calibration.teacher import teach, teacher_of
 from symsi.models.analytic import gaussian
 from symsi.sampling.noise import standard_normal
 from symsi.solvers.triangle import Triangle, triangle_of
 
 DOUBLE = torch.float64
+CLOCK = "trigonometric"
 QUIET = {"progress": False}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from symsi.cli.bench.advice import advice
 from symsi.cli.bench.certificate import certificate
 from symsi.cli.bench.kernels import kernels
 from symsi.cli.bench.nfe import nfe
@@ -19,6 +20,7 @@ def command() -> None:
 
     \b
     Examples:
+      symsi bench advice --model fashion28-noise
       symsi bench certificate --quick
       symsi bench certificate --json --plot certificate.png > certificate.json
       symsi bench kernels --size 100000 --size 10000000
@@ -27,5 +29,5 @@ def command() -> None:
     """
 
 
-for benchmark in (certificate, kernels, nfe, sampler, pipelines):
+for benchmark in (advice, certificate, kernels, nfe, sampler, pipelines):
     command.add_command(benchmark)

@@ -9,7 +9,7 @@ import click
 from tqdm import tqdm
 
 from symsi.bench import nfe as benchmark
-from symsi.errors import SymsiError
+from symsi.cli.options import read_counts
 from symsi.plotting.pictures import check_picture, plot_nfe
 
 __all__ = ["nfe"]
@@ -57,10 +57,7 @@ def nfe(
         for name in [*benchmark.CONTENDERS, *benchmark.PEERS]:
             click.echo(name)
         return
-    try:
-        wanted = tuple(int(n) for n in counts.split(","))
-    except ValueError:
-        raise SymsiError(f"--nfe takes counts such as 2,4,8; got {counts!r}.") from None
+    wanted = read_counts("--nfe", counts)
     if plot:
         check_picture(plot, force=force)
     with tqdm(desc="measuring", unit="method", disable=None) as bar:
