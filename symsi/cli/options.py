@@ -98,10 +98,9 @@ def conversion_options(function: Callable[..., None]) -> Callable[..., None]:
 _SAMPLING = (
     click.option(
         "--schedule",
-        default="trigonometric",
-        show_default=True,
         metavar="NAME",
-        help=f"The schedule to sample with: {_NAMES}. trigonometric is lazy(kappa=0).",
+        help=f"The schedule to sample with: {_NAMES}. Default: trigonometric, which is lazy(kappa=0); of a network of "
+        "noise under ddpm its own.",
     ),
     click.option(
         "--diffusion",
@@ -119,10 +118,9 @@ _SAMPLING = (
     click.option("--steps", default=4, show_default=True, type=int, help="Steps; heun evaluates twice a step."),
     click.option(
         "--grid",
-        default="shifted(shift=2)",
-        show_default=True,
         metavar="NAME|TIMES",
-        help="uniform, linear, angle, point-mass, log-snr, shifted(shift=S), or times such as 0,0.3,0.7,1.",
+        help="uniform, eased, linear, angle, point-mass, log-snr, shifted(shift=S), or times such as 0,0.3,0.7,1. "
+        "Default: shifted(shift=2); in a noise network's own schedule eased.",
     ),
     click.option(
         "--last",
@@ -161,12 +159,12 @@ dtype_option = click.option(
 )
 
 
-def read_grid(text: str) -> tuple[str | list[float], bool]:
-    """Return a grid by name, or the times written out, and whether it is the latter. Raises SymsiError."""
+def read_grid(text: str) -> str | list[float]:
+    """Return a grid by name, or the times written out. Raises SymsiError."""
     if "," not in text or "(" in text:
-        return text, False
+        return text
     try:
-        return [float(item) for item in text.split(",")], True
+        return [float(item) for item in text.split(",")]
     except ValueError:
         raise SymsiError(f"--grid takes a name or times such as 0,0.3,0.7,1; got {text!r}.") from None
 

@@ -14,6 +14,7 @@ from symsi.cli.options import dtype_option, read_grid, sampling_options
 from symsi.cli.text_to_image import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
+from symsi.interpolants.named import as_schedule
 from symsi.models.pretrained import load
 from symsi.models.protocol import as_device
 from symsi.models.reference import load as load_reference
@@ -21,6 +22,7 @@ from symsi.plotting.pictures import check_picture
 from symsi.sampling.files import check_samples, write_samples
 from symsi.sampling.inputs import check_memory
 from symsi.sampling.sample import sample
+from symsi.solvers.advice import advice
 from symsi.solvers.plan import load_plan
 
 __all__ = ["command"]
@@ -61,7 +63,7 @@ def command(
     diffusion: str,
     solver: str | None,
     steps: int,
-    grid: str,
+    grid: str | None,
     last: str | None,
     reference: Path | None,
     plan_file: Path | None,
@@ -94,21 +96,21 @@ def command(
             if _said(option):
                 raise SymsiError(f"--plan says how to sample; leave --{option} out.")
     made = None if plan_file is None else load_plan(plan_file)
-    points, written_out = read_grid(grid)
-    if written_out and _said("steps") and steps != len(points) - 1:
-        raise SymsiError(f"--grid {grid} has {len(points) - 1} steps, --steps is {steps}; leave --steps out.")
+    points = None if grid is None else read_grid(grid)
+    counted = len(points) - 1 if isinstance(points, list) else None
+    if counted is not None and _said("steps") and steps != counted:
+        raise SymsiError(f"--grid {grid} has {counted} steps, --steps is {steps}; leave --steps out.")
     if pipeline:
         for option, value in (("batch", batch), ("label", labels), ("picture", picture), ("model", _said("model"))):
             if value:
                 raise SymsiError(f"--pipeline and --{option} do not go together.")
         height, width = size or (None, None)
-        chosen = points if _said("grid") else None
         strength = guidance if _said("guidance") else None
         sample_pipeline(
             output,
             pipeline,
             prompts,
-            steps=len(points) - 1 if written_out else steps,
+            steps=steps if counted is None else counted,
             count=count,
             seed=seed,
             compare=compare,
@@ -116,10 +118,10 @@ def command(
             dtype=dtype,
             force=force,
             config={
-                "schedule": schedule,
+                "schedule": schedule or "trigonometric",
                 "diffusion": diffusion,
                 "solver": solver,
-                "grid": chosen,
+                "grid": points,
                 "last": last,
                 "reference": None if reference is None else str(reference),
             },
@@ -138,12 +140,14 @@ def command(
     conditions = {"label": _classes(labels, count, network.classes)} if network.classes else {}
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")
+    best = advice(network)
+    target = best.schedule if schedule is None else as_schedule(schedule)
     words: dict[str, Any] = {
-        "schedule": schedule,
+        "schedule": target,
         "diffusion": diffusion,
         "solver": solver,
-        "steps": None if written_out else steps,
-        "grid": points,
+        "steps": steps if counted is None else None,
+        "grid": points or (best.grid if target == best.schedule else "shifted(shift=2)"),
         "last": last,
         "reference": load_reference(reference) if reference else None,
     }

@@ -54,7 +54,9 @@ def time_grid(
     if head not in GRIDS:
         raise unknown("grid", grid, GRIDS)
     even = [k / steps for k in range(steps + 1)]
-    if head in ("uniform", "eased"):
+    if GRIDS[head] is None:
+        if grid.strip() != head:
+            raise SymsiError(f"grid {head!r} has nothing to set; got {grid!r}.")
         shares = even if head == "uniform" else [1 - (1 - u) ** _EASE for u in even]
         return (*(start + (1 - start) * u for u in shares[:-1]), 1.0)
     name = grid if "(" in grid else GRIDS[head]
