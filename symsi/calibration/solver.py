@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from symsi.calibration.doubts import warn_if_blind, warn_if_few
 from symsi.calibration.fitting import Clock, Fitter
 from symsi.calibration.student import Student
 from symsi.calibration.teacher import Trajectories, check_teacher, clock_of, teach, teacher_of
@@ -58,7 +60,7 @@ def fit_solver(
     guidance    of the teacher. Where it is not 1 the conditional and the unconditional prediction are evaluations of
                 their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0
     teacher     the plan of converged samples without noise, schedule "trigonometric" (of a noise network under ddpm its
-                own); default: Heun, 64 steps
+                own); default: Heun, 64 steps, or AB2, 128, where Heun has to land
     constant    fit a constant a step, too, for data whose mean is far from 0
     joint       refine all times and rows together after they were fitted one by one: a lower error, many evaluations
     seed        of the noise; batch: rows a call at most
@@ -69,23 +71,27 @@ def fit_solver(
     The times are searched. Where a fitted plan does not beat the theory on the samples held out, the theory's plan is
     returned: `Plan.origin` says so, and holds errors (root mean squares), model, samples, teacher and versions. Raises
     SymsiError for what does not fit, and where half the teacher's steps end further from it than the fit does (and than
-    a thousandth of the samples' size).
+    a thousandth of the samples' size). Warns where the model's output does not depend on x, and where the samples are
+    too few for the numbers of a row.
     """
     known = as_model(model)
     several = isinstance(steps, Sequence) and not isinstance(steps, str)
     counts = sorted({whole_number("steps", n, 1) for n in (steps if several else [steps])})  # type: ignore[union-attr]
     if not counts:
         raise SymsiError("steps is empty; give a number of steps, or several.")
-    form = known.shape if shape is None else tuple(shape)
     number = whole_number("samples", samples, 2)
-    count, form = read_shape(number if form is None else (number, *form), known)
-    given = dict(known.in_turn(count) if conditions is None else conditions)
+    count, form = read_shape(_sample_shape(number, known.shape if shape is None else shape), known)
+    told = known.in_turn(count) if conditions is None else conditions
+    given = dict(told) if isinstance(told, Mapping) else {}
     device, kind = known.device or torch.device("cpu"), known.dtype or torch.float32
     check_inputs(known, device, kind, guidance, given, conditions, count)
     size = count if batch is None else min(count, whole_number("batch", batch, 1))
     fine = teacher_of(known) if teacher is None else teacher
     check_teacher(fine, counts[-1], clock_of(known))
     asks = {n: _asks(n, guidance, unconditional) for n in counts}
+    unknown = 1 + max(sum(map(len, steps)) for steps in asks.values()) + constant
+    equations = _fitted(count) * prod(form)
+    warn_if_few(unknown, equations)
     with tqdm(desc=f"teach {known.name}", unit="row", disable=None if progress is None else not progress) as bar:
 
         def tick(rows: int) -> None:
@@ -103,20 +109,23 @@ def fit_solver(
             tick=tick,
         )
         student = Student(known, taught.states[0], given, guidance, size, tick)
+        middle = len(taught.states) // 2
+        warn_if_blind(student, taught.states[middle], fine.times[middle])
         found = {}
         for n in counts:
             bar.set_description(f"fit {n} steps")
             found[n] = _Fit(student, taught, asks[n], constant=constant, joint=joint).plan()
-    told = {
+    origin = {
         **origin_of(known),
         "model": known.name,
         "parameters": fingerprint(known),
         "guidance": repr(float(guidance)),
-        "samples": f"{count} of seed {seed}",
+        "shape": str(form),
+        "samples": f"{count} of seed {seed}, {equations} numbers to fit a row to",
         "teacher": f"{fine.origin['solver']}, {len(fine.grid) - 1} steps; half of them end {taught.doubt:.3g} away",
         "torch": torch.__version__,
     }
-    plans = {n: replace(p, origin={**p.origin, **told}) for n, p in found.items()}
+    plans = {n: replace(p, origin={**p.origin, **origin}) for n, p in found.items()}
     return plans if several else plans[counts[0]]
 
 
@@ -133,7 +142,7 @@ class _Fit:
     def plan(self) -> Plan:
         """Return the fitted plan, or the theory's where it is not beaten."""
         steps, count = len(self.asks), len(self.student.start)
-        fitted = count - max(1, count // 4)
+        fitted = _fitted(count)
         grids = list(self._grids(steps))
         theories = [(name, grid) for name in _THEORIES for grid in grids]
         theory, (name, grid) = min((self._held(self._theory(*t), fitted), t) for t in theories)
@@ -196,6 +205,18 @@ class _Fit:
                 numbers += [g * b, (1 - g) * b] if len(asks) == 2 else [b]
             rows.append(torch.tensor([*numbers, float(row[-1])], dtype=torch.float64))
         return replace(table, rows=tuple(rows), asks=self.asks)
+
+
+def _sample_shape(count: int, form: Any) -> Any:
+    """(N, *form), or what is wrong with it as it is."""
+    return (
+        (count, *form) if isinstance(form, Sequence) and not isinstance(form, str) else count if form is None else form
+    )
+
+
+def _fitted(count: int) -> int:
+    """How many of the samples rows are fitted to; the others are held out."""
+    return count - max(1, count // 4)
 
 
 def _asks(steps: int, guidance: float, unconditional: str | Sequence[int]) -> tuple[tuple[str, ...], ...]:
