@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,15 +16,22 @@ _ROWS = 8  # samples that are looked at
 _CALLER = 3  # frames from a warning to who called `fit_solver`
 
 
-def warn_if_blind(student: Student, states: Tensor, time: float) -> None:
-    """Warn where a model predicts the same for other states: two evaluations of a few samples at one time."""
-    rows = slice(0, min(_ROWS, len(states)))
+def warn_if_blind(student: Student, where: Sequence[tuple[Tensor, float]]) -> None:
+    """Warn where a model predicts the same for other states: two evaluations of a few samples at each state and time.
+
+    At one time alone a model that is right may do so, as the velocity of N(0, 1) does at t = 1/2.
+    """
     ask = "prediction" if student.guidance == 1 else "conditional"
-    x = states[rows]
-    if torch.equal(student.predict(ask, x, time, rows), student.predict(ask, x.flip(0), time, rows)):
+
+    def blind(states: Tensor, time: float) -> bool:
+        rows = slice(0, min(_ROWS, len(states)))
+        x = states[rows]
+        return torch.equal(student.predict(ask, x, time, rows), student.predict(ask, x.flip(0), time, rows))
+
+    if all(blind(*there) for there in where):
         warnings.warn(
-            f"{student.model.name} predicts the same for any x at model time {time:.3g}: its output does not depend on "
-            "x. Check what wraps the network; it is called as model(x, t, **conditions).",
+            f"{student.model.name} predicts the same for any x: its output does not depend on x. Check what wraps the "
+            "network; it is called as model(x, t, **conditions).",
             stacklevel=_CALLER,
         )
 

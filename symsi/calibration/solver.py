@@ -80,7 +80,10 @@ def fit_solver(
     if not counts:
         raise SymsiError("steps is empty; give a number of steps, or several.")
     number = whole_number("samples", samples, 2)
-    count, form = read_shape(_sample_shape(number, known.shape if shape is None else shape), known)
+    if not isinstance(shape, Sequence | None) or isinstance(shape, str):
+        raise SymsiError(f"shape is that of one sample, such as (1, 28, 28); got {shape!r}.")
+    form = known.shape if shape is None else tuple(shape)
+    count, form = read_shape(number if form is None else (number, *form), known)
     told = known.in_turn(count) if conditions is None else conditions
     given = dict(told) if isinstance(told, Mapping) else {}
     device, kind = known.device or torch.device("cpu"), known.dtype or torch.float32
@@ -109,8 +112,8 @@ def fit_solver(
             tick=tick,
         )
         student = Student(known, taught.states[0], given, guidance, size, tick)
-        middle = len(taught.states) // 2
-        warn_if_blind(student, taught.states[middle], fine.times[middle])
+        third = len(taught.states) // 3
+        warn_if_blind(student, [(taught.states[k], fine.times[k]) for k in (third, 2 * third)])
         found = {}
         for n in counts:
             bar.set_description(f"fit {n} steps")
@@ -205,13 +208,6 @@ class _Fit:
                 numbers += [g * b, (1 - g) * b] if len(asks) == 2 else [b]
             rows.append(torch.tensor([*numbers, float(row[-1])], dtype=torch.float64))
         return replace(table, rows=tuple(rows), asks=self.asks)
-
-
-def _sample_shape(count: int, form: Any) -> Any:
-    """(N, *form), or what is wrong with it as it is."""
-    return (
-        (count, *form) if isinstance(form, Sequence) and not isinstance(form, str) else count if form is None else form
-    )
 
 
 def _fitted(count: int) -> int:

@@ -224,7 +224,7 @@ def test_a_model_that_does_not_look_at_x_is_fitted_and_a_still_one_left_to_the_t
         ({"teacher": symsi.plan("linear", solver="heun", steps=64)}, "follows schedule='trigonometric'"),
         ({"teacher": symsi.plan("linear", schedule=CLOCK, solver="euler", steps=5)}, "has not converged"),
         ({"shape": (3,)}, "samples of shape"),
-        ({"shape": 3}, "samples of shape"),
+        ({"shape": 3}, "shape is that of one sample"),
         ({"conditions": [1]}, "conditions must be a mapping"),
     ],
 )

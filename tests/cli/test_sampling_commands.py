@@ -145,7 +145,7 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
         (("calibrate", "reference", "r.safetensors", "--data", "none.npy"), "cannot read samples"),
         (("calibrate", "reference", "r.safetensors", "--data", "x.csv"), "--data reads"),
         (("calibrate", "solver", "digits8", "--output", "s.txt"), "a plan is a .json file"),
-        (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "two"), "--steps takes a number"),
+        (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "two"), "--steps takes a whole number"),
         (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "0"), "integer of at least 1"),
         (("calibrate", "solver", "digits8", "--output", "s.json", "--guidance", "2"), "unconditional prediction"),
         (("sample", "x.png", "--plan", "none.json"), "there is no plan none.json"),
