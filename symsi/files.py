@@ -6,11 +6,12 @@ import errno
 import os
 import tempfile
 from collections.abc import Callable
+from json import JSONDecodeError
 from pathlib import Path
 
 from symsi.errors import SymsiError
 
-__all__ = ["check_free", "disk_trouble", "write_atomic", "write_text"]
+__all__ = ["check_free", "disk_trouble", "trouble", "write_atomic", "write_text"]
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a file that was fine when writing began
 
@@ -69,6 +70,19 @@ def disk_trouble(error: BaseException) -> str:
     if number is None and os.strerror(errno.ENOSPC) in str(error):
         number = errno.ENOSPC
     return os.strerror(number).lower() if number in _DISK else ""
+
+
+def trouble(error: BaseException) -> str:
+    """Say why a file could not be read, in words for a reader: not as Python shows an error."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if isinstance(error, JSONDecodeError):
+        return f"it is not JSON at line {error.lineno}, column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text"
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]}" if error.args else "something is missing"
+    return str(error).strip().rstrip(".")
 
 
 def write_text(path: Path, text: str, *, force: bool = False) -> Path:

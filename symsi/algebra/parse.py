@@ -139,9 +139,9 @@ class _Reader:
         close = get_close_matches(name, [*self.symbols, *CONSTANTS, *FUNCTIONS], n=1, cutoff=0.6)
         hint = f"did you mean {close[0]!r}? " if close else ""
         declared = ", ".join(sorted(self.symbols)) or "none"
-        raise self._error(
-            node, f"unknown symbol {name!r}; {hint}declared: {declared}. Declare it: parameters={{{name!r}: 2}}"
-        )
+        declare = f"parameters={{{name!r}: 2}}, on the command line --parameter {name}=2"
+        remedy = f"Declare it: {declare}" if self.symbols else "Give a number such as 2"
+        raise self._error(node, f"unknown symbol {name!r}; {hint}declared: {declared}. {remedy}")
 
     def _call(self, node: ast.expr, name: str, args: list[ast.expr]) -> Expr:
         if name not in FUNCTIONS:

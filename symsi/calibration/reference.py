@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
-from symsi.models.protocol import Model
+from symsi.models.protocol import Model, as_model
 from symsi.models.reference import KINDS, Reference
 from symsi.sampling.sample import sample
+from symsi.solvers.advice import advice
 
 __all__ = ["LARGEST", "check_options", "estimate", "reference_of_model"]
 
@@ -104,8 +105,9 @@ def reference_of_model(
 ) -> Reference:
     """Return a Gaussian reference estimated from the model's own samples: N of them, `steps` evaluations each.
 
-    They are drawn with the variance-preserving schedule of angle t and ab2; `options` go to `symsi.sample`.
-    Raises SymsiError as `sample` and `estimate` do.
+    They are drawn by ab2 in the variance-preserving schedule of angle t, of a noise network under ddpm in its own;
+    `options` go to `symsi.sample`. Raises SymsiError as `sample` and `estimate` do.
     """
-    found = sample(model, shape=shape, schedule="trigonometric", solver="ab2", steps=steps, **options)
+    schedule = advice(as_model(model)).schedule
+    found = sample(model, shape=shape, schedule=schedule, solver="ab2", steps=steps, **options)
     return estimate(found.x, kind, rank=rank, shrinkage=shrinkage)

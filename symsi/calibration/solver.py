@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -12,15 +13,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from symsi.calibration.descent import Descent
+from symsi.calibration.doubts import warn_if_blind, warn_if_few
 from symsi.calibration.fitting import Clock, Fitter, Weigh
 from symsi.calibration.reference import estimate
 from symsi.calibration.student import Student
-from symsi.calibration.teacher import CLOCK, Trajectories, check_teacher, teach, teacher_of
+from symsi.calibration.teacher import Trajectories, check_teacher, clock_of, teach, teacher_of
 from symsi.errors import SymsiError, unknown
 from symsi.models.protocol import Model, as_model, fingerprint
 from symsi.models.reference import Reference
 from symsi.sampling.inputs import check_inputs, read_shape, whole_number
 from symsi.sampling.noise import check_seed
+from symsi.solvers.advice import advice
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import origin_of, plan
 from symsi.solvers.triangle import Triangle, triangle_of
@@ -64,7 +67,8 @@ def fit_solver(
     guidance    of the teacher. Where it is not 1 the conditional and the unconditional prediction are evaluations of
                 their own, the latter in `unconditional` steps: "all", "first", or numbers of steps from 0. "together"
                 makes one of the two, the guided prediction, as pipelines hand it over: 2 evaluations a step
-    teacher     the plan of converged samples, schedule "trigonometric" and without noise; default: Heun, 64 steps
+    teacher     the plan of converged samples without noise, schedule "trigonometric" (of a noise network under ddpm its
+                own); default: Heun, 64 steps, or AB2, 128, where Heun has to land
     reference   a Gaussian like the data (`symsi calibrate reference`): its table, solver "gaussian", competes, too
     constant    fit a constant a step, too, for data whose mean is far from 0
     whitened    search the times of images by the error by frequency, each in units of its size in the teacher's
@@ -81,7 +85,8 @@ def fit_solver(
     beat the theory on the samples held out, the theory's plan is returned: `Plan.origin` says so, and holds errors
     (root mean squares), model, samples, teacher, versions and what the calibration cost, teacher included. Raises
     SymsiError for what does not fit, and where half the teacher's steps end further from it than the fit does (and than
-    a thousandth of the samples' size).
+    a thousandth of the samples' size). Warns where the model's output does not depend on x, and where the samples are
+    too few for the numbers of a row.
     """
     known = as_model(model)
     several = isinstance(steps, Sequence) and not isinstance(steps, str)
@@ -92,16 +97,22 @@ def fit_solver(
         raise unknown("refinement", refine, _REFINEMENTS)
     if features is not None and refine != "gradient":
         raise SymsiError("features are compared by gradient alone; add refine='gradient'.")
-    form = known.shape if shape is None else tuple(shape)
     number = whole_number("samples", samples, 2)
+    if not isinstance(shape, Sequence | None) or isinstance(shape, str):
+        raise SymsiError(f"shape is that of one sample, such as (1, 28, 28); got {shape!r}.")
+    form = known.shape if shape is None else tuple(shape)
     count, form = read_shape(number if form is None else (number, *form), known)
-    given = dict(known.in_turn(count) if conditions is None else conditions)
+    told = known.in_turn(count) if conditions is None else conditions
+    given = dict(told) if isinstance(told, Mapping) else {}
     device, kind = known.device or torch.device("cpu"), known.dtype or torch.float32
-    check_inputs(known, device, kind, guidance, given, conditions)
+    check_inputs(known, device, kind, guidance, given, conditions, count)
     size = count if batch is None else min(count, whole_number("batch", batch, 1))
     fine = teacher_of(known) if teacher is None else teacher
-    check_teacher(fine, counts[-1])
+    check_teacher(fine, counts[-1], clock_of(known))
     asks = {n: _asks(n, guidance, unconditional) for n in counts}
+    numbers = 1 + max(sum(map(len, steps)) for steps in asks.values()) + constant
+    equations = _fitted(count) * prod(form)
+    warn_if_few(numbers, equations)
     total = count * expected(counts, fine.evaluations, guidance=guidance, refine=refine)
     hidden = None if progress is None else not progress
     with tqdm(desc=f"teach {known.name}", total=total, unit="row", disable=hidden) as bar:
@@ -124,6 +135,8 @@ def fit_solver(
             tick=tick,
         )
         student = Student(known, taught.states[0], given, guidance, size, tick)
+        third = len(taught.states) // 3
+        warn_if_blind(student, [(taught.states[k], fine.times[k]) for k in (third, 2 * third)])
         weigh = _by_frequency(taught.states[-1]) if whitened else _as_it_is
         found, before = {}, spent
         for n in counts:
@@ -133,16 +146,17 @@ def fit_solver(
             found[n] = replace(own, origin={**own.origin, "calibration": f"{cost} evaluations of a sample"})
         bar.total = bar.n  # the search ends where it ends
         bar.refresh()
-    told = {
+    origin = {
         **origin_of(known),
         "model": known.name,
         "parameters": fingerprint(known),
         "guidance": repr(float(guidance)),
-        "samples": f"{count} of seed {seed}",
+        "shape": str(form),
+        "samples": f"{count} of seed {seed}, {equations} numbers to fit a row to",
         "teacher": f"{fine.origin['solver']}, {len(fine.grid) - 1} steps; half of them end {taught.doubt:.3g} away",
         "torch": torch.__version__,
     }
-    plans = {n: replace(p, origin={**p.origin, **told}) for n, p in found.items()}
+    plans = {n: replace(p, origin={**p.origin, **origin}) for n, p in found.items()}
     return plans if several else plans[counts[0]]
 
 
@@ -175,7 +189,7 @@ class _Fit:
     def plan(self) -> Plan:
         """Return the fitted plan, or the theory's where it is not beaten."""
         steps, count = len(self.asks), len(self.student.start)
-        fitted = count - max(1, count // 4)
+        fitted = _fitted(count)
         grids = list(self._grids(steps))
         names = _THEORIES if self.reference is None else (*_THEORIES, "gaussian")
         theories = [(name, grid) for name in names for grid in grids]
@@ -207,7 +221,7 @@ class _Fit:
             raise SymsiError(
                 f"the teacher has not converged: half its steps end {self.taught.doubt:.3g} away (root mean square), "
                 f"more than the {error:.3g} that {steps} steps miss. Give a teacher of more steps: "
-                f"teacher=symsi.plan(model, schedule={CLOCK!r}, solver='heun', steps=...)."
+                f"teacher=symsi.plan(model, schedule={str(clock_of(self.student.model))!r}, solver='heun', steps=...)."
             )
         if self.refine != "gradient":
             whole = replace(self._fitter(count, name), ridge=fitter.ridge)
@@ -228,14 +242,15 @@ class _Fit:
         return self.student.error(table, self.taught.states[-1], fitted, len(self.student.start))
 
     def _grids(self, steps: int) -> Iterator[Clock]:
-        for name in _STARTS:
+        model, clock = self.student.model, clock_of(self.student.model)
+        for name in dict.fromkeys((*_STARTS, advice(model).grid)):
             with suppress(SymsiError):  # a grid with points before a truncated start
-                yield tuple(plan(self.student.model, schedule=CLOCK, solver="euler", steps=steps, grid=name).grid[:-1])
+                yield tuple(plan(model, schedule=clock, solver="euler", steps=steps, grid=name).grid[:-1])
 
     def _theory(self, solver: str, clock: Clock) -> Triangle:
-        """The table of a solver of the lazy schedule; of guided predictions P = u + guidance (c - u) that of parts."""
-        law, grid = self.reference if solver == "gaussian" else None, (*clock, 1.0)
-        table = triangle_of(plan(self.student.model, schedule=CLOCK, solver=solver, grid=grid, reference=law))
+        """A solver's table in the clock's schedule; of guided predictions P = u + guidance (c - u) that of parts."""
+        model, law, grid = self.student.model, self.reference if solver == "gaussian" else None, (*clock, 1.0)
+        table = triangle_of(plan(model, schedule=clock_of(model), solver=solver, grid=grid, reference=law))
         rows, g = [], self.student.guidance
         if g == 1 or self.asks == _together(len(self.asks)):
             return table
@@ -256,6 +271,11 @@ def _by_frequency(samples: Tensor) -> Weigh:
     reference = estimate(samples, "dct")
     sizes = reference.modal_variances.sqrt()
     return lambda x: reference.beside(x).forward(x) / sizes.to(x)
+
+
+def _fitted(count: int) -> int:
+    """How many of the samples rows are fitted to; the others are held out."""
+    return count - max(1, count // 4)
 
 
 def _asks(steps: int, guidance: float, unconditional: str | Sequence[int]) -> tuple[tuple[str, ...], ...]:

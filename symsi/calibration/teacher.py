@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -13,24 +12,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from symsi.errors import EndpointError, SymsiError
+from symsi.errors import SymsiError
+from symsi.interpolants.schedule import Schedule
 from symsi.models.protocol import Model
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.predictions import rows_of
 from symsi.sampling.sample import Snapshot, sample
+from symsi.solvers.advice import advice
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan
 
-__all__ = ["CLOCK", "Trajectories", "check_teacher", "teach", "teacher_of"]
+__all__ = ["Trajectories", "check_teacher", "clock_of", "teach", "teacher_of"]
 
-CLOCK = "trigonometric"  # the schedule in whose time states are smooth and grids are searched
 _HELD = 2**30  # bytes of states that are kept in memory; more lie in a temporary file
 _STEPS = 64
+_EASE = 1.5
 
 
 @dataclass(frozen=True)
 class Trajectories:
-    """States (K + 1, N, *shape) in model coordinates at the times `clock` of the lazy schedule, from noise to samples.
+    """States (K + 1, N, *shape) in model coordinates at the times `clock` of `clock_of`, from noise to samples.
 
     `doubt` is the root mean square difference to the samples of half the steps.
     """
@@ -53,20 +54,33 @@ class Trajectories:
         return total
 
 
+def clock_of(model: Model) -> Schedule:
+    """Return the schedule in whose time states are smooth and grids are searched: lazy, or a noise network's own."""
+    return advice(model).schedule
+
+
 def teacher_of(model: Model) -> Plan:
-    """Return 64 steps of Heun in lazy coordinates, or twice as many of AB2 where Heun cannot evaluate an end."""
-    with suppress(EndpointError):
-        return plan(model, schedule=CLOCK, solver="heun", steps=_STEPS)
-    return plan(model, schedule=CLOCK, solver="ab2", steps=2 * _STEPS)
+    """Return 64 steps of Heun in the clock's schedule, or 128 of AB2, which end closer where Heun has to land.
+
+    In a noise network's own schedule they lie still closer at data than those of its samples.
+    """
+    clock, steps = clock_of(model), 2 * _STEPS
+    found = plan(model, schedule=clock, solver="heun", steps=_STEPS)
+    if found.evaluations == steps:
+        return found
+    if advice(model).grid != "eased":
+        return plan(model, schedule=clock, solver="ab2", steps=steps)
+    return plan(model, schedule=clock, solver="ab2", grid=[1 - (1 - k / steps) ** _EASE for k in range(steps + 1)])
 
 
-def check_teacher(made: Plan, most: int) -> None:
-    """Raise SymsiError unless a plan can teach `most` steps: the lazy schedule's, without noise, by a named solver."""
+def check_teacher(made: Plan, most: int, clock: Schedule) -> None:
+    """Raise SymsiError unless a plan can teach `most` steps: the clock's, without noise, by a named solver."""
     if not isinstance(made, Plan) or made.stochastic or made.modal or "solver" not in made.origin:
         raise SymsiError("a teacher is a plan of symsi.plan without noise and reference.")
-    lazy = plan("linear", schedule=CLOCK, steps=1).origin["schedule"]
-    if made.origin.get("schedule") != lazy:
-        raise SymsiError(f"a teacher follows schedule={CLOCK!r}; this one {made.origin.get('schedule')}.")
+    if made.origin.get("schedule") != str(clock):
+        raise SymsiError(
+            f"a teacher of this model follows schedule={str(clock)!r}; this one {made.origin.get('schedule')}."
+        )
     if len(made.grid) - 1 <= max(most, 3):
         raise SymsiError(
             f"the teacher makes {len(made.grid) - 1} steps; it must make more than {max(most, 3)} to teach {most}."
@@ -90,7 +104,7 @@ def teach(
     Raises ModelError as `sample` does.
     """
     grid = [*made.grid[:-1:2], made.grid[-1]]
-    coarse = plan(model, schedule=CLOCK, solver=made.origin["solver"], grid=grid)
+    coarse = plan(model, schedule=clock_of(model), solver=made.origin["solver"], grid=grid)
     states = _room((len(made.grid), count, *form))
     calls, squares = 1 if guidance == 1 else 2, 0.0
     for first in range(0, count, batch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib import import_module
 
 import click
@@ -57,7 +58,17 @@ def _group() -> None:
 
 
 def main() -> None:
-    """Run the command line; a refusal is one message on stderr and exit code 2."""
+    """Run the command line; a refusal is one message on stderr and exit code 2, a warning is one, too."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _warned
+        _run()
+
+
+def _warned(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    click.echo(f"symsi: warning: {message}", err=True)
+
+
+def _run() -> None:
     try:
         _group(standalone_mode=False)
     except SymsiError as error:

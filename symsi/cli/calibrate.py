@@ -17,13 +17,14 @@ from torch import Tensor
 from symsi.calibration.grid import optimal_grid
 from symsi.calibration.reference import LARGEST, check_options, estimate, reference_of_model
 from symsi.calibration.solver import expected, fit_solver
-from symsi.cli.options import dtype_option
+from symsi.cli.options import dtype_option, read_counts
 from symsi.cli.text_to_image import latents, model_of_pipeline
 from symsi.errors import SymsiError
-from symsi.files import check_free
+from symsi.files import check_free, trouble
 from symsi.models.pretrained import load
 from symsi.models.reference import KINDS, save
 from symsi.models.reference import load as load_reference
+from symsi.solvers.advice import advice
 
 __all__ = ["command"]
 
@@ -196,7 +197,7 @@ def solver(
       symsi calibrate solver --pipeline ./sd3 --prompts prompts.txt --steps 4 --output solver.json
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --plan solver.json
     """
-    counts = _numbers("--steps", steps)
+    counts = read_counts("--steps", steps)
     if (model is None) == (pipeline is None):
         raise SymsiError("give a model (see `symsi models`) or --pipeline DIR, one of them.")
     if pipeline is None and (prompts or size):
@@ -215,7 +216,10 @@ def solver(
         network = load(str(model), device=device, dtype=getattr(torch, dtype))
         asked, strength = unconditional or "all", 1.0 if guidance is None else guidance
         named = asked in ("all", "first", "together")
-        options = {"guidance": strength, "unconditional": asked if named else _numbers("--unconditional", asked)}
+        options = {
+            "guidance": strength,
+            "unconditional": asked if named else read_counts("--unconditional", asked, least=0),
+        }
         calls = 2 if strength != 1 and asked == "together" else 1
     else:
         height, width = size or (None, None)
@@ -251,22 +255,15 @@ def solver(
         )
 
 
-def _numbers(option: str, text: str) -> list[int]:
-    try:
-        return [int(n) for n in text.split(",")]
-    except ValueError:
-        raise SymsiError(f"{option} takes a number or several, such as 2,3,4; got {text!r}.") from None
-
-
 @command.command("grid")
 @click.option("--model", default="digits28", show_default=True, metavar="NAME|FILE")
 @click.option("--steps", default=4, show_default=True, type=click.IntRange(1))
-@click.option("--schedule", default="trigonometric", show_default=True, metavar="NAME")
+@click.option("--schedule", metavar="NAME", help="Default: trigonometric; of a noise network under ddpm its own.")
 @click.option("--solver", default="ab2", show_default=True, metavar="euler|heun|ab2|ab3|dpm++2m")
 @click.option("--count", default=32, show_default=True, type=click.IntRange(2), help="Calibration samples.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def grid(model: str, steps: int, schedule: str, solver: str, count: int, seed: int, as_json: bool) -> None:
+def grid(model: str, steps: int, schedule: str | None, solver: str, count: int, seed: int, as_json: bool) -> None:
     """Search the grid whose samples are closest to the converged ones, and print its times."""
     network = load(model)
     conditions = network.in_turn(count)
@@ -274,7 +271,8 @@ def grid(model: str, steps: int, schedule: str, solver: str, count: int, seed: i
         network, steps, shape=count, schedule=schedule, solver=solver, conditions=conditions, seed=seed, progress=False
     )
     if as_json:
-        click.echo(json.dumps({"model": model, "schedule": schedule, "solver": solver, "grid": times}))
+        named = schedule or str(advice(network).schedule)
+        click.echo(json.dumps({"model": model, "schedule": named, "solver": solver, "grid": times}))
         return
     click.echo(",".join(f"{t:.5g}" for t in times))
 
@@ -283,12 +281,23 @@ def _read(path: Path) -> Tensor:
     """Read an array of samples; never a pickle."""
     try:
         if path.suffix == ".npy":
-            return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float64))
+            return torch.from_numpy(_array(path).astype(np.float64))
         if path.suffix == ".safetensors":
             held = load_file(path)
             if "samples" not in held and len(held) != 1:
                 raise ValueError(f"it holds {sorted(held) or 'nothing'}; name the one to use 'samples'.")
             return held.get("samples", next(iter(held.values())))
     except (OSError, ValueError, SafetensorError) as error:
-        raise SymsiError(f"cannot read samples from {path}: {error}") from None
+        raise SymsiError(f"cannot read samples from {path}: {trouble(error)}.") from None
     raise SymsiError(f"--data reads .npy and .safetensors; got {path.name!r}.")
+
+
+def _array(path: Path) -> Any:
+    """The array of a .npy file. Raises ValueError where it is none."""
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise ValueError("it is no .npy file")
+    held = np.load(path, mmap_mode="r", allow_pickle=False)
+    if held.dtype.kind not in "fiub":
+        raise ValueError(f"it holds {held.dtype}, not numbers")
+    return held

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from symsi.errors import SymsiError
 from symsi.figures import FOLDER, NAMES, check, check_names, draw
-from symsi.files import write_text
+from symsi.files import trouble, write_text
 
 __all__ = ["command"]
 
@@ -100,7 +100,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SymsiError(f"{path} is no manifest of figures ({error}); remove it.") from None
+        raise SymsiError(f"{path} is no manifest of figures ({trouble(error)}); remove it.") from None
     lines = found.values() if isinstance(found, dict) else [None]
     if not all(isinstance(line, dict) and isinstance(line.get("numbers"), dict) for line in lines):
         raise SymsiError(f"{path} is no manifest of figures; remove it.")

@@ -98,10 +98,9 @@ def conversion_options(function: Callable[..., None]) -> Callable[..., None]:
 _SAMPLING = (
     click.option(
         "--schedule",
-        default="trigonometric",
-        show_default=True,
         metavar="NAME",
-        help=f"The schedule to sample with: {_NAMES}. trigonometric is lazy(kappa=0).",
+        help=f"The schedule to sample with: {_NAMES}. Default: trigonometric, which is lazy(kappa=0); of a network of "
+        "noise under ddpm its own.",
     ),
     click.option(
         "--diffusion",
@@ -120,10 +119,9 @@ _SAMPLING = (
     click.option("--steps", default=4, show_default=True, type=int, help="Steps; heun evaluates twice a step."),
     click.option(
         "--grid",
-        default="shifted(shift=2)",
-        show_default=True,
         metavar="NAME|TIMES",
-        help="uniform, linear, angle, point-mass, log-snr, shifted(shift=S), or times such as 0,0.3,0.7,1.",
+        help="uniform, eased, linear, angle, point-mass, log-snr, shifted(shift=S), or times such as 0,0.3,0.7,1. "
+        "Default: shifted(shift=2); in a noise network's own schedule eased.",
     ),
     click.option(
         "--last",
@@ -162,25 +160,25 @@ dtype_option = click.option(
 )
 
 
-def read_counts(option: str, text: str) -> list[int]:
-    """Return whole numbers from 1 on such as "2,3,4". Raises SymsiError that names the option."""
-    try:
-        found = [int(n) for n in text.split(",")]
-    except ValueError:
-        found = [0]
-    if min(found) < 1:
-        raise SymsiError(f"{option} takes whole numbers such as 2,3,4; got {text!r}.")
-    return found
-
-
-def read_grid(text: str) -> tuple[str | list[float], bool]:
-    """Return a grid by name, or the times written out, and whether it is the latter. Raises SymsiError."""
+def read_grid(text: str) -> str | list[float]:
+    """Return a grid by name, or the times written out. Raises SymsiError."""
     if "," not in text or "(" in text:
-        return text, False
+        return text
     try:
-        return [float(item) for item in text.split(",")], True
+        return [float(item) for item in text.split(",")]
     except ValueError:
         raise SymsiError(f"--grid takes a name or times such as 0,0.3,0.7,1; got {text!r}.") from None
+
+
+def read_counts(option: str, text: str, least: int = 1) -> list[int]:
+    """Return the whole numbers of an option such as "2,4,8". Raises SymsiError that names the option."""
+    try:
+        found = [int(item) for item in text.split(",")]
+    except ValueError:
+        found = [least - 1]
+    if min(found) < least:
+        raise SymsiError(f"{option} takes a whole number from {least} on, or several, such as 2,4,8; got {text!r}.")
+    return found
 
 
 def _read_side(

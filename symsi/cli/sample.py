@@ -14,6 +14,7 @@ from symsi.cli.options import dtype_option, read_grid, sampling_options
 from symsi.cli.text_to_image import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
+from symsi.interpolants.named import as_schedule
 from symsi.models.pretrained import load
 from symsi.models.protocol import as_device
 from symsi.models.reference import load as load_reference
@@ -21,6 +22,7 @@ from symsi.plotting.pictures import check_picture
 from symsi.sampling.files import check_samples, write_samples
 from symsi.sampling.inputs import check_memory
 from symsi.sampling.sample import sample
+from symsi.solvers.advice import advice
 from symsi.solvers.plan import load_plan
 
 __all__ = ["command"]
@@ -36,6 +38,11 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Sample by a plan, such as `symsi calibrate solver` writes, instead of the options above.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    help="Instead of --steps and --grid: as many as an error of so much of the samples' size needs, such as 1e-2.",
 )
 @click.option("--count", default=64, show_default=True, type=click.IntRange(1), help="Samples.")
 @click.option("--label", "labels", multiple=True, type=int, metavar="N", help="Class; several are taken in turn.")
@@ -62,10 +69,11 @@ def command(
     diffusion: str,
     solver: str | None,
     steps: int,
-    grid: str,
+    grid: str | None,
     last: str | None,
     reference: Path | None,
     plan_file: Path | None,
+    tolerance: float | None,
     count: int,
     labels: tuple[int, ...],
     guidance: float,
@@ -87,6 +95,7 @@ def command(
       symsi sample digits.png --steps 4
       symsi sample digits.npz --schedule "lazy(kappa=1)" --diffusion optimal --steps 8 --picture digits.png
       symsi sample digits.png --plan solver.json
+      symsi sample digits.png --tolerance 1e-2
       symsi sample sevens.png --label 7 --guidance 1.5 --solver ab2 --steps 6
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --count 1 --steps 6 --compare
     """
@@ -94,22 +103,25 @@ def command(
         for option in _PLANNED:
             if _said(option):
                 raise SymsiError(f"--plan says how to sample; leave --{option} out.")
+    for option in () if tolerance is None else _STEPPED:
+        if _said(option):
+            raise SymsiError(f"--tolerance chooses the steps; leave --{option.removesuffix('_file')} out.")
     made = None if plan_file is None else load_plan(plan_file)
-    points, written_out = read_grid(grid)
-    if written_out and _said("steps") and steps != len(points) - 1:
-        raise SymsiError(f"--grid {grid} has {len(points) - 1} steps, --steps is {steps}; leave --steps out.")
+    points = None if grid is None else read_grid(grid)
+    counted = len(points) - 1 if isinstance(points, list) else None
+    if counted is not None and _said("steps") and steps != counted:
+        raise SymsiError(f"--grid {grid} has {counted} steps, --steps is {steps}; leave --steps out.")
     if pipeline:
         for option, value in (("batch", batch), ("label", labels), ("picture", picture), ("model", _said("model"))):
             if value:
                 raise SymsiError(f"--pipeline and --{option} do not go together.")
         height, width = size or (None, None)
-        chosen = points if _said("grid") else None
         strength = guidance if _said("guidance") else None
         sample_pipeline(
             output,
             pipeline,
             prompts,
-            steps=made.evaluations if made else len(points) - 1 if written_out else steps,
+            steps=made.evaluations if made else steps if counted is None else counted,
             count=count,
             seed=seed,
             compare=compare,
@@ -119,10 +131,10 @@ def command(
             config={"plan": str(plan_file)}
             if made
             else {
-                "schedule": schedule,
+                "schedule": schedule or "trigonometric",
                 "diffusion": diffusion,
                 "solver": solver,
-                "grid": chosen,
+                "grid": points,
                 "last": last,
                 "reference": None if reference is None else str(reference),
             },
@@ -141,19 +153,21 @@ def command(
     conditions = {"label": _classes(labels, count, network.classes)} if network.classes else {}
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")
+    best = advice(network)
+    target = best.schedule if schedule is None else as_schedule(schedule)
     words: dict[str, Any] = {
-        "schedule": schedule,
+        "schedule": target,
         "diffusion": diffusion,
         "solver": solver,
-        "steps": None if written_out else steps,
-        "grid": points,
+        "steps": steps if counted is None else None,
+        "grid": points or (best.grid if target == best.schedule else "shifted(shift=2)"),
         "last": last,
         "reference": load_reference(reference) if reference else None,
     }
     found = sample(
         network,
         shape=count,
-        **({"plan": made} if made else words),
+        **({"plan": made} if made else words if tolerance is None else {"schedule": target, "tolerance": tolerance}),
         guidance=guidance,
         conditions=conditions,
         seed=seed,
@@ -167,6 +181,7 @@ def command(
     click.echo(f"{count} samples at {found.nfe} evaluations each: {output}")
 
 
+_STEPPED = ("diffusion", "solver", "steps", "grid", "last", "reference", "plan_file", "pipeline")
 _PLANNED = ("schedule", "diffusion", "solver", "steps", "grid", "last", "reference")
 
 

@@ -14,6 +14,7 @@ from matplotlib.image import imread
 from torch import Tensor
 
 from symsi.errors import SymsiError
+from symsi.files import trouble
 from symsi.metrics import rmse
 from symsi.models.protocol import Model
 from symsi.plotting.pictures import PICTURES, check_picture, plot_images
@@ -146,7 +147,7 @@ def _pictures(folder: Path) -> Tensor:
         try:
             image = np.asarray(imread(name), dtype=np.float32)
         except (OSError, ValueError, SyntaxError) as error:
-            raise SymsiError(f"cannot read the picture {name}: {error}.") from None
+            raise SymsiError(f"cannot read the picture {name}: {trouble(error)}.") from None
         image = image[..., None].repeat(3, -1) if image.ndim == 2 else image[..., :3]
         if read and image.shape != read[0].shape:
             raise SymsiError(f"{name} is {image.shape[:2]}, {names[0].name} {read[0].shape[:2]}; give one size.")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import torch
+from mpmath.libmp import NoConvergence
 from sympy import Rational, Symbol
 from torch import Tensor
 
 from symsi.algebra.multiprecision import evaluate
 from symsi.coefficients.compiled import evaluate_on
+from symsi.errors import DiffusionError
 from symsi.interpolants.rows import Pair
 from symsi.theory.gaussian import flow_map, gaussian_field, hidden, revealed
 from symsi.theory.modal import coordinate_scale, coordinate_variance, natural_residual, natural_variable
 
 __all__ = ["flow_tables", "modal_tables"]
 
+_LARGEST = 10**6  # kappa: powers of a larger one overflow
 _ALPHA, _BETA, _LAMBDA, _W = (Symbol(name) for name in ("alpha", "beta", "lamda", "w"))
 _ZERO, _ONE = Rational(0), Rational(1)
 
@@ -27,8 +31,10 @@ def modal_tables(
     """Return the coefficients of T12 at the points (alpha_k, beta_k), each of shape (K, *variances.shape), in float64.
 
     "gaussian": of eta_X^G = (beta lambda/S) x; "coordinate": C; "natural": s; "residual": the factor of Delta, infinite
-    where alpha = 0; "variance": of y.
+    where alpha = 0; "variance": of y. Raises DiffusionError for a kappa so large that s has no numbers.
     """
+    if kappa > _LARGEST:
+        raise _too_large(kappa)
     pair = Pair(_ALPHA, _BETA, _ZERO, _ZERO)
     w = revealed(pair, _LAMBDA)
     formulas = {
@@ -76,4 +82,17 @@ def _natural(w: Tensor, kappa: Rational) -> Tensor:
 
 @lru_cache(maxsize=1 << 16)
 def _natural_at(w: float, kappa: Rational) -> float:
-    return float(evaluate(natural_variable(_W, kappa), {_W: w}, 20))
+    try:
+        found = float(evaluate(natural_variable(_W, kappa), {_W: w}, 20))
+    except (NoConvergence, OverflowError):
+        found = math.nan
+    if math.isnan(found):
+        raise _too_large(kappa)
+    return found
+
+
+def _too_large(kappa: Rational) -> DiffusionError:
+    return DiffusionError(
+        f"the exact steps of kappa = {float(kappa):g} cannot be computed: its incomplete beta function does not "
+        "converge. Use a smaller kappa: 1 is the optimal one, and one above 10 costs many evaluations."
+    )

@@ -145,10 +145,10 @@ def _limit(conversion: Conversion, name: str, end: int, point: Mapping[Symbol, A
     found = conversion.limit(name, end)
     if found.value is None:
         regular = [f for f in FIELDS if all(_finite(conversion, f"{f}_{p}", end) for p in ("state", "prediction"))]
-        advice = f"These fields have limits there: {', '.join(regular)}; or end" if regular else "End"
+        advice = f"These fields have limits there: {', '.join(regular)}; or" if regular else "Either"
+        away = "end the grid short of it" if end else "start the grid later"
         raise EndpointError(
-            f"{name} has no finite limit at t = {found.end}: {found}. {advice} "
-            "the grid short of it, or choose another schedule."
+            f"{name} has no finite limit at t = {found.end}: {found}. {advice} {away}, or choose another schedule."
         )
     return evaluate(found.value, point, _DIGITS)
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from symsi.errors import SymsiError
-from symsi.files import write_text
+from symsi.files import trouble, write_text
 from symsi.theory.conversion import Conversion
 from symsi.theory.record import from_record, record
 
@@ -33,5 +33,5 @@ def read_json(path: str | Path) -> Conversion:
     except OSError as error:
         raise SymsiError(f"cannot read {source}: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:
-        raise SymsiError(f"{source} is not JSON: {error}.") from None
+        raise SymsiError(f"{source} cannot be read: {trouble(error)}.") from None
     return from_record(data)

@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
+from symsi.files import trouble
 from symsi.models import mnist
 
 __all__ = ["DATASETS", "Dataset", "dataset"]
@@ -63,7 +64,8 @@ def _fashion(path: Path, part: str) -> tuple[Tensor, Tensor]:
             held = gzip.decompress(file.read_bytes())
         except (OSError, EOFError, zlib.error) as error:
             raise SymsiError(
-                f"cannot read {file}: {error}. Install Debian's dataset-fashion-mnist, or name the folder with --data."
+                f"cannot read {file}: {trouble(error)}. Install "
+                "Debian's dataset-fashion-mnist, or name the folder with --data."
             ) from None
         if hashlib.sha256(held).hexdigest() != _SHA256[name]:
             raise SymsiError(f"{file} is not the file of Fashion-MNIST: the SHA-256 of what it holds is another.")

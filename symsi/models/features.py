@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from symsi.errors import SymsiError
-from symsi.files import write_atomic
+from symsi.files import trouble, write_atomic
 
 __all__ = ["SHIPPED", "Classifier", "Features", "check_digits", "extract", "load_features", "save_features"]
 
@@ -129,7 +129,7 @@ def load_features(path: Path) -> Features:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, SafetensorError) as error:
-        raise SymsiError(f"{path} is not a whole safetensors file: {error}. Make or fetch it again.") from None
+        raise SymsiError(f"{path} is not a whole safetensors file: {trouble(error)}. Make or fetch it again.") from None
     if metadata.get("format") != _FORMAT:
         raise SymsiError(
             f"{path} has the format {metadata.get('format')!r}; a features file has {_FORMAT!r}. "

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
-from symsi.files import write_atomic
+from symsi.files import trouble, write_atomic
 from symsi.interpolants.named import schedule as named
 from symsi.models.digits8 import distribution
 from symsi.models.protocol import Model, as_device
@@ -78,7 +78,7 @@ def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
             metadata = file.metadata() or {}
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
-        raise SymsiError(f"cannot read weights from {path}: {error}.") from None
+        raise SymsiError(f"cannot read weights from {path}: {trouble(error)}.") from None
     if metadata.get("format") != _FORMAT:
         raise SymsiError(f"{path} holds no symsi model; `symsi train` writes one, and {', '.join(SHIPPED)} ships.")
     if metadata.get("version") != _VERSION:

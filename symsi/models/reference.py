@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
-from symsi.files import write_atomic
+from symsi.files import trouble, write_atomic
 
 __all__ = ["KINDS", "Reference", "isotropic", "load", "save"]
 
@@ -125,7 +125,9 @@ def load(path: str | Path) -> Reference:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
-        raise SymsiError(f"cannot read a reference from {path}: {error}. Make one with `symsi calibrate`.") from None
+        raise SymsiError(
+            f"cannot read a reference from {path}: {trouble(error)}. Make one with `symsi calibrate`."
+        ) from None
     if (
         metadata.get("format") != _FORMAT
         or metadata.get("kind") not in KINDS

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from symsi.errors import SymsiError
+from symsi.files import trouble
 from symsi.report.html import Html, element, join, number, table
 
 __all__ = ["MEASUREMENTS", "certificate", "evaluations", "load"]
@@ -37,7 +38,9 @@ def load(name: str, folder: Path) -> Any | None:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SymsiError(f"{path} cannot be read ({error}); make it again with `{MEASUREMENTS[name]}`.") from None
+        raise SymsiError(
+            f"{path} cannot be read ({trouble(error)}); make it again with `{MEASUREMENTS[name]}`."
+        ) from None
 
 
 def certificate(folder: Path) -> Html:

@@ -29,7 +29,7 @@ def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[
     """Return a plan that was given.
 
     Raises SymsiError for options beside it, and PlanError for one of another schedule or prediction, or that asks for
-    what the model does not say. Warns where it was fitted to another network or guidance.
+    what the model does not say. Warns where it was fitted to another network, shape or guidance.
     """
     if not isinstance(plan, Plan):
         raise SymsiError(
@@ -55,11 +55,11 @@ def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[
         )
     if plan.reference is not None:
         plan.reference.check(form)
-    _warn(plan, model, guidance, parts="conditional" in asked)
+    _warn(plan, model, form, guidance, parts="conditional" in asked)
     return plan
 
 
-def _warn(plan: Plan, model: Model, guidance: float, *, parts: bool) -> None:
+def _warn(plan: Plan, model: Model, form: tuple[int, ...], guidance: float, *, parts: bool) -> None:
     """Warn where a plan was fitted to something else than it is used for."""
     fitted = plan.origin.get("parameters", "")
     here = fingerprint(model) if fitted else ""
@@ -67,6 +67,13 @@ def _warn(plan: Plan, model: Model, guidance: float, *, parts: bool) -> None:
         warnings.warn(
             f"this plan was fitted to {plan.origin.get('model', 'a model')} (parameters {fitted}); {model.name} has "
             f"others ({here}). Fit one for it: symsi.fit_solver(model, steps), or `symsi calibrate solver`.",
+            stacklevel=_CALLER,
+        )
+    shape = plan.origin.get("shape", str(form))
+    if shape != str(form):
+        warnings.warn(
+            f"this plan was fitted to samples of shape {shape}, and is used for {form}. "
+            "Fit one for them: symsi.fit_solver(model, steps, shape=...).",
             stacklevel=_CALLER,
         )
     own = float(plan.origin.get("guidance", guidance))
@@ -132,7 +139,7 @@ def read_shape(shape: Any, model: Model) -> tuple[int, tuple[int, ...]]:
 
 
 def check_inputs(
-    model: Model, device: torch.device, dtype: Any, guidance: Any, given: Mapping[str, Any], conditions: Any
+    model: Model, device: torch.device, dtype: Any, guidance: Any, given: Mapping[str, Any], conditions: Any, count: int
 ) -> None:
     """Raise SymsiError for a device, dtype, guidance or conditions that the model cannot take."""
     if model.device is not None and model.device.type != device.type:
@@ -150,6 +157,11 @@ def check_inputs(
         whole = isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point()
         if not whole or not -1 <= int(label.min()) <= int(label.max()) < model.classes:
             raise SymsiError(f"label must be (N,) integers from 0 to {model.classes - 1}, or -1 for no class.")
+        if len(label) not in (1, count):
+            raise SymsiError(
+                f"label has {len(label)} rows, and {count} samples are to be drawn; give a label for each, or one for "
+                "all."
+            )
     if isinstance(guidance, bool) or not isinstance(guidance, Real) or not isfinite(guidance):
         raise SymsiError(f"guidance must be a finite number; got {guidance!r}.")
     if guidance != 1 and not model.unconditional:

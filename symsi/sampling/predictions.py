@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from symsi.errors import ModelError
+from symsi.errors import ModelError, SymsiError
 from symsi.models.protocol import Model
 from symsi.solvers.stage import Coefficient
 
 __all__ = ["check_form", "not_finite", "predictor", "rows_of", "where"]
+
+_FAILURES = (TypeError, ValueError, IndexError, RuntimeError)  # of a function that cannot work with what it got
 
 
 def predictor(
@@ -26,14 +28,47 @@ def predictor(
 
     def predict(ask: str, x: Tensor, t: Tensor) -> Tensor:
         if ask == "conditional" or (ask == "prediction" and guidance == 1):
-            return model(x, t, **told)
+            return _answer(model, x, t, told)
         if ask == "unconditional":
-            return model(x, t, **untold)
-        free, bound = model(x, t, **untold), model(x, t, **told)
+            return _answer(model, x, t, untold)
+        free, bound = _answer(model, x, t, untold), _answer(model, x, t, told)
         right = isinstance(free, Tensor) and isinstance(bound, Tensor) and free.shape == bound.shape
         return torch.lerp(free, bound, guidance) if right else bound  # the sampler says what is wrong
 
     return predict
+
+
+def _answer(model: Model, x: Tensor, t: Tensor, told: Mapping[str, Any]) -> Tensor:
+    """What the model says. Raises SymsiError where it takes (t, x), and ModelError where a condition has other rows."""
+    try:
+        found = model(x, t, **told)
+    except torch.OutOfMemoryError:
+        raise
+    except _FAILURES as error:
+        if isinstance(error, SymsiError):
+            raise
+        if _takes_time_first(model, x, t, told):
+            raise model.takes_time_first() from error
+        for name, value in told.items():
+            if isinstance(value, Tensor) and value.ndim and len(value) not in (1, len(x)):
+                raise ModelError(
+                    f"{model.name} failed for x of {len(x)} samples and the condition {name!r} of {len(value)} rows: "
+                    f"{error}. Give a condition one row a sample, which go with the batch, or one row for all."
+                ) from error
+        raise
+    wrong = isinstance(found, Tensor) and found.shape != x.shape
+    if wrong and _takes_time_first(model, x, t, told):
+        raise model.takes_time_first()
+    return found
+
+
+def _takes_time_first(model: Model, x: Tensor, t: Tensor, told: Mapping[str, Any]) -> bool:
+    """Whether model(t, x) is a prediction where model(x, t) is none."""
+    try:
+        found = model.function(t, x, **told)
+    except Exception:  # whatever a user's function raises for arguments that it was not made for
+        return False
+    return isinstance(found, Tensor) and found.shape == x.shape
 
 
 def rows_of(conditions: Mapping[str, Any], rows: slice, count: int, device: torch.device) -> dict[str, Any]:

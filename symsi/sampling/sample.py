@@ -22,6 +22,7 @@ from symsi.sampling.inputs import check_inputs, check_memory, check_noise, check
 from symsi.sampling.loop import run
 from symsi.sampling.noise import check_seed, standard_normal
 from symsi.sampling.predictions import predictor, rows_of
+from symsi.solvers.advice import advice
 from symsi.solvers.grids import Grid
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan as make_plan
@@ -99,11 +100,12 @@ def sample(
                 "gaussian(ridge=R)", by default 0.01, with R = 0 for data that is that Gaussian; with
                 noise exact (default), exact-ab2, euler-maruyama (default for an expression), ab2-maruyama. With a
                 reference, other solvers step in the natural variable of each mode (T12)
-    steps, grid N steps on a grid by name ("uniform" (default), "angle", ...; see `time_grid`), or its K + 1 times; one
-                that starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there
+    steps, grid N steps on a grid by name ("uniform", "angle", ...; see `time_grid`), or its K + 1 times; one that
+                starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there. Default:
+                "uniform", "eased" for the ODE of a noise network under ddpm in its own (`symsi.solvers.advice`)
     last        "step", or "land" on eta_X without noise (default with noise)
     tolerance   instead of steps and grid: as many steps of ab2 as an embedded error of so much of the samples' size
-                needs in the first batch, whose plan the others follow (the ODE alone; schedule: "trigonometric")
+                needs in the first batch, whose plan the others follow (the ODE alone; default schedule: lazy, or as `advice` says)
     reference   Gaussian reference, see `symsi calibrate`; makes the steps exact on that Gaussian
     spectrum    for solver "gaussian", instead of a reference: the variances of the data's modes
     guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations. A
@@ -127,7 +129,7 @@ def sample(
     given = dict(conditions or {}) if isinstance(conditions, Mapping | None) else {"conditions": conditions}
     batch = count if batch is None else whole_number("batch", batch, 1)
     first, seed = whole_number("first", first, 0), check_seed(seed)
-    check_inputs(known, where, kind, guidance, given, conditions)
+    check_inputs(known, where, kind, guidance, given, conditions, count)
     asked: dict[str, Any] = {
         "schedule": schedule,
         "diffusion": diffusion,
@@ -142,7 +144,7 @@ def sample(
     if tolerance is not None:
         beside = {"plan": plan, **options, "noise": noise, "trajectory": trajectory or None, "callback": callback}
         check_tolerance(tolerance, [name for name, value in beside.items() if value is not None])
-        options = {"schedule": schedule or "trigonometric", "steps": 1}
+        options = {"schedule": advice(known).schedule if schedule is None else schedule, "steps": 1}
     made = make_plan(known, shape=form, **options) if plan is None else check_plan(plan, known, options, form, guidance)
     check_memory(count, form, kind, where, len(made.grid) if trajectory else 0)
     check_noise("start", start, {"N": count}, form)

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["ModalNodes", "Nodes"]
+from symsi.solvers.stage import Span, Stage
+
+__all__ = ["LANDING", "ModalNodes", "Nodes"]
+
+LANDING = Span(keep=0.0, length=1.0)  # x = eta_X
 
 
 @dataclass(frozen=True)
@@ -14,8 +18,9 @@ class Nodes:
     """Coefficients at the K + 1 points of a grid, as lists of floats.
 
     `field` (of z, of P) gives the drift that the solver integrates over the grid, F = field[0] z + field[1] P;
-    `data` likewise gives eta_X; both have an entry for every point that a solver evaluates. `alpha` and `beta` are the
-    base's at the model's times; `spread` is the standard deviation of the noise of each step over the scale at its end.
+    `data` likewise gives eta_X; both have an entry for every point that a solver evaluates, `field` at the last one for
+    solvers of both ends where it has a limit there. `alpha` and `beta` are the base's at the model's times; `spread` is
+    the standard deviation of the noise of each step over the scale at its end.
     """
 
     grid: tuple[float, ...]
@@ -27,6 +32,14 @@ class Nodes:
     beta: tuple[float, ...]
     spread: tuple[float, ...]
     start: float
+
+    def landing(self) -> tuple[Stage, Span]:
+        """Return the last step as one to the data prediction, x = eta_X."""
+        last = len(self.grid) - 2
+        stage = Stage(
+            last + 1, self.times[last], (1.0,), keep=0.0, state=self.data[0][last], gains=(self.data[1][last],)
+        )
+        return stage, LANDING
 
 
 @dataclass(frozen=True)

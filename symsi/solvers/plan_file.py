@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from symsi.errors import PlanError
+from symsi.files import trouble
 from symsi.models.reference import Reference
 
 __all__ = ["digest", "document", "opened", "read", "record", "shown"]
@@ -60,7 +61,7 @@ def opened(path: Path) -> Any:
     except OSError as error:
         raise PlanError(f"cannot read {path}: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:
-        raise error if isinstance(error, PlanError) else PlanError(f"{path} is no plan: {error}.") from None
+        raise error if isinstance(error, PlanError) else PlanError(f"{path} is no plan: {trouble(error)}.") from None
 
 
 def read(data: Any, name: str) -> dict[str, Any]:

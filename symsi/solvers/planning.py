@@ -20,20 +20,18 @@ from symsi.interpolants.schedule import Kind, Schedule
 from symsi.models.protocol import Model, as_model
 from symsi.models.reference import Reference, isotropic
 from symsi.models.spectrum import Spectrum, as_spectrum, spectrum_of
+from symsi.solvers.advice import default_grid
 from symsi.solvers.gaussian import gaussian_table
 from symsi.solvers.grids import Grid, time_grid
 from symsi.solvers.modal import as_coefficient, land, modal
-from symsi.solvers.nodes import ModalNodes, Nodes
+from symsi.solvers.nodes import LANDING, ModalNodes, Nodes
 from symsi.solvers.plan import Plan
-from symsi.solvers.stage import Span, Stage
 from symsi.solvers.table import Solver, check_last, choose
 from symsi.solvers.triangle import triangle_of
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.diffusion import Diffusion, as_diffusion
 
 __all__ = ["base_of", "base_words", "origin_of", "plan"]
-
-_LANDING = Span(keep=0.0, length=1.0)  # x = eta_X
 
 
 def plan(
@@ -43,7 +41,7 @@ def plan(
     diffusion: Diffusion | str = "ode",
     solver: str | None = None,
     steps: int | None = None,
-    grid: Grid = "uniform",
+    grid: Grid | None = None,
     last: str | None = None,
     reference: Reference | None = None,
     spectrum: Sequence[float] | Tensor | None = None,
@@ -59,6 +57,7 @@ def plan(
     scale = as_diffusion(diffusion)
     name, chosen = choose(solver, scale)
     ending = last or ("step" if scale.deterministic else "land")
+    grid = default_grid(known, target, deterministic=scale.deterministic) if grid is None else grid
     times = time_grid(target, grid, steps, start=convert(base, target).start_time)
     conversion = convert(base, target, diffusion=scale, prediction=known.prediction)
     origin = {
@@ -76,21 +75,17 @@ def plan(
     law = _law(name, chosen, ending, reference, spectrum)
     if law is not None:
         origin["reference"] = "spectrum" if reference is None else reference.kind
-    if law is not None or (reference is None and not chosen.modal):
-        try:
+    try:
+        if law is not None or (reference is None and not chosen.modal):
             nodes = _nodes(conversion, times, chosen)
-        except EndpointError as error:
-            raise EndpointError(f"{error}{_advice(scale, target)}") from None
-        own = _own_plan(nodes, chosen, ending, origin)
-        return own if law is None else _fitted_plan(own, nodes, known, law, chosen.ridge or 0.0)
-    reference = isotropic() if reference is None else reference
-    if scale.kappa is None or not scale.kappa.is_Rational:
-        what = f"solver {name!r}" if chosen.modal else "a reference"
-        raise SymsiError(f"{what} needs diffusion 'ode', 'optimal' or 'kappa=K' with rational K; got {scale}.")
-    if chosen.both_ends or not chosen.drift:
-        raise SymsiError(f"solver {solver!r} has no form in modes; use euler, ab2, ab3, exact or exact-ab2.")
-    by_mode = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
-    return _modal_plan(by_mode, chosen, ending, reference, origin)
+            own = _own_plan(nodes, chosen, ending, origin)
+            return own if law is None else _fitted_plan(own, nodes, known, law, chosen.ridge or 0.0)
+        reference = isotropic() if reference is None else reference
+        _check_modal(scale, chosen, name)
+        by_mode = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
+        return _modal_plan(by_mode, chosen, ending, reference, origin)
+    except EndpointError as error:
+        raise EndpointError(f"{error}{_hint(conversion)}") from None
 
 
 def origin_of(model: Model) -> dict[str, str]:
@@ -113,15 +108,21 @@ def base_of(origin: Mapping[str, str]) -> Schedule | None:
     return Schedule(words[1], words[2])
 
 
+def _check_modal(scale: Diffusion, solver: Solver, name: str) -> None:
+    """Raise SymsiError unless a solver can step in the modes of a reference under a diffusion."""
+    if scale.kappa is None or not scale.kappa.is_Rational:
+        what = f"solver {name!r}" if solver.modal else "a reference"
+        raise SymsiError(f"{what} needs diffusion 'ode', 'optimal' or 'kappa=K' with rational K; got {scale}.")
+    if solver.both_ends or not solver.drift:
+        raise SymsiError(f"solver {name!r} has no form in modes; use euler, ab2, ab3, exact or exact-ab2.")
+
+
 def _own_plan(nodes: Nodes, solver: Solver, last: str, origin: Mapping[str, str]) -> Plan:
     """The plan of a solver in the schedule's coordinates."""
     stages, spans = solver.rows(nodes, solver.order)
     if check_last(last, nodes):
-        final = len(nodes.grid) - 2
-        field = (nodes.data[0][final], nodes.data[1][final])
-        landing = Stage(final + 1, nodes.times[final], (1.0,), keep=0.0, state=field[0], gains=(field[1],))
-        stages = [*(stage for stage in stages if stage.step <= final), landing]
-        spans[-1] = _LANDING
+        landing, spans[-1] = nodes.landing()
+        stages = [*(stage for stage in stages if stage.step < landing.step), landing]
     points = (nodes.grid, nodes.times, nodes.scales, nodes.beta)
     return Plan(stages, *points, nodes.start, spans=spans, clock=solver.clock(nodes), origin=origin)
 
@@ -130,7 +131,7 @@ def _modal_plan(nodes: ModalNodes, solver: Solver, last: str, reference: Referen
     """The plan of a solver in the modes of a reference; where those are the components around 0 it needs none."""
     stages, spans = modal(nodes, solver.order)
     if check_last(last, nodes):
-        stages[-1], spans[-1] = land(nodes), _LANDING
+        stages[-1], spans[-1] = land(nodes), LANDING
     plain = reference.kind == "isotropic" and not bool(reference.mean.any())
     kept, told = None if plain else reference, {**origin, "reference": reference.kind}
     points = (nodes.grid, nodes.times, nodes.scales, nodes.beta)
@@ -170,11 +171,19 @@ def _fitted_plan(own: Plan, nodes: Nodes, model: Model, law: Spectrum, ridge: fl
     return replace(own, stages=table.plan().stages, spans=())
 
 
-def _advice(diffusion: Diffusion, target: Schedule) -> str:
-    """What usually helps where a drift is infinite at an end."""
-    if diffusion.kappa is not None and not diffusion.deterministic:
+def _hint(conversion: Conversion) -> str:
+    """What usually helps where a coefficient is infinite at an end."""
+    scale, base = conversion.diffusion, conversion.base
+    if conversion.prediction in ("noise", "score") and base.kind is not Kind.TRUNCATED:
+        return (
+            f" Under {base} no data is left in the state at t = 0, and a {conversion.prediction} prediction does not "
+            "say there what the data is: start short of it, grid=[0.01, 0.25, 0.5, 0.75, 1] for 4 steps. If the "
+            "network is a DDPM (variance preserving, betas from 0.0001 to 0.02), its schedule is 'ddpm', which starts "
+            "with a trace of data: Model(..., schedule='ddpm')."
+        )
+    if scale.kappa is not None and not scale.deterministic:
         return " For sampling use solver='exact', whose steps need no drift there."
-    return " For sampling use diffusion='optimal'." if target.kind is Kind.POINT_MASS else ""
+    return " For sampling use diffusion='optimal'." if conversion.target.kind is Kind.POINT_MASS else ""
 
 
 def _never(x: Tensor, t: Tensor) -> Tensor:
@@ -188,7 +197,8 @@ def _nodes(conversion: Conversion, times: tuple[float, ...], solver: Solver) -> 
     field: tuple[tuple[float, ...], ...] = whole["data"]
     if solver.drift:
         names = ("drift_input", "drift_prediction")
-        table = tabulate(conversion, times if solver.both_ends else times[:-1], names)
+        finite = times[-1] < 1 or all(conversion.end_value(name, 1) is not None for name in names)
+        table = tabulate(conversion, times if solver.both_ends and finite else times[:-1], names)
         field = tuple(tuple(table[name].tolist()) for name in names)
     spread = torch.zeros(len(times) - 1, dtype=torch.float64)
     if not conversion.diffusion.deterministic:

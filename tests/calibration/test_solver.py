@@ -14,13 +14,14 @@ from symsi.calibration.fitting import Fitter
 from symsi.calibration.reference import estimate
 from symsi.calibration.solver import _by_frequency
 from symsi.calibration.student import Student
-from symsi.calibration.teacher import CLOCK, teach, teacher_of
+from symsi.calibration.teacher import teach, teacher_of
 from symsi.models.analytic import gaussian
 from symsi.sampling.noise import standard_normal
 from symsi.solvers.regression import Gram, solve
 from symsi.solvers.triangle import Triangle, triangle_of
 
 DOUBLE = torch.float64
+CLOCK = "trigonometric"
 QUIET = {"progress": False}
 
 
@@ -246,7 +247,9 @@ def test_a_plan_warns_with_another_network_or_guidance() -> None:
 
 def test_a_model_that_does_not_look_at_x_is_fitted_and_a_still_one_left_to_the_theory() -> None:
     constant = symsi.Model(lambda x, t: torch.ones_like(x), shape=(3,), name="constant")
-    plan = symsi.fit_solver(constant, 3, samples=8, **QUIET)
+    with pytest.warns(UserWarning, match="constant predicts the same for any x.*does not depend on x") as told:
+        plan = symsi.fit_solver(constant, 3, samples=8, **QUIET)
+    assert told[0].filename == __file__
     z = standard_normal(3, range(4), 0, (3,), dtype=DOUBLE)
     x = symsi.sample(constant, shape=4, plan=plan, seed=3, dtype=DOUBLE, **QUIET).x
     torch.testing.assert_close(x, z + 1, rtol=0, atol=1e-3)
@@ -270,6 +273,8 @@ def test_a_model_that_does_not_look_at_x_is_fitted_and_a_still_one_left_to_the_t
         ({"teacher": symsi.plan("linear", solver="heun", steps=64)}, "follows schedule='trigonometric'"),
         ({"teacher": symsi.plan("linear", schedule=CLOCK, solver="euler", steps=5)}, "has not converged"),
         ({"shape": (3,)}, "samples of shape"),
+        ({"shape": 3}, "shape is that of one sample"),
+        ({"conditions": [1]}, "conditions must be a mapping"),
     ],
 )
 def test_what_does_not_fit_is_refused(bimodal: symsi.Model, change: dict[str, Any], message: str) -> None:
@@ -335,3 +340,22 @@ def test_another_ridge_is_fitted_on_a_run_of_its_own(bimodal: symsi.Model) -> No
     for k, (row, end) in enumerate(zip(table.rows, (0.3, 0.7, 1.0), strict=True)):
         gram = Gram.of([(columns[: k + 2], (1 - end) * z + 1)])
         torch.testing.assert_close(row[:-1], solve(gram, prior(clock).rows[k][:-1], 1.0), rtol=1e-6, atol=1e-6)
+
+
+def test_fewer_numbers_than_a_row_has_are_told_and_the_ridge_decides() -> None:
+    law = replace(symsi.models.mixture([0.5, 0.5], [[1.0], [-1.0]], [0.1, 0.2]).model(), shape=(1,))
+    with pytest.warns(UserWarning, match="a row of 5 numbers is fitted to 3 of the samples: the ridge decides") as told:
+        plan = symsi.fit_solver(law, 4, samples=4, **QUIET)
+    assert told[0].filename == __file__
+    assert plan.origin["samples"] == "4 of seed 1, 3 numbers to fit a row to"
+
+
+def test_a_plan_warns_with_samples_of_another_shape() -> None:
+    net = symsi.Model(lambda x, t: -torch.tanh(x), shape=None, name="any")
+    plan = symsi.fit_solver(net, 2, shape=(6,), samples=8, **QUIET)
+    assert plan.origin["shape"] == "(6,)"
+    with pytest.warns(UserWarning, match=r"fitted to samples of shape \(6,\), and is used for \(5,\)"):
+        symsi.sample(net, shape=(2, 5), plan=plan, **QUIET)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        symsi.sample(net, shape=(2, 6), plan=plan, **QUIET)

@@ -1,6 +1,8 @@
 """sample, calibrate, models, bench nfe, demo, as a user meets them."""
 
 import json
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -9,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import symsi
 from symsi.proofs import prove_all
 from tests.cli.test_cli import in_process
 
@@ -144,13 +147,19 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
         (("calibrate", "reference", "r.safetensors", "--data", "none.npy"), "cannot read samples"),
         (("calibrate", "reference", "r.safetensors", "--data", "x.csv"), "--data reads"),
         (("calibrate", "solver", "digits8", "--output", "s.txt"), "a plan is a .json file"),
-        (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "two"), "--steps takes a number"),
+        (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "two"), "--steps takes a whole number"),
         (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "0"), "integer of at least 1"),
         (("calibrate", "solver", "digits8", "--output", "s.json", "--guidance", "2"), "unconditional prediction"),
         (("sample", "x.png", "--plan", "none.json"), "there is no plan none.json"),
         (("sample", "x.png", "--plan", "none.json", "--steps", "3"), "leave --steps out"),
         (("train", "flow", "w.safetensors", "--dataset", "fashon"), "Did you mean 'fashion'"),
         (("train", "features", "w.safetensors", "--dataset", "fashion", "--data", "none"), "cannot read none"),
+        (
+            ("sample", "x.npz", "--tolerance", "1e-2", "--steps", "4"),
+            "--tolerance chooses the steps; leave --steps out",
+        ),
+        (("sample", "x.npz", "--tolerance", "1e-2", "--plan", "p.json"), "leave --plan out"),
+        (("sample", "x.npz", "--model", "digits8", "--tolerance", "2"), "between 0 and 1"),
         (("bench", "nfe", "--nfe", "two"), "--nfe takes"),
         (("bench", "nfe", "--model", "digits9"), "Did you mean"),
         (("train", "flow", "weights.bin"), ".safetensors"),
@@ -208,3 +217,83 @@ def test_the_demo_derives_proves_compiles_and_samples(capsys: Capture, monkeypat
     assert "tau = u/(u + w), c = u*(u + w)," in out
     assert "of 30 samples a cell" in out
     assert matplotlib.image.imread(picture).shape[0] > 500
+
+
+def test_a_noise_network_is_sampled_by_its_own_defaults(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
+    found = []
+    for name, options in (
+        ("own", ()),
+        ("told", ("--schedule", "ddpm", "--grid", "eased")),
+        ("other", ("--grid", "angle")),
+    ):
+        path = tmp_path / f"{name}.safetensors"
+        arguments = ("sample", str(path), "--model", "fashion28-noise", "--count", "2", "--steps", "3", *options)
+        assert in_process(capsys, monkeypatch, *arguments)[0] == 0
+        found.append(load_file(path)["samples"])
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+def test_bench_advice_prints_a_table_and_json(capsys: Capture, monkeypatch: Patch) -> None:
+    bench = ("bench", "advice", "--model", "mixture", "--nfe", "2,4", "--samples", "10")
+    code, out, err = in_process(capsys, monkeypatch, *bench)
+    assert code == 0, err
+    assert out.splitlines()[1].split() == ["method", "2", "4"]
+    code, out, err = in_process(capsys, monkeypatch, *bench, "--json")
+    assert json.loads(out)["model"] == "mixture"
+
+
+def test_a_warning_is_one_line_in_words(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
+    plan = symsi.plan("linear", steps=2)
+    path = tmp_path / "plan.json"
+    replace(plan, origin={**plan.origin, "shape": "(3,)"}).save(path)
+    drawn = ("sample", str(tmp_path / "x.npz"), "--model", "digits8", "--count", "2", "--plan", str(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, _, err = in_process(capsys, monkeypatch, *drawn)
+    assert code == 0, err
+    assert "symsi: warning: this plan was fitted to samples of shape (3,)" in err
+    assert ".py" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("sample", "x.npz", "--model", "digits8", "--plan", "bad.json"),
+            "bad.json is no plan: it is not JSON at line 1",
+        ),
+        (("calibrate", "reference", "r.safetensors", "--data", "none.npy"), "none.npy: no such file or directory"),
+        (("calibrate", "reference", "r.safetensors", "--data", "bad.npy"), "bad.npy: it is no .npy file"),
+        (("calibrate", "reference", "r.safetensors", "--data", "words.npy"), "words.npy: it holds <U1, not numbers"),
+        (("sample", "x.npz", "--model", "digits8", "--grid", "uniform(3)"), "grid 'uniform' has nothing to set"),
+        (("sample", "x.npz", "--model", "digits8", "--diffusion", "kappa=1e9"), "Use a smaller kappa"),
+        (("sample", "x.npz", "--model", "digits8", "--diffusion", "kappa=abc"), "Give a number such as 2"),
+        (("derive", "--alpha", "1-t", "--beta", "t*q"), "on the command line --parameter q=2"),
+        (("bench", "advice", "--nfe", "two"), "--nfe takes a whole number or several"),
+    ],
+)
+def test_a_refusal_is_in_words_and_not_in_python(
+    capsys: Capture, monkeypatch: Patch, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("bad.json", "bad.npy"):
+        Path(name).write_text("junk")
+    np.save("words.npy", np.array(["a"]))
+    code, _, err = in_process(capsys, monkeypatch, *arguments)
+    assert (code, message in err) == (2, True), err
+    for quoted in ("Errno", "Traceback", "keyword argument", "literal", "pickle", "Error("):
+        assert quoted not in err
+    assert not Path("x.npz").exists()
+
+
+def test_sample_to_a_tolerance_takes_the_steps_that_it_needs(
+    capsys: Capture, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    counts = []
+    for tolerance in ("0.1", "0.01"):
+        options = ("--model", "digits8", "--count", "4", "--tolerance", tolerance)
+        code, out, err = in_process(capsys, monkeypatch, "sample", str(tmp_path / f"{tolerance}.npz"), *options)
+        assert code == 0, err
+        counts.append(int(out.split(" at ")[1].split()[0]))
+    assert 3 < counts[0] < counts[1] < 100

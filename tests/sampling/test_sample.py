@@ -242,7 +242,7 @@ def test_large_finite_predictions_are_not_taken_for_infinite_ones() -> None:
         ({"noise": [1.0]}, "noise must be"),
         ({"start": torch.zeros(3, 2)}, r"start must have the shape \(N, \*shape\) = \(4, 2\); got \(3, 2\)"),
         ({"start": torch.full((4, 2), torch.nan)}, "start has nan"),
-        ({"conditions": {"labl": 1}}, "unexpected keyword argument 'labl'"),
+        ({"conditions": {"labl": 1}}, "it knows no condition labl"),
         ({"noise": torch.full((2, 4, 2), math.nan)}, "noise has nan"),
         ({"shape": (4,)}, r"\(N, ...\)"),
         ({"seed": -1}, "seed must be"),

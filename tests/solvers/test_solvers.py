@@ -316,7 +316,6 @@ def test_dpm_solver_does_not_depend_on_the_schedule_but_on_the_signal_to_noise_r
         ({"grid": [0, 0.5, 1], "steps": 3}, "has 2 steps"),
         ({"last": "jump"}, "unknown last step"),
         ({"grid": [0, 0.5, 0.9], "last": "land", "steps": None}, "ends at t = 1"),
-        ({"schedule": "vp", "solver": "heun"}, "no finite limit at t = 1"),
         ({"schedule": "linear", "diffusion": "optimal", "solver": "euler-maruyama"}, "no finite limit at t = 0"),
         ({"diffusion": "alpha", "solver": "exact"}, "solver 'exact' needs diffusion"),
         ({"solver": "heun", "reference": isotropic()}, "no form in modes"),

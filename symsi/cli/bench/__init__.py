@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from symsi.cli.bench.advice import advice
 from symsi.cli.bench.certificate import certificate
 from symsi.cli.bench.fitted import fitted
 from symsi.cli.bench.kernels import kernels
@@ -20,6 +21,7 @@ def command() -> None:
 
     \b
     Examples:
+      symsi bench advice --model fashion28-noise
       symsi bench certificate --quick
       symsi bench certificate --json --plot certificate.png > certificate.json
       symsi bench kernels --size 100000 --size 10000000
@@ -29,5 +31,5 @@ def command() -> None:
     """
 
 
-for benchmark in (certificate, kernels, nfe, fitted, sampler, pipelines):
+for benchmark in (advice, certificate, kernels, nfe, fitted, sampler, pipelines):
     command.add_command(benchmark)
