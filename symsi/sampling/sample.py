@@ -96,8 +96,8 @@ def sample(
                 (default for an expression), ab2-maruyama. With a reference, steps are taken in the natural variable of
                 each mode (T12)
     steps, grid N steps on a grid by name ("uniform", "angle", ...; see `time_grid`), or its K + 1 times; one that
-                starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there. Default: "uniform",
-                and "eased" for the ODE of a noise network under ddpm in its own schedule (`symsi.solvers.advice`)
+                starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there. Default:
+                "uniform", and "eased" for the ODE of a noise network under ddpm in its own schedule
     last        "step", or "land" on eta_X without noise (default with noise)
     reference   Gaussian reference, see `symsi calibrate`; makes the steps exact on that Gaussian
     guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations. A
