@@ -102,10 +102,11 @@ def sample(
                 reference, other solvers step in the natural variable of each mode (T12)
     steps, grid N steps on a grid by name ("uniform", "angle", ...; see `time_grid`), or its K + 1 times; one that
                 starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there. Default:
-                "uniform", "eased" for the ODE of a noise network under ddpm in its own (`symsi.solvers.advice`)
+                "uniform", and "eased" for the ODE of a noise network under ddpm in its own schedule
     last        "step", or "land" on eta_X without noise (default with noise)
     tolerance   instead of steps and grid: as many steps of ab2 as an embedded error of so much of the samples' size
-                needs in the first batch, whose plan the others follow (the ODE alone; default schedule: lazy, or as `advice` says)
+                needs in the first batch, whose plan the others follow (the ODE alone; default schedule: lazy, or as
+                `symsi.solvers.advice` says)
     reference   Gaussian reference, see `symsi calibrate`; makes the steps exact on that Gaussian
     spectrum    for solver "gaussian", instead of a reference: the variances of the data's modes
     guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations. A
