@@ -161,6 +161,10 @@ EQUIVALENT[
     "Eq({0}, {1}, evaluate=False) -> Eq({1}, {0}, evaluate=False)".format(*_EQUATION),
     "return Eq(",
 ] = "an equation read from the other side"
+EQUIVALENT["theory/conversion.py", "_settled", "3 -> 4", "for _ in range(3):"] = "two rounds settle a form"
+EQUIVALENT[
+    "theory/conversion_numbers.py", "vanishes", "10 -> 11", "point = _probe(conversion, k, digits + 10, expr.has(tau))"
+] = "digits to spare"
 EQUIVALENT[
     "theory/conversion.py",
     "Conversion.zero",
@@ -212,7 +216,7 @@ EQUIVALENT |= {
         "coefficients/modal.py",
         "_natural_at",
         "20 -> 21",
-        "return float(evaluate(natural_variable(_W, kappa), {_W: w}, 20))",
+        "found = float(evaluate(natural_variable(_W, kappa), {_W: w}, 20))",
     ): "digits beyond float64's",
     (
         "coefficients/program.py",

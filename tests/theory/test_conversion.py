@@ -11,6 +11,7 @@ from mpmath import mp, mpf
 import symsi
 from symsi.algebra.limits import check_limit
 from symsi.algebra.multiprecision import evaluate
+from symsi.algebra.parse import parse
 from symsi.algebra.proof import Verdict
 from symsi.errors import DiffusionError, SymsiError, UnknownNameError
 from symsi.interpolants.named import NAMED
@@ -441,6 +442,20 @@ def test_a_coefficient_that_vanishes_for_every_parameter_is_an_exact_zero() -> N
     free = symsi.Schedule("(1-t)**a", "t**a", {"a": None})
     assert convert("linear", free, prediction="noise").coefficients["noise_state"] == 0
     assert convert(free, free).coefficients["velocity_state"] == 0
+
+
+@pytest.mark.parametrize("beta", ["t**a", "(t + a)/(1 + a)"])
+def test_a_zero_is_found_where_only_beta_or_the_start_depends_on_a_parameter(beta: str) -> None:
+    free = symsi.Schedule("1-t", beta, {"a": None})
+    assert convert(free, "linear", prediction="noise").coefficients["noise_state"] == 0
+    assert convert("linear", free, prediction="noise").coefficients["noise_state"] == 0
+
+
+@pytest.mark.parametrize("pair", [("linear", "trigonometric"), ("vp", "lazy(kappa=1)"), ("cosine", "polynomial")])
+def test_formulas_are_as_printing_and_parsing_leave_them(pair: tuple[str, str]) -> None:
+    conversion = convert(*pair, "optimal")
+    for name, formula in conversion.formulas.items():
+        assert parse(sp.sstr(formula), symbols=[s.name for s in formula.free_symbols]) == formula, name
 
 
 def test_parameters_go_by_name_or_by_symbol() -> None:
