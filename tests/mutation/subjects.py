@@ -75,7 +75,7 @@ EXCLUDED: dict[str, str] = {
     "solvers/plan.py:Plan.__str__": "print",
     "solvers/consistency.py:_number": "print",
     "solvers/plan.py:read_plan": "words of an error",
-    "solvers/planning.py:_advice": "words of an error",
+    "solvers/planning.py:_hint": "words of an error",
     "sampling/sample.py:SampleResult.plot": "a picture",
     "sampling/loop.py:_Watch.__init__": "when a GPU is waited for, no formula",
     "sampling/loop.py:_Seen._sums": "a checksum, compared with itself alone",
