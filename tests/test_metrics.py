@@ -292,7 +292,7 @@ def test_recall_of_samples_that_lack_a_half_of_the_data_is_a_half() -> None:
     data[200:, 0] += 100
     samples = torch.randn(200, 3, generator=generator, dtype=torch.float64)
     assert 0.45 < recall(samples, data) <= 0.5
-    assert recall(torch.cat([samples, samples + torch.tensor([100.0, 0, 0])]), data) > 0.95
+    assert recall(torch.cat([samples, samples + torch.tensor([100.0, 0, 0])]), data) > 0.9
 
 
 @pytest.mark.parametrize("neighbours", [0, 4])

@@ -148,7 +148,7 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
         (("calibrate", "reference", "r.safetensors", "--data", "x.csv"), "--data reads"),
         (("calibrate", "solver", "digits8", "--output", "s.txt"), "a plan is a .json file"),
         (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "two"), "--steps takes a whole number"),
-        (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "0"), "integer of at least 1"),
+        (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "0"), "whole number from 1 on"),
         (("calibrate", "solver", "digits8", "--output", "s.json", "--guidance", "2"), "unconditional prediction"),
         (("sample", "x.png", "--plan", "none.json"), "there is no plan none.json"),
         (("sample", "x.png", "--plan", "none.json", "--steps", "3"), "leave --steps out"),
@@ -270,7 +270,7 @@ def test_a_warning_is_one_line_in_words(capsys: Capture, monkeypatch: Patch, tmp
         (("sample", "x.npz", "--model", "digits8", "--diffusion", "kappa=1e9"), "Use a smaller kappa"),
         (("sample", "x.npz", "--model", "digits8", "--diffusion", "kappa=abc"), "Give a number such as 2"),
         (("derive", "--alpha", "1-t", "--beta", "t*q"), "on the command line --parameter q=2"),
-        (("bench", "advice", "--nfe", "two"), "--nfe takes a whole number or several"),
+        (("bench", "advice", "--nfe", "two"), "--nfe takes a whole number from 1 on"),
     ],
 )
 def test_a_refusal_is_in_words_and_not_in_python(

@@ -161,6 +161,32 @@ EQUIVALENT[
     "Eq({0}, {1}, evaluate=False) -> Eq({1}, {0}, evaluate=False)".format(*_EQUATION),
     "return Eq(",
 ] = "an equation read from the other side"
+_LINES = "_sign(order) * Mul(*(lines[i][order[i]] for i in size))"
+EQUIVALENT[
+    "interpolants/rows.py",
+    "_determinant",
+    f"{_LINES} -> 2 * ({_LINES})",
+    f"return Add(*({_LINES} for order in permutations(size)))",
+] = "a factor of both determinants, of which the quotient is taken"
+for _function, _text in (
+    ("time_at", "return solve_ratio(conversion.base, evaluate(ratio, {**given, t: time}, 2 * digits), digits, given)"),
+    ("solve_ratio", "with mpmath.workdps(2 * digits):"),
+):
+    EQUIVALENT["theory/conversion_numbers.py", _function, "2 -> 3", _text] = "digits to spare"
+_ERRORS = ("UnsupportedError, CancelledError", "CancelledError, UnsupportedError")
+EQUIVALENT[
+    "theory/conversion_series.py",
+    "series_of",
+    "suppress({}) -> suppress({})".format(*_ERRORS),
+    "with suppress(UnsupportedError, CancelledError):",
+] = _SAME
+EQUIVALENT["theory/conversion_series.py", "end_value", "8 -> 9", "for size in (4, 8):"] = "more terms than are needed"
+EQUIVALENT[
+    "theory/conversion_series.py",
+    "_time_at_start",
+    "2 * EXACT_DIGITS -> EXACT_DIGITS",
+    "wanted = evaluate(conversion.target.start_ratio, {}, 2 * EXACT_DIGITS)",
+] = "digits to spare"
 EQUIVALENT["theory/conversion.py", "_settled", "3 -> 4", "for _ in range(3):"] = "two rounds settle a form"
 EQUIVALENT[
     "theory/conversion_numbers.py", "vanishes", "10 -> 11", "point = _probe(conversion, k, digits + 10, expr.has(tau))"

@@ -16,12 +16,14 @@ from symsi.algebra.proof import Verdict
 from symsi.errors import DiffusionError, SymsiError, UnknownNameError
 from symsi.interpolants.named import NAMED
 from symsi.theory.conversion import FIELDS, Conversion, as_conversion, convert
+from symsi.theory.diffusion import as_diffusion
 from symsi.theory.fields import PREDICTIONS
 
 t, tau, x = sp.symbols("t tau x")
 NAMES = [*NAMED, "lazy(kappa=0)", "lazy(kappa=1/2)", "lazy(kappa=1)"]
 SCHEDULES = [*NAMED, "lazy(kappa=1/2)", "lazy(kappa=1)"]
 USER = symsi.Schedule("(1-t)*(1+t/3)", "t*exp(t-1)")
+SLOW = symsi.Schedule("(1-t)*(1+t/3)", "t**2*exp(t-1)")  # beta/alpha starts like t^2
 ETA_Z, ETA_X = mpf("0.75"), mpf("-1.25")
 
 
@@ -177,6 +179,64 @@ def test_a_series_inside_the_domain_gives_the_values_near_its_point() -> None:
                 assert agrees(conversion.evaluate(name, point + sp.Float(u, 60), 60), found, "1e-19"), name
 
 
+def test_a_series_about_a_time_of_an_implicit_map_starts_from_tau_there() -> None:
+    conversion = convert(USER, "linear")
+    with mp.workdps(60):
+        series = conversion.series_at("scale", sp.Rational(2, 5), 6)
+        found = sum(c.values[0] * mpf("1e-4") ** int(p) for p, c in series.terms)
+        assert agrees(conversion.evaluate("scale", sp.Rational(4001, 10000), 60), found, "1e-19")
+
+
+@pytest.mark.parametrize(("base", "target"), [(USER, "linear"), (SLOW, "linear"), (USER, "edm"), ("vp", "linear")])
+@pytest.mark.parametrize("end", [0, 1])
+def test_a_series_at_an_end_is_as_near_as_its_order_says(base: symsi.Schedule, target: str, end: int) -> None:
+    conversion, step = convert(base, target), sp.Rational(1, 10**15)
+    time = conversion.start + step if end == 0 else 1 - step
+    with mp.workdps(400):
+        u = mpf(10) ** -15
+        for name, series in conversion.series(end, 6).items():
+            found = sum(c.values[0] * u ** (mpf(p.numerator) / p.denominator) for p, c in series.terms)
+            truth = conversion.evaluate(name, time, 350)
+            order = mpf(60) if series.order == mp.inf else mpf(series.order.numerator) / series.order.denominator
+            assert abs(found - truth) <= (1000 * u) ** order + mpf("1e-110"), name
+            assert order >= 2, name
+
+
+def test_what_has_no_terms_is_kept_as_zero_where_that_is_exact() -> None:
+    conversion = convert("linear", "trigonometric", prediction="noise")
+    for end in (0, 1):
+        assert conversion.series(end)["noise_state"].terms == ()
+        assert conversion.end_value("noise_state", end) == 0
+
+
+def test_limits_say_where_they_are_and_from_which_side() -> None:
+    conversion = convert("linear", "trigonometric", "t*(1-t)*log(1/(t*(1-t)))")
+    for end, side in ((0, 1), (1, -1)):
+        for name in ("scale", "diffusion"):  # the latter has no power series
+            found = conversion.limit(name, end)
+            assert (found.end, found.side) == (end, side)
+        assert float(conversion.limit("scale", end).value) == float(conversion.end_value("scale", end)) == 1
+        assert float(conversion.limit("diffusion", end).value) == float(conversion.end_value("diffusion", end)) == 0
+    assert conversion.end_value("score_prediction", 1) is None
+    assert agrees(conversion.end_value("alpha", 1), mpf(0))
+    assert agrees(conversion.end_value("time_rate", 0), sp.pi.evalf(40) / 2)
+
+
+def test_a_coefficient_has_as_many_digits_as_asked_for() -> None:
+    conversion = convert("linear", "lazy(kappa=1)", "optimal")
+    with mp.workdps(120):
+        for name in conversion.coefficients:
+            few, many = (conversion.evaluate(name, sp.Rational(3, 7), digits) for digits in (30, 100))
+            assert abs(few - many) <= mpf("1e-29") * abs(many), name
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "deterministic"), [("ode", True), ("0", True), ("kappa=0", True), ("1", False), ("optimal", False)]
+)
+def test_a_diffusion_is_deterministic_where_it_vanishes(epsilon: str, deterministic: bool) -> None:
+    assert as_diffusion(epsilon).deterministic is deterministic
+
+
 def test_a_coefficient_has_a_zero_where_it_crosses_or_touches_and_else_none() -> None:
     conversion = convert("linear", "trigonometric")
     growth = "velocity_state"  # of c = cos + sin, which is greatest at t = 1/2
@@ -223,7 +283,7 @@ def test_every_closed_time_map_is_proved_within_seconds(base: str) -> None:
     assert convert(base, USER, "optimal").proof().verdict is Verdict.PROVED
 
 
-@pytest.mark.parametrize("epsilon", ["alpha", "t*(1-t)", "optimal*sin(pi*t)", "1/2"])
+@pytest.mark.parametrize("epsilon", ["alpha", "beta*(1-t)", "t*(1-t)", "optimal*sin(pi*t)", "1/2"])
 def test_any_wanted_diffusion_has_exactly_one_base_diffusion(epsilon: str) -> None:
     conversion = convert("linear", "vp", epsilon)
     time = sp.Rational(2, 5)
