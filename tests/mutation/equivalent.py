@@ -162,12 +162,15 @@ EQUIVALENT[
     "return Eq(",
 ] = "an equation read from the other side"
 _LINES = "_sign(order) * Mul(*(lines[i][order[i]] for i in size))"
-EQUIVALENT[
-    "interpolants/rows.py",
-    "_determinant",
-    f"{_LINES} -> 2 * ({_LINES})",
-    f"return Add(*({_LINES} for order in permutations(size)))",
-] = "a factor of both determinants, of which the quotient is taken"
+EQUIVALENT |= {
+    (
+        "interpolants/rows.py",
+        "_determinant",
+        f"{_LINES} -> {changed}",
+        f"return Add(*({_LINES} for order in permutations(size)))",
+    ): "a factor of both determinants, of which the quotient is taken"
+    for changed in (f"2 * ({_LINES})", f"-({_LINES})")
+}
 for _function, _text in (
     ("time_at", "return solve_ratio(conversion.base, evaluate(ratio, {**given, t: time}, 2 * digits), digits, given)"),
     ("solve_ratio", "with mpmath.workdps(2 * digits):"),
