@@ -162,6 +162,12 @@ EQUIVALENT[
     "return Eq(",
 ] = "an equation read from the other side"
 _LINES = "_sign(order) * Mul(*(lines[i][order[i]] for i in size))"
+EQUIVALENT[
+    "interpolants/rows.py",
+    "_sign",
+    "i + 1 -> i",
+    "swaps = sum(order[i] > order[j] for i in range(len(order)) for j in range(i + 1, len(order)))",
+] = "nothing is greater than itself"
 EQUIVALENT |= {
     (
         "interpolants/rows.py",
