@@ -168,6 +168,12 @@ EQUIVALENT[
     "i + 1 -> i",
     "swaps = sum(order[i] > order[j] for i in range(len(order)) for j in range(i + 1, len(order)))",
 ] = "nothing is greater than itself"
+EQUIVALENT[
+    "interpolants/rows.py",
+    "_sign",
+    "Integer(-1) ** swaps -> Integer(-1) ** (swaps + 1)",
+    "return Integer(-1) ** swaps",
+] = "a factor of both determinants, of which the quotient is taken"
 EQUIVALENT |= {
     (
         "interpolants/rows.py",
