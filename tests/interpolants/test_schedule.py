@@ -14,7 +14,7 @@ from symsi.algebra.multiprecision import evaluate
 from symsi.errors import ParseError, ScheduleError, UnknownNameError
 from symsi.interpolants.lazy import lazy_schedule
 from symsi.interpolants.named import NAMED, schedule
-from symsi.interpolants.schedule import Kind, Schedule
+from symsi.interpolants.schedule import Kind, Schedule, at_end
 
 t = sp.Symbol("t")
 KINDS = {
@@ -119,6 +119,28 @@ def test_a_scaled_end_must_be_declared() -> None:
 def test_evidence_says_what_was_proved_and_what_was_checked() -> None:
     assert schedule("linear").evidence["beta/alpha increases"] == "proved"
     assert schedule("cosine").evidence["beta/alpha increases"] == "grid"
+    waves = "(1 + t*sin(5*t)/9)"
+    noisy = Schedule(f"(1-t)*{waves}", "t").evidence
+    wavy = Schedule("1-t", f"t*{waves}", data_scale="1 + sin(5)/9").evidence
+    assert (noisy["alpha > 0"], noisy["beta > 0"]) == ("grid", "proved")
+    assert (wavy["alpha > 0"], wavy["beta > 0"]) == ("proved", "grid")
+
+
+def test_a_schedule_without_a_name_is_called_by_its_formulas() -> None:
+    assert str(Schedule("1-t", "t**3")) == "(alpha=1 - t, beta=t**3)"
+    assert str(Schedule("1-t", "t**3", name="cubic")) == "cubic"
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [("(1-t)**a", "t"), ("1-t", "t**a")])
+def test_parameters_of_either_side_are_free(alpha: str, beta: str) -> None:
+    assert Schedule(alpha, beta, {"a": None}).free_parameters == {sp.Symbol("a")}
+
+
+@pytest.mark.parametrize(("end", "side"), [(0, 1), (1, -1)])
+def test_a_limit_is_taken_from_inside(end: int, side: int) -> None:
+    for formula in (t, t * (1 - t) * sp.log(t * (1 - t))):
+        found = at_end(formula, end)
+        assert (found.end, found.side, found.value) == (end, side, formula.subs(t, end) if formula == t else 0)
 
 
 @pytest.mark.parametrize(

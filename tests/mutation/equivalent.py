@@ -73,6 +73,12 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "1 -> 2",
         "return next(_moves(plan, range(k, k + 1), like, placed=True))",
     ): "the first alone is made",
+    (
+        "sampling/adaptive.py",
+        "adaptive_run",
+        "1 -> 2",
+        "begin = plan(model, schedule=schedule, steps=1)",
+    ): "any plan starts where this one does",
     ("sampling/noise.py", "check_seed", "1 -> 2", "found = -1"): "any negative number is refused",
     (
         "sampling/paths.py",
@@ -169,10 +175,7 @@ EQUIVALENT[
     "swaps = sum(order[i] > order[j] for i in range(len(order)) for j in range(i + 1, len(order)))",
 ] = "nothing is greater than itself"
 EQUIVALENT[
-    "interpolants/rows.py",
-    "_sign",
-    "Integer(-1) ** swaps -> Integer(-1) ** (swaps + 1)",
-    "return Integer(-1) ** swaps",
+    "interpolants/rows.py", "_sign", "Integer(-1) ** swaps -> Integer(-1) ** (swaps + 1)", "return Integer(-1) ** swaps"
 ] = "a factor of both determinants, of which the quotient is taken"
 EQUIVALENT |= {
     (

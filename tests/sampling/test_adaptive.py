@@ -69,6 +69,14 @@ def test_the_plan_gives_the_same_samples_again_and_the_later_batches_follow_it(m
     )
 
 
+@pytest.mark.parametrize("base", ["ve", "edm"])
+def test_a_state_that_starts_larger_than_one_ends_where_it_should(base: str) -> None:
+    model = replace(symsi.models.gaussian([1.0, 0.0], 0.3).model(base), shape=(2,))
+    found = symsi.sample(model, shape=50, tolerance=1e-3, **QUIET).x
+    converged = symsi.sample(model, shape=50, schedule="trigonometric", solver="heun", steps=500, **QUIET).x
+    assert size(found - converged) < 5e-3 * size(converged)
+
+
 def test_guidance_counts_both_evaluations() -> None:
     def velocity(x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         return (0.0 if label is None else 1.0) - x
