@@ -198,6 +198,24 @@ EQUIVALENT[
     "suppress({}) -> suppress({})".format(*_ERRORS),
     "with suppress(UnsupportedError, CancelledError):",
 ] = _SAME
+EQUIVALENT[
+    "theory/conversion_numbers.py",
+    "coefficients_at",
+    "digits + _GUARD -> digits",
+    "working, wanted = digits + _GUARD, tuple(names)",
+] = "digits to spare"
+EQUIVALENT[
+    "theory/conversion_series.py", "end_value", "0 -> 1", "power, value = found.leading if found.terms else (0, None)"
+] = "without a value it is 0 at any power"
+EQUIVALENT[
+    "interpolants/schedule.py",
+    "_ends",
+    "_same(alpha_0, Integer(0)) -> _same(Integer(0), alpha_0)",
+    "if _same(alpha_0, Integer(0)):",
+] = _SAME
+EQUIVALENT[
+    "interpolants/schedule.py", "_same", "100 -> 101", 'return bool(abs(evaluate(gap, {}, 100)) < mpf("1e-60"))'
+] = "digits to spare"
 EQUIVALENT["theory/conversion_series.py", "end_value", "8 -> 9", "for size in (4, 8):"] = "more terms than are needed"
 EQUIVALENT[
     "theory/conversion_series.py",

@@ -194,7 +194,9 @@ def test_a_series_at_an_end_is_as_near_as_its_order_says(base: symsi.Schedule, t
     time = conversion.start + step if end == 0 else 1 - step
     with mp.workdps(400):
         u = mpf(10) ** -15
-        for name, series in conversion.series(end, 6).items():
+        found_series = conversion.series(end, 6)
+        assert {"time", "time_rate", "scale"} <= set(found_series)
+        for name, series in found_series.items():
             found = sum(c.values[0] * u ** (mpf(p.numerator) / p.denominator) for p, c in series.terms)
             truth = conversion.evaluate(name, time, 350)
             order = mpf(60) if series.order == mp.inf else mpf(series.order.numerator) / series.order.denominator
@@ -504,9 +506,9 @@ def test_a_coefficient_that_vanishes_for_every_parameter_is_an_exact_zero() -> N
     assert convert(free, free).coefficients["velocity_state"] == 0
 
 
-@pytest.mark.parametrize("beta", ["t**a", "(t + a)/(1 + a)"])
-def test_a_zero_is_found_where_only_beta_or_the_start_depends_on_a_parameter(beta: str) -> None:
-    free = symsi.Schedule("1-t", beta, {"a": None})
+@pytest.mark.parametrize(("alpha", "beta"), [("(1-t)**a", "t"), ("1-t", "t**a"), ("1-t", "(t + a)/(1 + a)")])
+def test_a_zero_is_found_where_only_one_side_or_the_start_depends_on_a_parameter(alpha: str, beta: str) -> None:
+    free = symsi.Schedule(alpha, beta, {"a": None})
     assert convert(free, "linear", prediction="noise").coefficients["noise_state"] == 0
     assert convert("linear", free, prediction="noise").coefficients["noise_state"] == 0
 
