@@ -38,6 +38,24 @@ def test_the_error_is_what_was_asked_for(mixture: symsi.Model, converged: Tensor
     assert found.nfe == found.plan.evaluations == len(found.plan.grid) - 1
 
 
+def test_steps_are_as_long_as_the_rule_says() -> None:
+    """Where v = 2 t, orders 1 and 2 differ by h^2: a step is sqrt(tolerance |x|), or three times the last one."""
+    tolerance = 1e-3
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        return 2 * t[:, None].expand_as(x)
+
+    found = symsi.sample(velocity, shape=(50, 2), schedule="linear", tolerance=tolerance, **QUIET)
+    path = symsi.sample(velocity, shape=(50, 2), plan=found.plan, trajectory=True, **QUIET).path
+    assert path is not None
+    gaps = torch.tensor(found.plan.grid, dtype=DOUBLE).diff()
+    assert float(gaps[0]) == pytest.approx(tolerance**0.5 / 4)
+    for k in range(1, len(gaps) - 2):  # the last ones share what is left
+        assert float(gaps[k]) == pytest.approx(
+            min(3 * float(gaps[k - 1]), (tolerance * size(path[k])) ** 0.5), rel=1e-6
+        )
+
+
 def test_ten_times_less_error_takes_the_root_of_ten_times_the_steps(mixture: symsi.Model) -> None:
     counts = [symsi.sample(mixture, shape=200, tolerance=e, **QUIET).nfe for e in (1e-3, 1e-4, 1e-5)]
     for few, many in pairwise(counts):
@@ -118,5 +136,11 @@ def test_a_model_that_breaks_down_is_named() -> None:
     def broken(x: Tensor, t: Tensor) -> Tensor:
         return x * (float("nan") if float(t[0]) > 0.5 else 1.0)
 
-    with pytest.raises(symsi.ModelError, match="nan or inf"):
+    with pytest.raises(symsi.ModelError, match=r"nan or inf at step \d+, model time 0\.[5-9]"):
         symsi.sample(broken, shape=(2, 2), tolerance=1e-2, **QUIET)
+
+    def narrow(x: Tensor, t: Tensor) -> Tensor:
+        return x[:, :1] if float(t[0]) > 0.5 else x
+
+    with pytest.raises(symsi.ModelError, match=r"at step \d+, model time 0\.[5-9]"):
+        symsi.sample(narrow, shape=(2, 2), tolerance=1e-2, **QUIET)
