@@ -33,7 +33,8 @@ _EASE = 1.5
 class Trajectories:
     """States (K + 1, N, *shape) in model coordinates at the times `clock` of `clock_of`, from noise to samples.
 
-    `doubt` is the root mean square difference to the samples of half the steps.
+    `doubt` is the median over samples of the root mean square difference to those of half the steps: where the flow
+    branches, a sample may go either way at any number of steps.
     """
 
     clock: Tensor
@@ -106,7 +107,7 @@ def teach(
     grid = [*made.grid[:-1:2], made.grid[-1]]
     coarse = plan(model, schedule=clock_of(model), solver=made.origin["solver"], grid=grid)
     states = _room((len(made.grid), count, *form))
-    calls, squares = 1 if guidance == 1 else 2, 0.0
+    calls, squares = 1 if guidance == 1 else 2, torch.empty(count, dtype=torch.float64)
     for first in range(0, count, batch):
         rows = slice(first, min(first + batch, count))
         size = rows.stop - first
@@ -121,8 +122,8 @@ def teach(
         tick(made.evaluations * calls * size)
         rough = sample(model, shape=(size, *form), plan=coarse, progress=False, **options).x
         tick(coarse.evaluations * calls * size)
-        squares += float((rough.to(states) - states[-1, rows]).double().square().sum())
-    return Trajectories(torch.tensor(made.grid, dtype=torch.float64), states, (squares / (count * prod(form))) ** 0.5)
+        squares[rows] = (rough.to(states) - states[-1, rows]).double().square().flatten(1).mean(1).cpu()
+    return Trajectories(torch.tensor(made.grid, dtype=torch.float64), states, float(squares.quantile(0.5).sqrt()))
 
 
 def _room(shape: tuple[int, ...]) -> Tensor:

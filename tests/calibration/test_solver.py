@@ -359,3 +359,17 @@ def test_a_plan_warns_with_samples_of_another_shape() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         symsi.sample(net, shape=(2, 6), plan=plan, **QUIET)
+
+
+def test_a_sample_at_a_branching_of_the_flow_does_not_hide_that_the_teacher_has_converged() -> None:
+    def branching(x: Tensor, t: Tensor) -> Tensor:
+        """Away from 0, and near it to a side that hangs on the steps."""
+        return torch.where(x.abs() < 5e-2, 3 * torch.sin(1e3 * (x + t[:, None])), x.sign())
+
+    model = symsi.Model(branching, shape=(1,), name="branching")
+    fine, half = (symsi.plan(model, schedule=CLOCK, solver="heun", steps=n) for n in (64, 32))
+    told: dict[str, Any] = {"count": 64, "form": (1,), "conditions": {}, "guidance": 1.0, "seed": 1, "batch": 64}
+    taught = teach(model, fine, **told, tick=lambda rows: None)
+    rough = symsi.sample(model, shape=64, seed=1, plan=half, progress=False).x
+    assert float((taught.states[-1] - rough).square().mean().sqrt()) > 0.1
+    assert taught.doubt < 1e-2
