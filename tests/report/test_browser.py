@@ -3,12 +3,14 @@
 import base64
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+_PATIENCE = 60.0  # seconds for a page to load
 REQUIRED = "SYMSI_BROWSER" in os.environ
 RAW = ("$$", "\\frac", "<m", "&lt;", "&#", "</", "None", "undefined", "NaN")
 
@@ -48,6 +50,10 @@ class Browser:
         self.command("Emulation.setEmulatedMedia", {"media": "", "features": features})
         self.command("Emulation.setScriptExecutionDisabled", {"value": not scripts})
         self.driver.get(page.as_uri())
+        deadline = time.monotonic() + _PATIENCE
+        while not self.value("document.readyState === 'complete' && document.scrollingElement !== null"):
+            assert time.monotonic() < deadline, f"{page} is not loaded after {_PATIENCE} s"
+            time.sleep(0.05)
 
     def command(self, name: str, arguments: dict) -> dict:
         return self.driver.execute_cdp_cmd(name, arguments)
