@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from symsi.bench.nfe import Task, task
+from symsi.bench.nfe import CALIBRATION, CONVERGED, Task, task
 from symsi.calibration.solver import fit_solver
 from symsi.metrics import frechet_distance, rmse
 from symsi.sampling.sample import sample
@@ -19,8 +19,6 @@ from symsi.solvers.plan import Plan
 __all__ = ["STEPS", "guidance_rows", "transfer_rows"]
 
 STEPS = (3, 4)
-_CALIBRATION: dict[str, Any] = {"seed": 1 << 32, "progress": False}
-_CONVERGED: dict[str, Any] = {"schedule": "trigonometric", "solver": "heun", "steps": 32}
 
 
 class _Judge:
@@ -66,7 +64,7 @@ def guidance_rows(
     """
     judge = _Judge(name, samples, repeats)
     labels = torch.arange(judge.task.model.classes)
-    converged = judge.draw(labels, guidance, **_CONVERGED)
+    converged = judge.draw(labels, guidance, **CONVERGED)
     yield {"steps": 64, "unconditional": 64, "nfe": 128, **judge.score(converged, converged), "fd_ratio": None}
     for n in steps:
         whole = 0.0
@@ -93,7 +91,7 @@ def transfer_rows(
     places |= {"guidance 1": (labels, 1.0), "guidance 2": (labels, 2.0)}
     for here, there in (("later classes", "earlier classes"), ("guidance 2", "guidance 1")):
         used, strength = places[here]
-        converged = judge.draw(used, strength, **_CONVERGED)
+        converged = judge.draw(used, strength, **CONVERGED)
         for n in steps:
             for origin in (here, there):
                 told = {"label": places[origin][0][torch.arange(8) % len(places[origin][0])]}
@@ -105,6 +103,6 @@ def transfer_rows(
 
 def _fitted(judge: _Judge, steps: int, guidance: float, told: Mapping[str, Tensor], **options: Any) -> Plan:
     given: dict[str, Any] = {"samples": len(told["label"]), "conditions": told, "guidance": guidance}
-    found = fit_solver(judge.task.model, steps, **given, **options, **_CALIBRATION)
+    found = fit_solver(judge.task.model, steps, **given, **options, **CALIBRATION)
     assert isinstance(found, Plan)
     return found

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from symsi.calibration.descent import Descent
-from symsi.calibration.student import Student
+from symsi.calibration.student import Student, fitted_rows
 from symsi.calibration.teacher import teach, teacher_of
 from symsi.models.protocol import Model
 from symsi.solvers.plan import Plan
@@ -46,8 +46,8 @@ def gradient_plan(
     options: dict[str, Any] = {"count": samples, "form": model.shape, "conditions": told, "guidance": 1.0}
     taught = teach(model, teacher_of(model), **options, seed=seed, batch=batch, tick=tick)
     student = Student(model, taught.states[0], told, 1.0, batch, tick)
-    held = max(1, samples // 4)
-    descent = Descent(student, taught.states[-1], samples - held, rates=rates, rounds=rounds)
+    fitted = fitted_rows(samples)
+    descent = Descent(student, taught.states[-1], fitted, rates=rates, rounds=rounds)
     table, error = descent.refine(triangle_of(plan(model, schedule="linear", solver="euler", steps=steps)))
-    origin = {"solver": "gradient", "error": f"{error:.4g} on {held} samples held out"}
+    origin = {"solver": "gradient", "error": f"{error:.4g} on {samples - fitted} samples held out"}
     return replace(table, origin={**origin, "calibration": f"{used} evaluations of a sample"}).plan()

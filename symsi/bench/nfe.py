@@ -26,11 +26,23 @@ from symsi.models.protocol import Model
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.sample import sample
 
-__all__ = ["CONTENDERS", "NFE", "PEERS", "TASKS", "Contender", "Task", "quality_at_nfe", "task"]
+__all__ = [
+    "CALIBRATION",
+    "CONTENDERS",
+    "CONVERGED",
+    "NFE",
+    "PEERS",
+    "TASKS",
+    "Contender",
+    "Task",
+    "quality_at_nfe",
+    "task",
+]
 
 NFE = (2, 3, 4, 6, 8, 12, 16, 32)
 _ENERGY_ROWS = 2000  # of the real data, against which energy distances are taken
-_CONVERGED = {"schedule": "trigonometric", "solver": "heun", "steps": 32}
+CALIBRATION: Mapping[str, Any] = {"seed": 1 << 32, "progress": False}  # of no noise that is judged
+CONVERGED: Mapping[str, Any] = {"schedule": "trigonometric", "solver": "heun", "steps": 32}
 
 
 @dataclass(frozen=True)
@@ -207,7 +219,7 @@ class _Judge:
 
     def __init__(self, given: Task, samples: int, repeats: int, batch: int) -> None:
         self.task, self.samples, self.repeats, self.batch = given, samples, repeats, batch
-        self.converged = [self._ours(_CONVERGED, seed) for seed in range(repeats)]
+        self.converged = [self._ours(CONVERGED, seed) for seed in range(repeats)]
         self.converged_row = self._score(self.converged)
         self._references: dict[str, Any] = {}
 
@@ -294,11 +306,12 @@ class _Judge:
         return torch.cat(pieces)
 
     def _options(self, method: Contender, nfe: int) -> dict[str, Any]:
-        calibration: dict[str, Any] = {"seed": 1 << 32, "progress": False}
         if method.fit is not None and method.gradient:
-            return {"plan": gradient_plan(self.task.model, nfe, batch=self.batch, seed=1 << 32, **method.fit)}
+            return {
+                "plan": gradient_plan(self.task.model, nfe, batch=self.batch, seed=CALIBRATION["seed"], **method.fit)
+            }
         if method.fit is not None:
-            return {"plan": fit_solver(self.task.model, nfe, batch=self.batch, **method.fit, **calibration)}
+            return {"plan": fit_solver(self.task.model, nfe, batch=self.batch, **method.fit, **CALIBRATION)}
         options = dict(method.options) | {"steps": nfe // method.per_step}
         if method.reference:
             if method.reference not in self._references:
@@ -311,7 +324,7 @@ class _Judge:
                     batch=self.batch,
                     conditions=self.task.model.in_turn(count),
                     shrinkage=0.05,
-                    **calibration,
+                    **CALIBRATION,
                 )
             options["reference"] = self._references[method.reference]
         if method.optimal and nfe > 1:
@@ -323,6 +336,6 @@ class _Judge:
                 schedule=options["schedule"],
                 solver=options["solver"],
                 conditions=self.task.model.in_turn(32),
-                **calibration,
+                **CALIBRATION,
             )
         return options

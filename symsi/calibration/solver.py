@@ -16,7 +16,7 @@ from symsi.calibration.descent import Descent
 from symsi.calibration.doubts import warn_if_blind, warn_if_few
 from symsi.calibration.fitting import Clock, Fitter, Weigh
 from symsi.calibration.reference import estimate
-from symsi.calibration.student import Student
+from symsi.calibration.student import Student, fitted_rows
 from symsi.calibration.teacher import Trajectories, check_teacher, clock_of, teach, teacher_of
 from symsi.errors import SymsiError, unknown
 from symsi.models.protocol import Model, as_model, fingerprint
@@ -111,7 +111,7 @@ def fit_solver(
     check_teacher(fine, counts[-1], clock_of(known))
     asks = {n: _asks(n, guidance, unconditional) for n in counts}
     numbers = 1 + max(sum(map(len, steps)) for steps in asks.values()) + constant
-    equations = _fitted(count) * prod(form)
+    equations = fitted_rows(count) * prod(form)
     warn_if_few(numbers, equations)
     total = count * expected(counts, fine.evaluations, guidance=guidance, refine=refine)
     hidden = None if progress is None else not progress
@@ -189,7 +189,7 @@ class _Fit:
     def plan(self) -> Plan:
         """Return the fitted plan, or the theory's where it is not beaten."""
         steps, count = len(self.asks), len(self.student.start)
-        fitted = _fitted(count)
+        fitted = fitted_rows(count)
         grids = list(self._grids(steps))
         names = _THEORIES if self.reference is None else (*_THEORIES, "gaussian")
         theories = [(name, grid) for name in names for grid in grids]
@@ -271,11 +271,6 @@ def _by_frequency(samples: Tensor) -> Weigh:
     reference = estimate(samples, "dct")
     sizes = reference.modal_variances.sqrt()
     return lambda x: reference.beside(x).forward(x) / sizes.to(x)
-
-
-def _fitted(count: int) -> int:
-    """How many of the samples rows are fitted to; the others are held out."""
-    return count - max(1, count // 4)
 
 
 def _asks(steps: int, guidance: float, unconditional: str | Sequence[int]) -> tuple[tuple[str, ...], ...]:

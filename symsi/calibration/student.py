@@ -15,7 +15,12 @@ from symsi.sampling.predictions import check_form, not_finite, predictor, rows_o
 from symsi.solvers.regression import combine
 from symsi.solvers.triangle import Triangle
 
-__all__ = ["Student"]
+__all__ = ["Student", "fitted_rows"]
+
+
+def fitted_rows(count: int) -> int:
+    """Return to how many of the samples a table is fitted; the others, a quarter, are held out."""
+    return count - max(1, count // 4)
 
 
 @dataclass(frozen=True)
