@@ -31,7 +31,8 @@ class Fitter:
 
     Times lie on a clock that ends at 1; the teacher is `target(t)` there, (count, *shape).
     `prior(clock)` is the theory's table for those times, towards which a ridge of relative strength `ridge` draws.
-    Rows minimise squared differences; times are compared by those of `weigh(difference)`.
+    Rows minimise squared differences; times are compared by those of `weigh(difference)`, and moved where that helps
+    the samples by more than its standard error: few samples say little about times.
     """
 
     student: Student
@@ -44,10 +45,10 @@ class Fitter:
     _best: Clock = field(default=(), init=False)
     _known: dict[Clock, list[Tensor]] = field(default_factory=dict, init=False)  # predictions under this ridge
 
-    def rows(self, clock: Clock) -> tuple[Triangle, float]:
-        """Fit each row to the teacher's state where it ends, the student running; return the table and its error.
+    def rows(self, clock: Clock) -> tuple[Triangle, Tensor]:
+        """Fit each row to the teacher's state where it ends, the student running; return the table and its errors.
 
-        The error is the root mean square of the last difference, weighed, on the samples of the fit.
+        An error is the mean square of a sample's last difference, weighed, (count,).
         """
         prior, ends = self.prior(clock), (*clock[1:], 1.0)
         rows: list[Tensor] = []
@@ -62,14 +63,12 @@ class Fitter:
             rows.append(self._solved(gram, prior.rows[k]))
             state = combine(rows[-1], columns)
         self._known = {k: held for k, held in self._known.items() if k in (clock[: len(k)], self._best[: len(k)])}
-        squares = [
-            self.weigh(state[part] - self.target(1.0)[part]).double().square().mean() for part in self._batches()
-        ]
-        return replace(prior, rows=tuple(rows)), float(torch.stack(squares).mean().sqrt())
+        missed = (self.weigh(state[part] - self.target(1.0)[part]) for part in self._batches())
+        return replace(prior, rows=tuple(rows)), torch.cat([d.double().flatten(1).square().mean(1) for d in missed])
 
     def search(self, starts: Sequence[Clock]) -> Clock:
         """Return the times with the least error: from the best of some, one moved at a time, ever less."""
-        best, clock = min((self.rows(start)[1], start) for start in starts)
+        best, clock = min(((self.rows(start)[1], start) for start in starts), key=lambda found: float(found[0].mean()))
         self._best = clock
         for stride in _STRIDES:
             moved = True
@@ -77,7 +76,7 @@ class Fitter:
                 moved = False
                 for candidate in _neighbours(clock, stride):
                     found = self.rows(candidate)[1]
-                    if found < best * (1 - _GAIN):
+                    if _helps(best - found) and found.mean() < best.mean() * (1 - _GAIN):
                         best, clock, moved = found, candidate, True
                         self._best = clock
                         break
@@ -160,6 +159,11 @@ class Fitter:
 
     def _batches(self) -> Iterator[slice]:
         return self.student.batches(0, self.count)
+
+
+def _helps(gains: Tensor) -> bool:
+    """Whether the mean of samples' gains is above its standard error, where there is one."""
+    return len(gains) == 1 or bool(gains.mean() > gains.std() / len(gains) ** 0.5)
 
 
 def _neighbours(clock: Clock, stride: float) -> Iterator[Clock]:

@@ -308,21 +308,35 @@ def test_a_student_asks_for_parts_by_name(guided: symsi.Model) -> None:
 
 
 def test_times_are_searched_by_what_is_compared(bimodal: symsi.Model) -> None:
-    z = standard_normal(1, range(64), 0, (2,))
-    student = Student(bimodal, z, {}, 1.0, 64, lambda rows: None)
-    truth = symsi.sample(bimodal, shape=64, seed=1, schedule=CLOCK, solver="heun", steps=64, progress=False)
+    z = standard_normal(1, range(256), 0, (2,))
+    student = Student(bimodal, z, {}, 1.0, 256, lambda rows: None)
+    truth = symsi.sample(bimodal, shape=256, seed=1, schedule=CLOCK, solver="heun", steps=64, progress=False)
 
     def times(weigh: Any) -> tuple[float, ...]:
         def prior(clock: tuple[float, ...]) -> Triangle:
             return triangle_of(symsi.plan(bimodal, schedule=CLOCK, solver="ab2", grid=[*clock, 1.0]))
 
-        fitter = Fitter(student, 64, target=lambda t: truth.x if t == 1 else z, prior=prior, weigh=weigh)
+        fitter = Fitter(student, 256, target=lambda t: truth.x if t == 1 else z, prior=prior, weigh=weigh)
         found = fitter.search([(0.0, 0.3), (0.0, 0.6)])
-        assert fitter.rows(found)[1] <= min(fitter.rows((0.0, t))[1] for t in (0.3, 0.6))
+        errors = [fitter.rows((0.0, t))[1].mean() for t in (found[1], 0.3, 0.6)]
+        assert errors[0] <= min(errors[1:])
         return found
 
     assert times(lambda x: x) == times(lambda x: 5 * x)
     assert times(lambda x: x[:, :1]) != times(lambda x: x[:, 1:])
+
+
+def test_times_move_where_samples_agree_that_they_should(bimodal: symsi.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    student = Student(bimodal, torch.zeros(2, 2), {}, 1.0, 2, lambda rows: None)
+    fitter = Fitter(student, 2, target=lambda t: torch.zeros(2, 2), prior=lambda clock: None, weigh=lambda x: x)  # type: ignore[arg-type,return-value]
+
+    def found(slopes: tuple[float, float]) -> tuple[float, ...]:
+        gains = torch.tensor(slopes)
+        monkeypatch.setattr(Fitter, "rows", lambda self, clock: (None, 10 - clock[1] * gains))
+        return fitter.search([(0.0, 0.3)])
+
+    assert found((2.0, 1.0))[1] > 0.9
+    assert found((3.0, -1.0)) == (0.0, 0.3)  # the mean is 1, too, its standard error 2
 
 
 def test_another_ridge_is_fitted_on_a_run_of_its_own(bimodal: symsi.Model) -> None:
