@@ -7,8 +7,7 @@ signs (Rademacher), whose variance holds off-diagonal entries of Q J alone. Each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from math import prod
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor

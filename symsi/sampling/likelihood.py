@@ -82,8 +82,8 @@ def log_likelihood(
     plan        the ODE's, as `symsi.plan` makes it: its schedule, grid, solver and reference, the other way round
     schedule    instead of a plan: any; by default `symsi.solvers.advice`'s, lazy coordinates, where N(0, I) is exact
                 in one step. The law is the same under every schedule
-    solver      "rk4" (default; order 4, four evaluations a step), "heun", "ab2" (default with a reference), "ab3",
-                "euler"
+    solver      "dopri5" (order 5, six evaluations a step; the default), "rk4", "heun", "ab2" (the default with a
+                reference, and for predictions without a field at t = 0, as noise and score mostly are), "euler"
     steps, grid as in `sample`; default 8 steps uniform in the schedule's time. A grid that ends short of t = 1 takes x
                 for a sample of alpha Z + beta X there, which has a density whatever the data
     reference   Gaussian reference: the Gaussian is exact in one step, whatever its covariance
@@ -128,7 +128,9 @@ def log_likelihood(
             predict = predictor(known, told, told, 1.0)
             indices = range(first + some.start, first + some.stop)
 
-            def traces(said: Tensor, at: Tensor, q: Callable[[Tensor], Tensor], e: int, held: range = indices) -> Tensor:
+            def traces(
+                said: Tensor, at: Tensor, q: Callable[[Tensor], Tensor], e: int, held: range = indices
+            ) -> Tensor:
                 time = rows.stages[e].time
                 if method == "exact":
                     return exact_trace(said, at, q, time)
@@ -182,7 +184,7 @@ def _flow(
 
     z = modes(x / rows.scale)
     if reference is not None:
-        z = z - modes((rows.beta[0] * reference.mean).expand(1, *shape))
+        z = z - modes((rows.beta * reference.mean).expand(1, *shape))
     nats = torch.full((len(x),), -size * math.log(rows.scale), dtype=torch.float64, device=x.device)
     variance = torch.zeros_like(nats)
     fields: list[Tensor] = []
@@ -192,16 +194,19 @@ def _flow(
         with torch.enable_grad():
             said = predict("prediction", at, time)
             check_form(said, tuple(at.shape), at.device, stage.time)
-            gain = volume * stage.gain
 
-            def weigh(n: Tensor, gain: Coefficient = gain) -> Tensor:
-                return whole(_placed(gain, z) * modes(n.to(z)), 0.0).to(n)
+            gain = _placed(volume * stage.gain, z)
+
+            def weigh(n: Tensor, gain: Any = gain) -> Tensor:
+                return whole(gain * modes(n.to(x)), 0.0).to(n)
 
             found = traces(said, at, weigh, e)
         nats += trace(volume * stage.state, z) + trace(_log(stage.keep), z) + found.mean(1)
         if found.shape[1] > 1:
             variance += found.var(1) / found.shape[1]
-        field = _placed(stage.state, z) * z + _placed(stage.gain, z) * modes(said.detach().to(z)) + _placed(stage.offset, z)
+        field = (
+            _placed(stage.state, z) * z + _placed(stage.gain, z) * modes(said.detach().to(z)) + _placed(stage.offset, z)
+        )
         fields = [field, *fields[: max(len(s.weights) for s in rows.stages) - 1]]
         z = _placed(stage.keep, z) * z
         for weight, past in zip(stage.weights, fields, strict=False):
@@ -229,8 +234,8 @@ def _check_finite(nats: Tensor, z: Tensor, said: Tensor, time: Coefficient, begi
     row = begin + int((~fine).nonzero()[0])
     what = "prediction" if not bool(torch.isfinite(said).all()) else "divergence"
     raise ModelError(
-        f"the model's {what} is not finite {where(time)}, for row {row}. At t = 1 that is data whose law has no density "
-        "(points, or a subspace): end the grid short of it, grid=[0, ..., 0.99], for the law with that much noise."
+        f"the model's {what} is not finite {where(time)}, for row {row}. At t = 1 the law of the data has no density "
+        "then (points, or a subspace): end the grid short of it, grid=[0, 0.5, 0.99], for the law with that much noise."
     )
 
 

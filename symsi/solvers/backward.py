@@ -19,6 +19,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,7 +40,7 @@ from symsi.solvers.modal import modal
 from symsi.solvers.multistep import multistep
 from symsi.solvers.nodes import ModalNodes, Nodes
 from symsi.solvers.plan import Plan
-from symsi.solvers.rk4 import rk4
+from symsi.solvers.runge_kutta import DOPRI5, RK4, runge_kutta
 from symsi.solvers.stage import Coefficient, Span, Stage
 from symsi.theory.conversion import Conversion, convert
 
@@ -47,20 +49,20 @@ __all__ = ["BACKWARD", "Backward", "backward", "options_of"]
 
 @dataclass(frozen=True)
 class _Rule:
-    """A line of the table: the order, the rows of nodes, and where a step evaluates the field."""
+    """A line of the table: the rows of nodes, and the shares of a step that are nodes, 0 and 1 among them."""
 
-    order: int
-    rows: Callable[[Nodes, int], tuple[list[Stage], list[Span]]] = multistep
-    end: bool = False  # at its end as well
-    middle: bool = False  # in its middle as well
+    rows: Callable[[Nodes], tuple[list[Stage], list[Span]]]
+    points: tuple[Fraction, ...] = (Fraction(0), Fraction(1))
+    end: bool = True  # whether the field is evaluated at the end of a step
+    order: int = 0  # in the modes of a reference, which have Adams-Bashforth methods alone
 
 
 BACKWARD: Mapping[str, _Rule] = {
-    "euler": _Rule(1),
-    "heun": _Rule(2, heun, end=True),
-    "ab2": _Rule(2),
-    "ab3": _Rule(3),
-    "rk4": _Rule(4, rk4, end=True, middle=True),
+    "euler": _Rule(partial(multistep, order=1), end=False, order=1),
+    "ab2": _Rule(partial(multistep, order=2), end=False, order=2),
+    "heun": _Rule(partial(heun, order=2)),
+    "rk4": _Rule(partial(runge_kutta, method=RK4), RK4.points),
+    "dopri5": _Rule(partial(runge_kutta, method=DOPRI5), DOPRI5.points),
 }
 
 
@@ -68,15 +70,15 @@ BACKWARD: Mapping[str, _Rule] = {
 class Backward:
     """Stages from data to noise, and each evaluation's volume; `grid` falls from t_K to t_0, in the schedule's time.
 
-    Data x in the schedule's coordinates is z = U^T (x/scale - beta[0] m) at first, and at last start n + 0, n ~ N(0, I),
-    with beta[1] the model's coefficient of the mean there. Without a reference U = I and m = 0.
+    Data x in the schedule's coordinates is z = U^T (x/scale - beta m) at first, and z = start n, n ~ N(0, I), at last.
+    Without a reference U = I and m = 0.
     """
 
     stages: Sequence[Stage]
     volumes: Sequence[Coefficient]
     grid: Sequence[float]
     scale: float
-    beta: tuple[float, float]
+    beta: float
     start: Coefficient
     reference: Reference | None = None
 
@@ -98,20 +100,20 @@ def backward(
 ) -> Backward:
     """Return the rows of the ODE of `model` under `schedule` from the end of the grid to its start.
 
-    `grid` and `steps` are those of `time_grid`; the default solver is "rk4", or "ab2" in the modes of a reference and
-    where the field has no limit at t = 0, as that of noise predictions mostly: it evaluates none there.
+    `grid` and `steps` are those of `time_grid`; the default solver is "dopri5", or "ab2" in the modes of a reference
+    and where the field has no limit at t = 0, as that of noise predictions mostly: it evaluates none there.
     Raises SymsiError for what does not fit, and EndpointError where a field that the solver needs has no finite limit.
     """
     base, target = as_schedule(model.schedule), as_schedule(schedule)
     conversion = convert(base, target, prediction=model.prediction)
-    name = solver or ("rk4" if reference is None and not _endless(conversion, 0) else "ab2")
+    name = solver or ("dopri5" if reference is None and not _endless(conversion, 0) else "ab2")
     if name not in BACKWARD:
         raise unknown("solver of the way back", str(name), BACKWARD)
     rule = BACKWARD[name]
     times = time_grid(target, grid, steps, start=conversion.start_time)
     if reference is not None:
-        if rule.end:
-            raise SymsiError(f"solver {name!r} has no form in the modes of a reference; use euler, ab2 or ab3.")
+        if not rule.order:
+            raise SymsiError(f"solver {name!r} has no form in the modes of a reference; use ab2 or euler.")
         return _modal(conversion, times, reference, rule, shape)
     if target.kind is Kind.POINT_MASS and times[0] == conversion.start_time:
         raise EndpointError(
@@ -146,7 +148,7 @@ def _plain(conversion: Conversion, times: tuple[float, ...], rule: _Rule) -> Bac
     """The rows in the schedule's own coordinates."""
     points = [times[-1]]
     for late, early in zip(times[:0:-1], times[-2::-1], strict=True):
-        points += [(late + early) / 2, early] if rule.middle else [early]
+        points += [*(late - (late - early) * float(c) for c in rule.points[1:-1]), early]
     table = tabulate(conversion, points[::-1], ("time", "scale"))
     taus = [min(1.0, max(0.0, v)) for v in table["time"].tolist()]
     asked = points[::-1] if rule.end else points[-2::-1]
@@ -162,10 +164,10 @@ def _plain(conversion: Conversion, times: tuple[float, ...], rule: _Rule) -> Bac
         spread=(0.0,) * (len(points) - 1),
         start=1.0,
     )
-    stages, _ = rule.rows(nodes, rule.order)
+    stages, _ = rule.rows(nodes)
     alpha, beta = _own(conversion, taus)
     start = (alpha[0] ** 2 + beta[0] ** 2) ** 0.5
-    return Backward(tuple(stages), _volumes(stages), times[::-1], nodes.scales[0], (beta[-1], beta[0]), start)
+    return Backward(tuple(stages), _volumes(stages), times[::-1], nodes.scales[0], beta[-1], start)
 
 
 def _modal(
@@ -195,7 +197,7 @@ def _modal(
     if alpha[-1] == 0:
         stages[0] = _at_data(conversion, stages[0], taus[-1], variances, mean)
     start = (alpha[0] ** 2 + beta[0] ** 2 * variances).sqrt()
-    return Backward(tuple(stages), _volumes(stages), back, nodes.scales[0], (beta[-1], beta[0]), start, reference)
+    return Backward(tuple(stages), _volumes(stages), back, nodes.scales[0], beta[-1], start, reference)
 
 
 def _at_data(conversion: Conversion, stage: Stage, tau: float, variances: Tensor, mean: Tensor) -> Stage:
