@@ -20,7 +20,6 @@ from symsi.sampling.divergence import exact_trace, probed_traces
 from symsi.sampling.inputs import check_inputs, check_plan, whole_number
 from symsi.sampling.noise import check_seed
 from symsi.sampling.predictions import check_form, predictor, rows_of, where
-from symsi.solvers.advice import advice
 from symsi.solvers.backward import Backward, backward, options_of
 from symsi.solvers.grids import Grid
 from symsi.solvers.plan import Plan
@@ -80,7 +79,7 @@ def log_likelihood(
     """Return log p(x) of samples x (N, *shape) under the law that the model's probability-flow ODE samples.
 
     plan        the ODE's, as `symsi.plan` makes it: its schedule, grid, solver and reference, the other way round
-    schedule    instead of a plan: any; by default `symsi.solvers.advice`'s, lazy coordinates, where N(0, I) is exact
+    schedule    instead of a plan: any; by default "trigonometric", lazy coordinates, where N(0, I) is exact
                 in one step. The law is the same under every schedule
     solver      "dopri5" (order 5, six evaluations a step; the default), "rk4", "heun", "ab2" (the default with a
                 reference, and for predictions without a field at t = 0, as noise and score mostly are), "euler"
@@ -151,7 +150,7 @@ def _rows(model: Model, plan: Plan | None, options: dict[str, Any], shape: tuple
         raise SymsiError(f"a reference is a symsi.Reference; got {type(reference).__name__}.")
     if reference is not None:
         reference.check(shape)
-    defaults: dict[str, Any] = {"schedule": advice(model).schedule, "grid": "uniform"}
+    defaults: dict[str, Any] = {"schedule": "trigonometric", "grid": "uniform"}
     if isinstance(options.get("grid", ""), str):
         defaults["steps"] = 8
     return backward(model, shape=shape, **{**defaults, **options})
