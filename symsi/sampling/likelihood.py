@@ -212,9 +212,14 @@ def _flow(
             z = z + _placed(weight, z) * past
         _check_finite(nats, z, said, stage.time, begin)
         tick()
-    n = z / _placed(rows.start, z)
-    gaussian = -n.flatten(1).square().sum(1, dtype=torch.float64) / 2 - size * math.log(2 * math.pi) / 2
-    return nats + gaussian - trace(_log(rows.start), z), variance.sqrt(), whole(n, 0.0)
+    noise, n = _unit_noise(z, rows.start, size)
+    return nats + noise - trace(_log(rows.start), z), variance.sqrt(), whole(n, 0.0)
+
+
+def _unit_noise(z: Tensor, start: Coefficient, size: int) -> tuple[Tensor, Tensor]:
+    """log N(n; 0, I) of n = z/start, and n: the law at the start of a one-sided path, where a bridge has data."""
+    n = z / _placed(start, z)
+    return -n.flatten(1).square().sum(1, dtype=torch.float64) / 2 - size * math.log(2 * math.pi) / 2, n
 
 
 def _placed(value: Coefficient, like: Tensor) -> Any:

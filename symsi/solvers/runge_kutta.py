@@ -67,7 +67,8 @@ def runge_kutta(nodes: Nodes, method: Tableau) -> tuple[list[Stage], list[Span]]
     """
     stages, spans, width = [], [], len(method.points) - 1
     for k in range(0, len(nodes.grid) - 1, width):
-        h, before = nodes.grid[k + width] - nodes.grid[k], ()
+        h = nodes.grid[k + width] - nodes.grid[k]
+        before: tuple[Fraction, ...] = ()
         at = [k + method.points.index(c) for c in method.c]
         for here, there, line in zip(at[:-1], at[1:], method.a, strict=True):
             steps = [

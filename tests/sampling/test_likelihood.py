@@ -160,6 +160,7 @@ def probed(rotated: tuple[symsi.Model, Tensor, Tensor], **options: Any) -> symsi
     return symsi.log_likelihood(model, x, steps=1, solver="rk4", divergence="hutchinson", **QUIET, **options)
 
 
+@pytest.mark.slow
 def test_the_standard_error_covers_and_falls_as_the_root_of_the_probes(
     rotated: tuple[symsi.Model, Tensor, Tensor],
 ) -> None:
