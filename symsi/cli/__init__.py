@@ -21,6 +21,7 @@ _COMMANDS = {
     "derive": "Derive every formula for a schedule or a conversion.",
     "export": "Write a conversion as a file that runs without symsi.",
     "figures": "Redraw the figures of the theory and of real runs.",
+    "likelihood": "Bits a dimension of data under a model, with their standard error.",
     "models": "List the models that ship.",
     "report": "Write the theory, its proofs and the measurements as one HTML page.",
     "sample": "Draw samples from a pretrained model, in few evaluations.",

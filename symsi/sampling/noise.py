@@ -12,7 +12,7 @@ from torch import Tensor
 
 from symsi.errors import SymsiError
 
-__all__ = ["check_seed", "standard_normal"]
+__all__ = ["check_seed", "rademacher", "standard_normal"]
 
 
 def check_seed(seed: int) -> int:
@@ -47,3 +47,26 @@ def standard_normal(
         stream = np.random.Philox(key=np.array([seed, sample], np.uint64), counter=np.array([0, 0, 0, step], np.uint64))
         np.random.Generator(stream).standard_normal(out=row, dtype=np.float32)
     return drawn.reshape(len(samples), *shape).to(device=device, dtype=dtype, non_blocking=True)
+
+
+def rademacher(
+    seed: int,
+    samples: Sequence[int],
+    probe: int,
+    evaluation: int,
+    shape: Sequence[int],
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Return independent signs, -1 or 1 with equal chance, of shape (len(samples), *shape).
+
+    Each row is the bits of the Philox stream of key (seed, sample) and counter (0, 0, 1 + probe, evaluation), which no
+    noise of `standard_normal` shares.
+    """
+    size = prod(shape)
+    signs = np.empty((len(samples), size), np.float32)
+    for row, sample in zip(signs, samples, strict=True):
+        counter = np.array([0, 0, 1 + probe, evaluation], np.uint64)
+        words = np.random.Philox(key=np.array([seed, sample], np.uint64), counter=counter).random_raw(-(-size // 64))
+        row[:] = np.unpackbits(np.atleast_1d(words).view(np.uint8))[:size]
+    return torch.from_numpy(2 * signs - 1).reshape(len(samples), *shape).to(device=device, dtype=dtype)
