@@ -11,6 +11,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Bridge": "symsi.theory.bridge",
+    "BridgeKernels": "symsi.coefficients.two_sided",
     "Span": "symsi.solvers.stage",
     "Conversion": "symsi.theory.conversion",
     "Derivation": "symsi.algebra.proof",
@@ -44,6 +46,8 @@ _PUBLIC = {
     "Table": "symsi.coefficients.tables",
     "UnknownNameError": "symsi.errors",
     "VelocityField": "symsi.models.velocity_field",
+    "bridge": "symsi.theory.bridge",
+    "bridge_kernels": "symsi.coefficients.two_sided",
     "convert": "symsi.theory.conversion",
     "convert_path": "symsi.sampling.paths",
     "density": "symsi.sampling.state",
@@ -52,6 +56,7 @@ _PUBLIC = {
     "export": "symsi.exports",
     "fit_solver": "symsi.calibration.solver",
     "fused_step": "symsi.coefficients.fused",
+    "gaussian_bridge": "symsi.theory.two_gaussians",
     "gaussian_field": "symsi.theory.gaussian",
     "init": "symsi.sampling.state",
     "interpolant": "symsi.interpolants.named_two_sided",

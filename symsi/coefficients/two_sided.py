@@ -1,7 +1,8 @@
-"""The coefficients of a two-sided interpolant as torch functions of t, exact at t = 0 and t = 1, differentiable."""
+"""The coefficients and fields of a two-sided interpolant as torch functions of t, exact at t = 0 and t = 1."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,12 +11,13 @@ from torch import Tensor
 from symsi.coefficients.kernels import Coefficients, load, run
 from symsi.coefficients.program import Program, program
 from symsi.coefficients.runtime import as_time, beside, working
-from symsi.errors import SymsiError
+from symsi.errors import SymsiError, unknown
 from symsi.interpolants.named_two_sided import as_interpolant
 from symsi.interpolants.two_sided import Interpolant
+from symsi.theory.bridge import Bridge
 from symsi.theory.functions import as_formulas
 
-__all__ = ["InterpolantKernels", "interpolant_kernels"]
+__all__ = ["BridgeKernels", "InterpolantKernels", "bridge_kernels", "interpolant_kernels"]
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,55 @@ class InterpolantKernels:
 
     def state(self, x0: Tensor, x1: Tensor, z: Tensor, t: Tensor | float) -> Tensor:
         """I_t = alpha x0 + beta x1 + gamma z, for samples first and any shape behind, in the dtype of x0."""
-        return self._mix(("alpha", "beta", "gamma"), x0, x1, z, t)
+        return _mix(self.function(as_time(t, 0.0, x0.device)), ("alpha", "beta", "gamma"), (x0, x1, z))
 
     def rate(self, x0: Tensor, x1: Tensor, z: Tensor, t: Tensor | float) -> Tensor:
         """dI_t/dt = alpha' x0 + beta' x1 + gamma' z, whose mean given I_t = x is the velocity."""
-        return self._mix(("alpha_dot", "beta_dot", "gamma_dot"), x0, x1, z, t)
+        found = self.function(as_time(t, 0.0, x0.device))
+        return _mix(found, ("alpha_dot", "beta_dot", "gamma_dot"), (x0, x1, z))
 
-    def _mix(self, names: tuple[str, str, str], x0: Tensor, x1: Tensor, z: Tensor, t: Tensor | float) -> Tensor:
-        if not x0.shape == x1.shape == z.shape:
-            shapes = ", ".join(str(tuple(part.shape)) for part in (x0, x1, z))
-            raise SymsiError(f"x0, x1 and z must have one shape, samples first; got {shapes}.")
-        kind, found = working(x0), self.function(as_time(t, 0.0, x0.device))
-        parts = zip(names, (x0, x1, z), strict=True)
-        total: Tensor = sum(beside(found[name], x0).to(kind) * part.to(kind) for name, part in parts)  # type: ignore[assignment]
-        return total.to(x0.dtype)
+
+@dataclass(frozen=True)
+class BridgeKernels:
+    """The compiled form of a `Bridge`: each field F = F_state x + F_P P + F_Q Q from its two given predictions.
+
+    As `Kernels`: coefficients in float64, rounded once; infinite where they have no limit at an end, where a number t
+    raises EndpointError; pure, differentiable, whole under torch.compile.
+    """
+
+    bridge: Bridge
+    program: Program
+    functions: Mapping[str, Coefficients]
+
+    def coefficients(self, t: Tensor | float) -> dict[str, Tensor]:
+        """Return every coefficient of `Bridge.coefficients` by name, with the shape of t, in float64."""
+        return self.functions[""](as_time(t, 0.0))
+
+    def field(self, kind: str, x: Tensor, first: Tensor, second: Tensor, t: Tensor | float) -> Tensor:
+        """Return a field at x from the predictions that `bridge.given` names, in this order, in the dtype of x.
+
+        `kind` is velocity, score, latent, ends, x0, x1, forward (b_F) or backward (b_B).
+        """
+        if kind not in self.bridge.fields:
+            raise unknown("field", kind, self.bridge.fields)
+        if not isinstance(t, Tensor) and t in (0, 1):
+            self.bridge.require(kind, int(t))
+        found = self.functions[kind](as_time(t, 0.0, x.device))
+        names = tuple(f"{kind}_{part}" for part in ("state", *self.bridge.given))
+        return _mix(found, names, (x, first, second))
+
+
+def bridge_kernels(bridge: Bridge) -> BridgeKernels:
+    """Compile a bridge to torch. Raises SymsiError where it has symbolic parameters."""
+    return _bridge_kernels(bridge, str(bridge.interpolant))
+
+
+@lru_cache(maxsize=64)
+def _bridge_kernels(bridge: Bridge, name: str) -> BridgeKernels:
+    whole = program(bridge.functions, run)
+    groups = {kind: [f"{kind}_{part}" for part in ("state", *bridge.given)] for kind in bridge.fields}
+    functions = {kind: load(whole.only(names)) for kind, names in groups.items()}
+    return BridgeKernels(bridge, whole, {"": load(whole), **functions})
 
 
 def interpolant_kernels(interpolant: Interpolant | str) -> InterpolantKernels:
@@ -65,3 +102,14 @@ def interpolant_kernels(interpolant: Interpolant | str) -> InterpolantKernels:
 def _kernels(interpolant: Interpolant, name: str) -> InterpolantKernels:
     whole = program(as_formulas(interpolant), run)
     return InterpolantKernels(interpolant, whole, load(whole))
+
+
+def _mix(found: Mapping[str, Tensor], names: Sequence[str], parts: Sequence[Tensor]) -> Tensor:
+    """Return the sum of coefficients times tensors of one shape, in at least float32, in the dtype of the first."""
+    first = parts[0]
+    if any(part.shape != first.shape for part in parts):
+        shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+        raise SymsiError(f"these three must have one shape, samples first; got {shapes}.")
+    kind = working(first)
+    a, b, c = (beside(found[name], first).to(kind) * part.to(kind) for name, part in zip(names, parts, strict=True))
+    return (a + b + c).to(first.dtype)

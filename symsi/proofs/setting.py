@@ -42,5 +42,5 @@ def at_one_time(d: Derivation) -> Triple:
 def two_sided(d: Derivation) -> tuple[Symbol, Triple]:
     """t and (alpha, beta, gamma), undetermined functions of t of which gamma alone is known to be positive."""
     t = d.symbol("t", 0, 1)
-    ends = (d.function(name, "any")(t) for name in ("alpha", "beta"))
-    return t, Triple.of(*ends, d.function("gamma")(t), t)
+    alpha, beta = (d.function(name, "any")(t) for name in ("alpha", "beta"))
+    return t, Triple.of(alpha, beta, d.function("gamma")(t), t)

@@ -32,6 +32,11 @@ def prove() -> Proof:
         "v = ends - gamma gamma' s: gamma gamma' has the limits a/2 and -a/2 for gamma^2 = a t (1 - t), gamma' none.",
     )
     d.claim("j", "A schedule is the case without x0: noise the latent, data x1, and T1's fields these.")
+    d.claim(
+        "k",
+        "By eta_z the drift holds -(epsilon/gamma) eta_z: -k where epsilon = k gamma, without limit at the ends where "
+        "epsilon is constant. They bear epsilon = O(gamma).",
+    )
     t, p = two_sided(d)
     size = 2
     x, start, stop = ([d.real(f"{name}{i}") for i in range(size)] for name in ("x", "a", "b"))
@@ -164,6 +169,9 @@ def _brownian(d: Derivation) -> None:
         p = Triple.of(1 - u, u, sqrt(a * u * (1 - u)), u)
         d.tends(f"gamma gamma' at t = {start},", p.gamma_rate, u, a * end, side=side, end=start, proves="i")
         d.tends("and 1/gamma' there.", 1 / p.gamma_dot, u, Integer(0), side=side, end=start, proves="i")
+        own, level = (written(p, "forward", epsilon)["latent"] for epsilon in (a * p.gamma, a))
+        d.tends("The latent's coefficient for epsilon = k gamma, k = a;", own, u, -a, side=side, end=start, proves="k")
+        d.tends("1/that for a constant epsilon.", 1 / level, u, Integer(0), side=side, end=start, proves="k")
 
 
 def _determinants(d: Derivation, p: Triple) -> None:

@@ -29,7 +29,7 @@ def prove() -> Proof:
     d.claim(
         "a", "The coded means of the parts leave the least variance of all linear ones, and nothing correlated to I."
     )
-    d.claim("b", "So these are the conditional means: eta_0 = m + (alpha C + beta K) e/S and so on.")
+    d.claim("b", "They are the conditional means: the law of (x0, x1) given I_t = x is Gaussian about eta_0, eta_1.")
     d.claim("c", "They give x back, v = mu' + (S'/2S) e, s = -e/S, and b_F = mu' + (S'/2 - epsilon) e/S.")
     d.claim("d", "N(mu, S) is carried by this v, and has this score; in any dimension v = mu' + S' S^-1 e/2.")
     d.claim("e", "S'/2 = alpha alpha' C + beta beta' D + gamma gamma' + (alpha beta)' K: gamma enters by gamma gamma'.")
@@ -62,12 +62,9 @@ def prove() -> Proof:
             left(k),
             left(coded) + spread * (k - coded) ** 2,
             "complete the square",
-            ("a", "b"),
+            "a",
         )
-    middle = {x: bridge_mean(p, ends)}
-    d.equal("The means average to their own, at x = mu:", means["x0"].subs(middle), ends.mean_0, "e = 0", "b")
-    d.equal("that of x1 too.", means["x1"].subs(middle), ends.mean_1, "e = 0", "b")
-    d.cite("b", "uncorrelated jointly Gaussian variables are independent", "Billingsley 1995, section 29")
+    _conditioned(d, p, ends, x)
     epsilon, slope = d.real("epsilon"), _slope(p, ends)
     moved = p.alpha_dot * ends.mean_0 + p.beta_dot * ends.mean_1
     d.equal("The state.", p.state(**means), x, "substitution", "c")
@@ -79,6 +76,24 @@ def prove() -> Proof:
     _carried(d, t, x)
     _mixture(d, p, x)
     return d.proof()
+
+
+def _conditioned(d: Derivation, p: Triple, ends: GaussianEnds, x: Expr) -> None:
+    """The joint density of x0, x1 and I_t, a Gaussian: its mean given I_t = x is where it is largest."""
+    first, second = d.real("X"), d.real("Y")
+    a, b = first - ends.mean_0, second - ends.mean_1
+    form = a**2 * ends.variance_1 - 2 * a * b * ends.covariance + b**2 * ends.variance_0
+    left = x - p.alpha * first - p.beta * second
+    log_joint = -form / (2 * (ends.variance_0 * ends.variance_1 - ends.covariance**2)) - left**2 / (2 * p.gamma**2)
+    means = conditional_means(p, ends, x)
+    there = {first: means["x0"], second: means["x1"]}
+    d.say("The logarithm of the density of (x0, x1) = (X, Y) and I_t = x, up to a constant.", log_joint)
+    for name, place in (("x0", first), ("x1", second)):
+        slope = diff(log_joint, place).subs(there, simultaneous=True)
+        d.equal(f"Its slope in {name} at the coded means.", slope, 0, "a Gaussian is largest at its mean", "b")
+    d.equal(
+        "What is left of x is the latent's.", left.subs(there, simultaneous=True) / p.gamma, means["latent"], "z", "b"
+    )
 
 
 def _slope(p: Triple, ends: GaussianEnds) -> Expr:

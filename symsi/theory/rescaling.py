@@ -64,8 +64,8 @@ def rescaled_interpolant(base: Interpolant, time: str | Expr, scale: str | Expr 
     for value in (slope for _, slope in sample_unit(diff(tau, t))):
         if value is None or value <= 0:
             raise InterpolantError(f"the time map must increase on (0, 1); {tau} does not. Write one such as t**2.")
-    parts = (c * e.subs(t, tau) for e in (base.alpha, base.beta, base.gamma))
-    return Interpolant(*parts, dict(base.parameters))
+    alpha, beta, gamma = (c * e.subs(t, tau) for e in (base.alpha, base.beta, base.gamma))
+    return Interpolant(alpha, beta, gamma, dict(base.parameters))
 
 
 def common_time_map(base: Interpolant, target: Interpolant) -> tuple[Expr, Expr]:

@@ -4,7 +4,16 @@ import pytest
 import torch
 from sympy import Rational
 
-from symsi import EndpointError, SymsiError, interpolant, interpolant_kernels, tabulate
+from symsi import (
+    EndpointError,
+    SymsiError,
+    UnknownNameError,
+    bridge,
+    bridge_kernels,
+    interpolant,
+    interpolant_kernels,
+    tabulate,
+)
 from symsi.interpolants.named_two_sided import ENDS, GAMMAS
 from symsi.theory.functions import as_formulas
 
@@ -96,3 +105,45 @@ def test_coefficients_compile_whole_and_per_sample() -> None:
     assert torch.equal(compiled(t), kernels.coefficients(t)["beta"])
     mapped = torch.func.vmap(lambda s: kernels.coefficients(s)["alpha_dot"])(t)
     assert torch.equal(mapped, kernels.coefficients(t)["alpha_dot"])
+
+
+BRIDGES = [
+    ("linear(gamma=brownian(a=2))", ("velocity", "latent")),
+    ("linear(gamma=quadratic)", ("ends", "score")),
+    ("encoding-decoding(gamma=sine)", ("velocity", "latent")),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), BRIDGES)
+def test_the_coefficients_of_fields_are_right_and_finite_where_their_limits_are(
+    name: str, given: tuple[str, str]
+) -> None:
+    b = bridge(name, "gamma", given)
+    times = [0.0, 1.0, *NEAR]
+    found = bridge_kernels(b).coefficients(torch.tensor(times, dtype=torch.float64))
+    for key, limits in b.limits.items():
+        assert found[key][2:].isfinite().all()
+        assert [bool(v) for v in found[key][:2].isfinite()] == [limit.value is not None for limit in limits]
+    for k in range(2, len(times), 7):
+        for key, truth in b.functions.evaluate_all(Rational(times[k]), tuple(found), 40).items():
+            assert found[key][k].item() == pytest.approx(float(truth), rel=2e-13, abs=1e-30), (key, times[k])
+
+
+def test_a_drift_is_the_velocity_less_epsilon_over_gamma_times_the_latent() -> None:
+    kernels = bridge_kernels(bridge("linear(gamma=brownian(a=2))", "gamma/2"))
+    x, v, latent = torch.randn(3, 4, 3).unbind()
+    for t in (0.0, 0.3, torch.rand(4)):
+        torch.testing.assert_close(kernels.field("forward", x, v, latent, t), v - latent / 2)
+        torch.testing.assert_close(kernels.field("backward", x, v, latent, t), v + latent / 2)
+    assert kernels.field("forward", x.bfloat16(), v, latent, 0.5).dtype == torch.bfloat16
+
+
+def test_a_field_without_a_value_at_an_end_is_refused_there() -> None:
+    kernels = bridge_kernels(bridge("linear", 1))
+    x = torch.zeros(2, 3)
+    with pytest.raises(EndpointError, match="bears epsilon"):
+        kernels.field("forward", x, x, x, 1.0)
+    with pytest.raises(UnknownNameError, match="field 'drift'"):
+        kernels.field("drift", x, x, x, 0.5)
+    with pytest.raises(SymsiError, match=r"one shape, samples first; got \(2, 3\), \(2, 2\), \(2, 3\)"):
+        kernels.field("forward", x, x[:, :2], x, 0.5)
