@@ -18,7 +18,7 @@ def prove() -> Proof:
         "E[G | I_t = x].",
         "Albergo, Boffi, Vanden-Eijnden 2023 (arXiv:2303.08797), Theorems 2.7 and 2.8, section 6.1",
     )
-    d.claim("a", "The mean of a row of the parts is the row of their means: dI/dt gives v, -z/gamma s, z eta_z.")
+    d.claim("a", "The target dI/dt has the mean v, -z/gamma s, z eta_z, dI/dt - (epsilon/gamma) z b_F, and so on.")
     d.claim("b", "E|f - G|^2 = E|G - g|^2 + E|f - g|^2, so g alone minimises it and the excess is E|f - g|^2.")
     d.claim("c", "So for any law of (x0, x1), time drawn from any law that is positive where it is asked for.")
     d.claim("d", "A velocity error e and a latent error r are the drift error e - (epsilon/gamma) r, of either sign.")
@@ -35,9 +35,11 @@ def prove() -> Proof:
 
     d.say("Given I_t = x, three possible values of the parts, of any weights: E is the average over them.")
     means = {n: mean([part[n] for part in parts]) for n in names}
-    rows = {kind: row(p, kind) for kind in PREDICTIONS} | {"forward": drift_row(p, epsilon)}
+    rows = {kind: row(p, kind) for kind in PREDICTIONS}
+    rows |= {"forward": drift_row(p, epsilon), "backward": drift_row(p, -epsilon)}
     for kind, r in rows.items():
-        d.equal(f"The mean of the target of {kind}.", mean([r(**part) for part in parts]), r(**means), "linearity", "a")
+        found = mean([_target(p, kind, epsilon, *(part[n] for n in names)) for part in parts])
+        d.equal(f"The mean of the target of {kind}.", found, r(**means), "linearity", "a")
     targets = [d.real(f"G{k}") for k in range(size)]
     g = mean(targets)
     d.equal(
@@ -59,13 +61,28 @@ def prove() -> Proof:
     )
     error, other = d.real("e"), d.real("r")
     v, latent = d.real("v"), d.real("eta_z")
-    wrong = (v + error) - epsilon / p.gamma * (latent + other)
-    right = v - epsilon / p.gamma * latent
-    d.equal("The error of v + epsilon s,", wrong - right, error - epsilon / p.gamma * other, "T13", "d")
-    wrong, right = (e.subs(epsilon, -epsilon) for e in (wrong, right))
-    d.equal("and backward.", wrong - right, error + epsilon / p.gamma * other, "T13", "d")
+    for name, sign in (("forward", 1), ("backward", -1)):
+        r = drift_row(p, sign * epsilon)
+        wrong = (v + error) + (r["latent"] - p.gamma_dot) * (latent + other)
+        right = v + (r["latent"] - p.gamma_dot) * latent
+        d.equal(f"The error {name}.", wrong - right, error - sign * epsilon / p.gamma * other, "T13", "d")
     _antithetic(d, p)
     return d.proof()
+
+
+def _target(p: Triple, kind: str, epsilon: Expr, x0: Expr, x1: Expr, z: Expr) -> Expr:
+    """What a network of this kind is fitted to, for one draw of the parts."""
+    moved = p.alpha_dot * x0 + p.beta_dot * x1
+    return {
+        "velocity": moved + p.gamma_dot * z,
+        "score": -z / p.gamma,
+        "latent": z,
+        "ends": moved,
+        "x0": x0,
+        "x1": x1,
+        "forward": moved + p.gamma_dot * z - epsilon * z / p.gamma,
+        "backward": moved + p.gamma_dot * z + epsilon * z / p.gamma,
+    }[kind]
 
 
 def _antithetic(d: Derivation, p: Triple) -> None:

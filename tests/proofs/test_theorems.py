@@ -62,8 +62,8 @@ def scaled(function: Callable[..., Any], factor: Any) -> Callable[..., Any]:
     return lambda *args: factor * function(*args)
 
 
-def negated(r: Row) -> Row:
-    return Row(**{part: -value for part, value in r.items()})
+def turned(r: Row, kind: str) -> Row:
+    return Row(**{part: -value if kind == "score" else value for part, value in r.items()})
 
 
 def rated(p: Triple, rate: Any) -> Triple:
@@ -222,21 +222,12 @@ WRONG: list[tuple[str, str, Any, Callable[[Callable[..., Any]], Callable[..., An
     ("T12", "residual rate without its factor", (modal, "residual_rate"), lambda f: lambda w, k: f(w, k) / (1 + k)),
     ("T12", "variance of another power", (modal, "coordinate_variance"), lambda f: lambda w, v, k: v * w ** (k + 1)),
     ("T13", "forward for backward", (three_parts, "drift_row"), lambda f: lambda p, e: f(p, -e)),
-    (
-        "T13",
-        "sign of the score",
-        (three_parts, "row"),
-        lambda f: lambda p, k: negated(f(p, k)) if k == "score" else f(p, k),
-    ),
+    ("T13", "sign of the score", (three_parts, "row"), lambda f: lambda p, k: turned(f(p, k), k)),
     ("T13", "gamma' for gamma gamma'", (three_parts, "written"), lambda f: lambda p, *a: f(rated(p, p.gamma_dot), *a)),
     ("T13", "given fields in the other order", (three_parts, "predict"), lambda f: lambda p, g, *a: f(p, g[::-1], *a)),
-    ("T14", "latent of the wrong sign", (three_parts, "drift_row"), lambda f: lambda p, e: f(p, e**2)),
-    (
-        "T15",
-        "velocity without its time rate",
-        (rescaling, "rescaled_field"),
-        lambda f: lambda *a: f(*a[:-1], a[-1] ** 2),
-    ),
+    ("T14", "a score's target of the wrong sign", (three_parts, "row"), lambda f: lambda p, k: turned(f(p, k), k)),
+    ("T14", "epsilon for -epsilon", (three_parts, "drift_row"), lambda f: lambda p, e: f(p, -e)),
+    ("T15", "velocity of another speed", (rescaling, "rescaled_field"), lambda f: lambda *a: f(*a[:5], a[5] ** 2)),
     ("T16", "variance without gamma", (two_gaussians, "bridge_variance"), lambda f: lambda p, e: f(p, e) - p.gamma**2),
     ("T16", "epsilon for -epsilon", (two_gaussians, "drift_row"), lambda f: lambda p, e: f(p, -e)),
     (
@@ -251,25 +242,15 @@ WRONG: list[tuple[str, str, Any, Callable[[Callable[..., Any]], Callable[..., An
         (two_gaussians, "bridge_gamma_squared"),
         lambda f: lambda a, b, s, t: s**2 * t * (1 - t),
     ),
-    (
-        "T17",
-        "epsilon for -epsilon",
-        (two_gaussians, "gaussian_bridge_drift"),
-        lambda f: lambda p, g, e, x: f(p, g, -e, x),
-    ),
+    ("T17", "backward drift", (two_gaussians, "gaussian_bridge_drift"), lambda f: lambda p, g, e, y: f(p, g, -e, y)),
     ("T17", "coupling of another variance", (two_gaussians, "bridge_covariance"), lambda f: scaled(f, 2)),
-    (
-        "T18",
-        "diffusion without the scale's square",
-        (rescaling, "rescaled_diffusion"),
-        lambda f: lambda e, c, r: c * r * e,
-    ),
+    ("T18", "diffusion by c", (rescaling, "rescaled_diffusion"), lambda f: lambda e, c, r: c * r * e),
     ("T18", "slope without the scale's own", (rescaling, "rescaled"), lambda f: lambda p, c, s, r: f(p, c, 0 * s, r)),
     (
         "T18",
         "score not divided",
         (rescaling, "rescaled_field"),
-        lambda f: lambda k, v, *a: f("latent" if k == "score" else k, v, *a),
+        lambda f: lambda k, *a: f(k.replace("score", "x0"), *a),
     ),
     (
         "T24",

@@ -26,9 +26,10 @@ def check(b: Bridge, time: Rational) -> None:
         assert abs(evaluate(b.field(kind) - values[kind], point)) < 1e-40, kind
 
 
-@pytest.mark.parametrize(
-    "given", [("velocity", "latent"), ("ends", "score"), ("x1", "latent"), ("x0", "x1")], ids=" ".join
-)
+GIVEN = [("velocity", "latent"), ("ends", "score"), ("x1", "latent"), ("x0", "x1")]
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=" ".join)
 @pytest.mark.parametrize("name", ["linear(gamma=brownian(a=2))", "trigonometric(gamma=sine)"])
 def test_every_field_is_its_row_over_the_means_and_is_proved(name: str, given: tuple[str, str]) -> None:
     b = bridge(name, "gamma/2", given)
@@ -55,9 +56,7 @@ def test_the_drifts_have_limits_where_epsilon_is_of_the_size_of_gamma() -> None:
     with pytest.raises(EndpointError, match=r"score has no value at t = 0: score_latent ~ -sqrt\(2\)/\(2\*sqrt\(t\)\)"):
         b.require("score", 0)
     constant = bridge("linear", 1)
-    with pytest.raises(
-        EndpointError, match=r"forward has no value at t = 1: .* bears epsilon = O\(gamma\), gamma ~ sqrt"
-    ):
+    with pytest.raises(EndpointError, match=r"forward has no value at t = 1: .* bears epsilon = O\(gamma\)"):
         constant.require("forward", 1)
 
 
@@ -85,9 +84,7 @@ def test_two_predictions_that_say_the_same_are_refused() -> None:
         bridge("linear", "ode", ("velocity", "noise"))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [("gamma-1", "must be real and not negative"), ("sqrt(t-1/2)", "not real")]
-)
+@pytest.mark.parametrize(("text", "message"), [("gamma-1", "not negative"), ("sqrt(t-1/2)", "not real")])
 def test_a_diffusion_that_is_none_is_refused(text: str, message: str) -> None:
     with pytest.raises(DiffusionError, match=message):
         bridge("linear", text)

@@ -49,7 +49,7 @@ def test_the_score_is_the_slope_of_the_log_density() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_coupling_is_the_entropic_one(case: tuple[Rational, ...]) -> None:
-    """Its density is f(x0) g(x1) exp(-(x1 - x0)^2/(2 sigma^2)): the precision matrix holds -1/sigma^2 off its diagonal."""
+    """Its density is f(x0) g(x1) exp(-(x1 - x0)^2/(2 sigma^2)): a precision of -1/sigma^2 off the diagonal."""
     first, second, sigma = case
     covariance = bridge_covariance(first, second, sigma)
     precision = Matrix([[first, covariance], [covariance, second]]).inv()
