@@ -76,17 +76,17 @@ class BridgeKernels:
         return _mix(found, names, (x, first, second))
 
 
-def bridge_kernels(bridge: Bridge) -> BridgeKernels:
-    """Compile a bridge to torch. Raises SymsiError where it has symbolic parameters."""
-    return _bridge_kernels(bridge, str(bridge.interpolant))
+def bridge_kernels(bridge: Bridge, dialect: str = "torch") -> BridgeKernels:
+    """Compile a bridge to torch; the dialect is that of `kernels`. SymsiError where it has symbolic parameters."""
+    return _bridge_kernels(bridge, dialect, str(bridge.interpolant))
 
 
 @lru_cache(maxsize=64)
-def _bridge_kernels(bridge: Bridge, name: str) -> BridgeKernels:
+def _bridge_kernels(bridge: Bridge, dialect: str, name: str) -> BridgeKernels:
     whole = program(bridge.functions, run)
     groups = {kind: [f"{kind}_{part}" for part in ("state", *bridge.given)] for kind in bridge.fields}
-    functions = {kind: load(whole.only(names)) for kind, names in groups.items()}
-    return BridgeKernels(bridge, whole, {"": load(whole), **functions})
+    functions = {kind: load(whole.only(names), dialect=dialect) for kind, names in groups.items()}
+    return BridgeKernels(bridge, whole, {"": load(whole, dialect=dialect), **functions})
 
 
 def interpolant_kernels(interpolant: Interpolant | str) -> InterpolantKernels:
