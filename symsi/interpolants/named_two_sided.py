@@ -100,6 +100,8 @@ def _build(name: str, gamma: str | Expr, given: tuple[tuple[str, float | str | N
             raise unknown("gamma", head, GAMMAS)
         row = GAMMAS[head]
         for key in {**inner, **parameters}:
+            if not row.parameters:
+                raise InterpolantError(f"gamma {head!r} has no parameters; got {key}. brownian has a, sigmoid f.")
             if key not in row.parameters:
                 raise unknown(f"parameter of gamma {head!r}", key, row.parameters)
         formula, parameters = row.gamma, {**row.parameters, **inner, **parameters}

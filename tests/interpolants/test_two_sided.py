@@ -113,6 +113,8 @@ def test_undeclared_and_unfit_parameters_are_refused() -> None:
         Interpolant(1 - t, t, sp.Symbol("b") * t * (1 - t))
     with pytest.raises(InterpolantError, match="must be a positive number"):
         interpolant("linear", "brownian", a=-1)
+    with pytest.raises(InterpolantError, match="'quadratic' has no parameters; got a"):
+        interpolant("linear", "quadratic(a=2)")
 
 
 @pytest.mark.parametrize(
