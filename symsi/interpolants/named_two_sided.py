@@ -1,6 +1,6 @@
 """Two-sided interpolants by name: alpha and beta from one table, gamma from another, each a line of expressions.
 
-The tables are those of Albergo, Boffi, Vanden-Eijnden, arXiv:2303.08797, section 4 and table 8.
+The tables are those of Albergo, Boffi, Vanden-Eijnden, arXiv:2303.08797.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Two-sided interpolants as values: a validated triple (alpha, beta, gamma) that bridges any two laws.
 
 I_t = alpha_t x0 + beta_t x1 + gamma_t z, where x0 and x1 have the laws at t = 0 and t = 1, coupled or not, and
-z ~ N(0, I) is independent of both (Albergo, Boffi, Vanden-Eijnden, arXiv:2303.08797, Definition 2.1).
+z ~ N(0, I) is independent of both (Albergo, Boffi, Vanden-Eijnden, arXiv:2303.08797).
 """
 
 from __future__ import annotations

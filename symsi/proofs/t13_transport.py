@@ -17,7 +17,7 @@ def prove() -> Proof:
         "Transport between two laws",
         "Let I_t = alpha x0 + beta x1 + gamma z with z ~ N(0, I) independent of (x0, x1), of any joint law in any "
         "dimension, p its density where gamma > 0, v = alpha' eta_0 + beta' eta_1 + gamma' eta_z, s = -eta_z/gamma.",
-        "Albergo, Boffi, Vanden-Eijnden 2023 (arXiv:2303.08797), Theorems 2.6 to 2.8",
+        "Albergo, Boffi, Vanden-Eijnden 2023 (arXiv:2303.08797)",
     )
     d.claim("a", "Given (x0, x1), the density of I_t is carried by the velocity, and its score is -z/gamma.")
     d.claim("b", "If dp/dt = -div(v p) and s = grad log p for two joint laws, then for their mixture.")

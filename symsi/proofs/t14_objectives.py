@@ -16,7 +16,7 @@ def prove() -> Proof:
         "Objectives",
         "Let G be a row over the parts (x0, x1, z) of an interpolant, as T13's fields are over their means, and g(x) = "
         "E[G | I_t = x].",
-        "Albergo, Boffi, Vanden-Eijnden 2023 (arXiv:2303.08797), Theorems 2.7 and 2.8, section 6.1",
+        "Albergo, Boffi, Vanden-Eijnden 2023 (arXiv:2303.08797)",
     )
     d.claim("a", "The target dI/dt has the mean v, -z/gamma s, z eta_z, dI/dt - (epsilon/gamma) z b_F, and so on.")
     d.claim("b", "E|f - G|^2 = E|G - g|^2 + E|f - g|^2, so g alone minimises it and the excess is E|f - g|^2.")

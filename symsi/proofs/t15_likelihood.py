@@ -13,7 +13,7 @@ def prove() -> Proof:
         "T15",
         "Likelihood",
         "Let p be carried by v, dp/dt = -div(v p), and dX = v dt; let q be another density.",
-        "Albergo, Boffi, Vanden-Eijnden 2023 (arXiv:2303.08797), Lemmas 2.19 to 2.22; Chen et al. 2018",
+        "Albergo, Boffi, Vanden-Eijnden 2023 (arXiv:2303.08797); Chen et al. 2018",
     )
     d.claim("a", "d log p_t(X_t) = -div v(X_t) dt.")
     d.claim(
@@ -72,7 +72,7 @@ def _parting(d: Derivation, t: Expr, x: Expr) -> None:
     d.cite(
         "d",
         "the flux vanishes at infinity, so that the divergence integrates to 0; for the paths, Girsanov's theorem",
-        "Albergo, Boffi, Vanden-Eijnden 2023, Lemma 2.21; Oeksendal 2003, Theorem 8.6.6",
+        "Albergo, Boffi, Vanden-Eijnden 2023; Oeksendal 2003, section 8.6",
     )
 
 

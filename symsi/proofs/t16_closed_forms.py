@@ -24,7 +24,7 @@ def prove() -> Proof:
         "Gaussian and mixture ends",
         "Let (x0, x1) be jointly Gaussian: means m, n, variances C, D, covariance K; mu = alpha m + beta n, S = "
         "alpha^2 C + beta^2 D + 2 alpha beta K + gamma^2 and e = x - mu.",
-        "Albergo, Boffi, Vanden-Eijnden 2023 (arXiv:2303.08797), appendix A",
+        "Albergo, Boffi, Vanden-Eijnden 2023 (arXiv:2303.08797)",
     )
     d.claim(
         "a", "The coded means of the parts leave the least variance of all linear ones, and nothing correlated to I."

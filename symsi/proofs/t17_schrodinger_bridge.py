@@ -23,7 +23,7 @@ def prove() -> Proof:
         "Schroedinger bridge of Gaussians",
         "Let x0 ~ N(m, C) and x1 ~ N(n, D) be independent, alpha = 1 - t, beta = t, gamma^2 = t (1 - t) k with k = "
         "sqrt(4 C D + sigma^4), S = (1 - t)^2 C + t^2 D + gamma^2, and epsilon = sigma^2/2.",
-        "Albergo, Boffi, Vanden-Eijnden 2023, section 3.4; Bunne et al. 2023; Leonard 2014; the gamma is derived here",
+        "Albergo, Boffi, Vanden-Eijnden 2023; Bunne et al. 2023; Leonard 2014; the gamma is derived here",
     )
     d.claim("a", "S S''/2 - S'^2/4 = -sigma^4/4: the discriminant that makes the bridge.")
     d.claim("b", "The drift b = v + epsilon s solves db/dt + b b' + epsilon b'' = 0, where ' is d/dx.")
@@ -71,7 +71,7 @@ def prove() -> Proof:
     d.cite(
         "d",
         "the h-transform of the reference with the wanted ends is the one path measure of least relative entropy",
-        "Leonard 2014, Theorem 2.12",
+        "Leonard 2014, A survey of the Schroedinger problem",
     )
     back = gaussian_bridge_drift(p, ends, -epsilon, x)
     falling, rest = drift(-epsilon)

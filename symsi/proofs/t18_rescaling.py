@@ -16,7 +16,7 @@ def prove() -> Proof:
         "T18",
         "Conversion of two-sided interpolants",
         "Let tau increase, c > 0, and I_bar_t = c I_tau: the triple c (alpha, beta, gamma)(tau) with the same parts.",
-        "as T4 to T6; Albergo, Boffi, Vanden-Eijnden 2023, section 4",
+        "as T4 to T6; Albergo, Boffi, Vanden-Eijnden 2023",
     )
     d.claim("a", "Its derivatives by t are as coded, gamma gamma' among them.")
     d.claim(
