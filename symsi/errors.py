@@ -8,6 +8,7 @@ from difflib import get_close_matches
 __all__ = [
     "DiffusionError",
     "EndpointError",
+    "InterpolantError",
     "MetricError",
     "MissingPackageError",
     "ModelError",
@@ -31,6 +32,10 @@ class ParseError(SymsiError, ValueError):
 
 class ScheduleError(SymsiError, ValueError):
     """A pair (alpha, beta) does not carry noise to data."""
+
+
+class InterpolantError(SymsiError, ValueError):
+    """A triple (alpha, beta, gamma) does not bridge two laws, or a bridge was asked for what it does not have."""
 
 
 class DiffusionError(SymsiError, ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sympy import Add, Expr, Float, Integer, Mul, Pow, Rational, log
+from sympy import Add, Expr, Float, Integer, Mul, Piecewise, Pow, Rational, log
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pycode import AbstractPythonCodePrinter
 
@@ -72,6 +72,16 @@ class TorchPrinter(AbstractPythonCodePrinter):  # type: ignore[misc]
             return f"torch.exp({float(log(base))!r}*({self._print(power)}))"
         return f"{self.parenthesize(base, PRECEDENCE['Pow'])}**{self.parenthesize(power, PRECEDENCE['Pow'])}"
 
+    def _print_Piecewise(self, expr: Expr) -> str:
+        *pieces, (last, _) = expr.args
+        text = self._tensor(last)
+        for piece, holds in reversed(pieces):
+            text = f"torch.where({self._print(holds)}, {self._tensor(piece)}, {text})"
+        return text
+
+    def _tensor(self, expr: Expr) -> str:
+        return self._print(expr) if expr.free_symbols else f"torch.tensor({float(expr)!r}, dtype=torch.float64)"
+
     def _print_Float(self, expr: Expr) -> str:
         return repr(float(expr))
 
@@ -85,6 +95,8 @@ def _with_float_constants(expr: Expr) -> Expr:
         return expr
     if not expr.free_symbols:
         return Float(expr.evalf(40), 20)
+    if isinstance(expr, Piecewise):
+        return Piecewise(*((_with_float_constants(piece), holds) for piece, holds in expr.args), evaluate=False)
     if isinstance(expr, (Add, Mul)):
         constant, moving = expr.as_independent(*expr.free_symbols, as_Add=isinstance(expr, Add))
         parts = [_with_float_constants(a) for a in expr.func.make_args(moving)]

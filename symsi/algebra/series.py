@@ -240,9 +240,21 @@ class Expansion:
             return self.power(self(base), power)
         if isinstance(expr, sp.log):
             return self.log(self(expr.args[0]))
+        if isinstance(expr, sp.Piecewise):
+            return self(next(piece for piece, holds in expr.args if self._holds(holds)))
         if isinstance(expr, sp.Function) and len(expr.args) == 1:
             return self._function(expr.func, self(expr.args[0]))
         raise UnsupportedError(f"{expr.func.__name__} has no expansion rule")
+
+    def _holds(self, condition: Any) -> bool:
+        """Whether an inequality holds near u = 0: that of the two sides' limits, which must differ."""
+        if condition in (sp.true, sp.false):
+            return bool(condition)
+        low, high = (condition.lhs, condition.rhs) if condition.rel_op in "<=" else (condition.rhs, condition.lhs)
+        gap, _ = self._split(_sum([self(high), _scaled(self(low), -1)], self.size))
+        if not gap.sign:
+            raise UnsupportedError("a condition that changes there")
+        return gap.sign > 0
 
     def power(self, f: Series, power: Expr) -> Series:
         """(a u^p (1 + g))^q = a^q u^{pq} sum_k binomial(q, k) g^k."""

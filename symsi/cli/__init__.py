@@ -18,7 +18,7 @@ _COMMANDS = {
     "bench": "Measure accuracy and speed on this machine.",
     "calibrate": "Estimate a Gaussian reference, or the best grid, for a model.",
     "demo": "The main job: derive, prove, compile, and sample digits in 2 to 8 evaluations.",
-    "derive": "Derive every formula for a schedule or a conversion.",
+    "derive": "Derive every formula for a schedule, a conversion or a bridge of two laws.",
     "export": "Write a conversion as a file that runs without symsi.",
     "figures": "Redraw the figures of the theory and of real runs.",
     "likelihood": "Bits a dimension of data under a model, with their standard error.",
@@ -26,7 +26,7 @@ _COMMANDS = {
     "report": "Write the theory, its proofs and the measurements as one HTML page.",
     "sample": "Draw samples from a pretrained model, in few evaluations.",
     "train": "Remake the weights that ship.",
-    "verify": "Prove the theory, T1 to T12 and T24; print the verdicts.",
+    "verify": "Prove the theory, T1 to T18 and T24; print the verdicts.",
 }
 
 

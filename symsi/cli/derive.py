@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 from sympy import sstr
 
+from symsi.algebra.proof import Proof
+from symsi.cli import derive_bridge
+from symsi.cli.derive_bridge import Sides
 from symsi.cli.options import Pair, at_most_one, conversion_options
-from symsi.exports.latex import conversion_tex
-from symsi.exports.markdown import conversion_markdown
+from symsi.exports.latex import bridge_tex, conversion_tex
+from symsi.exports.markdown import bridge_markdown, conversion_markdown
 from symsi.interpolants.schedule import Schedule
+from symsi.theory.bridge import Bridge, bridge_record
 from symsi.theory.conversion import FIELDS, Conversion
 from symsi.theory.record import record
 
@@ -19,12 +24,26 @@ __all__ = ["command"]
 
 @click.command("derive")
 @conversion_options
+@click.option("--interpolant", "sides", metavar="NAME", help="Two-sided: linear, trigonometric, encoding-decoding.")
+@click.option("--gamma", metavar="NAME|EXPR", help="Of it: brownian, quadratic, sine, sigmoid, or an expression in t.")
+@click.option("--given", default="velocity,latent", show_default=True, help="Its two predictions; EXPR may use gamma.")
 @click.option("--latex", "as_latex", is_flag=True, help="Print a LaTeX document with limits and proof.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown document with limits and proof.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; formulas parse back with SymPy.")
 @click.option("--proof", "with_proof", is_flag=True, help="Print the proof of this conversion as well.")
-def command(pair: Pair, as_latex: bool, as_markdown: bool, as_json: bool, with_proof: bool) -> None:
+def command(
+    pair: Pair,
+    sides: str | None,
+    gamma: str | None,
+    given: str,
+    as_latex: bool,
+    as_markdown: bool,
+    as_json: bool,
+    with_proof: bool,
+) -> None:
     """Derive time map, scale, diffusion, fields and drift, with their limits at both ends.
+
+    With --interpolant or --gamma, the fields between two laws: alpha x0 + beta x1 + gamma z.
 
     Exits with 1 if a proof is asked for, as --proof, --latex and --markdown do, and does not succeed.
 
@@ -33,21 +52,35 @@ def command(pair: Pair, as_latex: bool, as_markdown: bool, as_json: bool, with_p
       symsi derive --from linear --to "lazy(kappa=1)" --diffusion optimal
       symsi derive --from "shifted(shift=3)" --to vp --latex > vp.tex
       symsi derive --alpha "1-t**n" --beta "t**n" --parameter n=3 --json
+      symsi derive --interpolant linear --gamma "sqrt(2*t*(1-t))" --diffusion gamma
       symsi derive --from linear --to-alpha "cos(pi*t/2)**n" --to-beta "sin(pi*t/2)" --parameter n=2
     """
-    conversion = pair.conversion()
     at_most_one(**{"--json": as_json, "--latex": as_latex, "--markdown": as_markdown})
-    proof = conversion.proof() if with_proof or as_latex or as_markdown else None
-    if proof and as_latex:
-        click.echo(conversion_tex(conversion, proof), nl=False)
-    elif proof and as_markdown:
-        click.echo(conversion_markdown(conversion, proof), nl=False)
+    asked = Sides(sides, gamma, given)
+    found = asked.bridge(pair) if asked.asked else pair.conversion()
+    proof = found.proof() if with_proof or as_latex or as_markdown else None
+    if proof and (as_latex or as_markdown):
+        click.echo(_page(found, proof, as_latex), nl=False)
     else:
-        click.echo(json.dumps(record(conversion), indent=2) if as_json else text(conversion))
+        click.echo(json.dumps(_record(found), indent=2) if as_json else _text(found))
         if proof:
             click.echo("\n" + proof.text(), err=as_json)
     if proof and not proof.proved:
         raise SystemExit(1)
+
+
+def _page(found: Conversion | Bridge, proof: Proof, as_latex: bool) -> str:
+    if isinstance(found, Bridge):
+        return bridge_tex(found, proof) if as_latex else bridge_markdown(found, proof)
+    return conversion_tex(found, proof) if as_latex else conversion_markdown(found, proof)
+
+
+def _record(found: Conversion | Bridge) -> dict[str, Any]:
+    return bridge_record(found) if isinstance(found, Bridge) else record(found)
+
+
+def _text(found: Conversion | Bridge) -> str:
+    return derive_bridge.text(found) if isinstance(found, Bridge) else text(found)
 
 
 def text(c: Conversion) -> str:

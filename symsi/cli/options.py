@@ -16,7 +16,16 @@ from symsi.interpolants.schedule import Schedule
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.fields import PREDICTIONS
 
-__all__ = ["Pair", "at_most_one", "conversion_options", "dtype_option", "read_counts", "read_grid", "sampling_options"]
+__all__ = [
+    "Pair",
+    "at_most_one",
+    "conversion_options",
+    "dtype_option",
+    "read_counts",
+    "read_grid",
+    "read_parameters",
+    "sampling_options",
+]
 
 _NAMES = ", ".join([*NAMED, "lazy"])
 
@@ -69,7 +78,7 @@ class Pair:
             raise ScheduleError(
                 "--parameter is of --alpha, --beta, --to-alpha and --to-beta; a name has its own: 'polynomial(n=3)'."
             )
-        declared = _read_parameters(self.parameters)
+        declared = read_parameters(self.parameters)
         named = bool(self.source or self.alpha or self.beta)
         start = _read_side(("--from", self.source), ("--alpha", self.alpha), ("--beta", self.beta), declared)
         if start is None:
@@ -199,7 +208,8 @@ def _read_side(
     return Schedule(alpha[1], beta[1], parameters=parameters)
 
 
-def _read_parameters(items: tuple[str, ...]) -> dict[str, str | None]:
+def read_parameters(items: tuple[str, ...]) -> dict[str, str | None]:
+    """Return the values of --parameter by name. Raises ScheduleError."""
     declared: dict[str, str | None] = {}
     for item in items:
         name, equals, value = item.partition("=")

@@ -1,4 +1,4 @@
-"""A program: the coefficients of a conversion as straight-line formulas, with a power series at each end.
+"""A program: named coefficients as straight-line formulas, with a power series at each end.
 
 Inside the domain the formulas are evaluated as they are; within `radius` of an end the series is used, which contains
 the limit and cancels nothing. The radius is where the two are equally accurate, found by comparing both with
@@ -22,6 +22,7 @@ from symsi.algebra.series import CancelledError, Series, UnsupportedError
 from symsi.algebra.symbols import t, tau
 from symsi.errors import SymsiError, unknown
 from symsi.theory.conversion import FIELDS, Conversion
+from symsi.theory.functions import Formulas
 
 __all__ = ["End", "Program", "TimeMap", "Zero", "build", "formulas", "probes", "program"]
 
@@ -138,48 +139,47 @@ Runner = Callable[[Program], Callable[[Sequence[float]], Mapping[str, Sequence[f
 
 
 @lru_cache(maxsize=128)
-def program(conversion: Conversion, run: Runner) -> Program:
-    """Return the program of all coefficients of `conversion`; `run` evaluates one in float64, to place the radii.
+def program(given: Formulas, run: Runner) -> Program:
+    """Return the program of all coefficients of `given`; `run` evaluates one in float64, to place the radii.
 
-    Raises SymsiError where the conversion still has symbolic parameters.
+    Raises SymsiError where it still has symbolic parameters.
     """
-    return build(conversion, run)
+    return build(given, run)
 
 
-def build(conversion: Conversion, run: Runner) -> Program:
+def build(given: Formulas, run: Runner) -> Program:
     """Build without the cache."""
-    free = conversion.base.free_parameters | conversion.target.free_parameters
-    free |= set().union(*(e.free_symbols for e in conversion.coefficients.values())) - {t, tau}
+    free = given.free_parameters.union(*(e.free_symbols for e in given.coefficients.values())) - {t, tau}
     if free:
         names = ", ".join(sorted(map(str, free)))
         raise SymsiError(f"a kernel needs numbers; {names} is symbolic. Give it a value, as in variance=2.")
-    plain = formulas(conversion)
+    plain = formulas(given)
     points = [probes(plain.start, end) for end in (0, 1)]
-    truth = [_truth(conversion, p) for p in points]
+    truth = [_truth(given, p) for p in points]
     formula = run(plain)
     found = [formula(p) for p in points]
     ends, worst = [], 0.0
     for end in (0, 1):
-        chosen, accuracy = _end(conversion, end, points[end], truth[end], found[end], plain, run)
+        chosen, accuracy = _end(given, end, points[end], truth[end], found[end], plain, run)
         ends.append(chosen)
         worst = max(worst, accuracy)
     return replace(
-        plain, ends=(ends[0], ends[1]), zeros=_zeros(conversion, tuple(zip(points, truth, strict=True))), accuracy=worst
+        plain, ends=(ends[0], ends[1]), zeros=_zeros(given, tuple(zip(points, truth, strict=True))), accuracy=worst
     )
 
 
-def formulas(conversion: Conversion, coefficients: Mapping[str, Expr] | None = None) -> Program:
-    """Return the formulas (by default the conversion's) as they are, without series at the ends."""
-    wanted = conversion.coefficients if coefficients is None else coefficients
+def formulas(given: Formulas, coefficients: Mapping[str, Expr] | None = None) -> Program:
+    """Return the formulas (by default all) as they are, without series at the ends."""
+    wanted = given.coefficients if coefficients is None else coefficients
     time: Expr | TimeMap
-    if conversion.time is None:
-        log_ratio = log(conversion.base.ratio).subs(t, tau)
-        time = TimeMap(log(conversion.target.ratio), log_ratio, diff(log_ratio, tau))
+    if isinstance(given, Conversion) and given.time is None:
+        log_ratio = log(given.base.ratio).subs(t, tau)
+        time = TimeMap(log(given.target.ratio), log_ratio, diff(log_ratio, tau))
     else:
-        time = conversion.time
+        time = given.time or t
     shared, results = cse(list(wanted.values()), symbols=numbered_symbols("k"), order="none")
-    start = conversion.start_time
-    rest = float(evaluate(conversion.start - Rational(start), {}, _DIGITS))
+    start = given.start_time
+    rest = float(evaluate(given.start - Rational(start), {}, _DIGITS))
     return Program(start, rest, time, tuple(shared), dict(zip(wanted, results, strict=True)), (_NEVER, _NEVER), {})
 
 
@@ -190,9 +190,9 @@ def probes(start: float, end: int) -> list[float]:
     return [start + u for u in distances] if end == 0 else [1 - u for u in distances]
 
 
-def _truth(conversion: Conversion, times: Sequence[float]) -> Mapping[str, list[float]]:
-    names = tuple(conversion.coefficients)
-    rows = [conversion.evaluate_all(Rational(time), names, _DIGITS) for time in times]
+def _truth(given: Formulas, times: Sequence[float]) -> Mapping[str, list[float]]:
+    names = tuple(given.coefficients)
+    rows = [given.evaluate_all(Rational(time), names, _DIGITS) for time in times]
     return {name: [float(row[name]) for row in rows] for name in names}
 
 
@@ -210,7 +210,7 @@ def _relative(value: float, truth: float) -> float:
 
 
 def _end(
-    conversion: Conversion,
+    given: Formulas,
     end: int,
     times: Sequence[float],
     truth: Mapping[str, list[float]],
@@ -225,10 +225,10 @@ def _end(
     middle = _errors(found, truth)
     best: tuple[End, float] | None = None
     for size in _SIZES:
-        series = {name: _terms(s) for name, s in conversion.series(end, size).items()}
+        series = {name: _terms(s) for name, s in given.series(end, size).items()}
         if not series:
             break
-        limits = {n: _limit(conversion, n, end) for n in conversion.coefficients if n not in series}
+        limits = {n: _limit(given, n, end) for n in given.coefficients if n not in series}
         whole = End(2.0, series)
         ends = (whole, _NEVER) if end == 0 else (_NEVER, whole)
         near = _errors(run(replace(plain, ends=ends).only(series))(times), {n: truth[n] for n in series})
@@ -239,22 +239,22 @@ def _end(
                 best = (End(1.25 * distance, series, limits), accuracy)
         if best is not None and best[1] < _GOAL:
             break
-    chosen, accuracy = best or (End(-1.0, {}, {n: _limit(conversion, n, end) for n in conversion.coefficients}), 0.0)
+    chosen, accuracy = best or (End(-1.0, {}, {n: _limit(given, n, end) for n in given.coefficients}), 0.0)
     alone = {n: truth[n] for n in chosen.limits}
     return chosen, max([accuracy, *_errors(found, alone)])
 
 
 def _zeros(
-    conversion: Conversion, near: Iterable[tuple[Sequence[float], Mapping[str, Sequence[float]]]]
+    given: Formulas, near: Iterable[tuple[Sequence[float], Mapping[str, Sequence[float]]]]
 ) -> Mapping[str, tuple[Zero, ...]]:
     """Find where each coefficient crosses or touches zero, and expand there.
 
     Its signs are compared on an even grid, and outside that at times `near` the ends, where values are known.
     """
-    start = conversion.start_time
+    start = given.start_time
     even = [start + (1 - start) * (k + 0.5) / _EVEN for k in range(_EVEN)]
     found: dict[str, tuple[Zero, ...]] = {}
-    for name, inside in _truth(conversion, even).items():
+    for name, inside in _truth(given, even).items():
         known = {time: v for times, rows in near for time, v in zip(times, rows[name], strict=True)}
         outside = {time: v for time, v in known.items() if not even[0] <= time <= even[-1]}
         times, values = zip(*sorted([*zip(even, inside, strict=True), *outside.items()]), strict=True)
@@ -268,33 +268,33 @@ def _zeros(
             before, here, after = map(abs, around)
             if before > here <= after and min(around) * max(around) > 0 and here < max(before, after) / 5:
                 brackets.append((times[k - 1], times[k + 1]))
-        zeros = [conversion.zero(name, *bracket) for bracket in brackets]
-        expanded = [_zero(conversion, name, z) for z in dict.fromkeys(zeros) if z is not None]
+        zeros = [given.zero(name, *bracket) for bracket in brackets]
+        expanded = [_zero(given, name, z) for z in dict.fromkeys(zeros) if z is not None]
         if any(expanded):
             found[name] = tuple(z for z in expanded if z is not None)
     return found
 
 
-def _zero(conversion: Conversion, name: str, exact: Expr) -> Zero | None:
+def _zero(given: Formulas, name: str, exact: Expr) -> Zero | None:
     """Expand about a zero; the radius is the largest 2^-k at which 8 terms are right to float64, nearly."""
     try:
-        terms = _terms(conversion.series_at(name, exact))
+        terms = _terms(given.series_at(name, exact))
     except (UnsupportedError, CancelledError):
         return None
     time = float(exact)
-    room = min(time - conversion.start_time, 1 - time) / 4
+    room = min(time - given.start_time, 1 - time) / 4
     for radius in (room * 2.0**-k for k in range(_DEPTH)):
         errors = []
         for w in (-radius, radius):
-            truth = float(conversion.evaluate(name, exact + Rational(w), _DIGITS))
+            truth = float(given.evaluate(name, exact + Rational(w), _DIGITS))
             errors.append(_relative(sum(c * w ** int(p) for p, c in terms), truth))
         if max(errors) < _ZERO_GOAL:
             return Zero(time, float(evaluate(exact - Rational(time), {}, _DIGITS)), radius, terms)
     return None
 
 
-def _limit(conversion: Conversion, name: str, end: int) -> float:
-    value = conversion.end_value(name, end)
+def _limit(given: Formulas, name: str, end: int) -> float:
+    value = given.end_value(name, end)
     return float("nan") if value is None else float(value)
 
 

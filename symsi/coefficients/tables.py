@@ -18,7 +18,9 @@ from torch import Tensor
 
 from symsi.algebra.multiprecision import evaluate
 from symsi.errors import EndpointError, SymsiError, unknown
-from symsi.theory.conversion import FIELDS, Conversion
+from symsi.interpolants.two_sided import Interpolant
+from symsi.theory.conversion import FIELDS
+from symsi.theory.functions import Formulas, as_formulas
 
 __all__ = ["Table", "tabulate"]
 
@@ -27,7 +29,7 @@ Parameters = Mapping[str, float | Sequence[float] | Tensor] | Mapping[Symbol, fl
 
 
 class Table(Mapping[str, Tensor]):
-    """Coefficients of a conversion by name on a grid of target times, in float64: a mapping that does not change.
+    """Coefficients of a conversion or an interpolant by name on a grid, in float64: a mapping that does not change.
 
     Each has the shape of `grid`, (K,), followed by that of each vector among the parameters. A name that is not there
     raises UnknownNameError, which is a KeyError.
@@ -61,12 +63,12 @@ class Table(Mapping[str, Tensor]):
 
 
 def tabulate(
-    conversion: Conversion,
+    conversion: Formulas | Interpolant,
     grid: Sequence[float] | Tensor,
     names: Iterable[str] | None = None,
     parameters: Parameters | None = None,
 ) -> Table:
-    """Tabulate coefficients of `conversion` on an increasing grid inside its domain.
+    """Tabulate coefficients of a conversion, or of an interpolant, on an increasing grid inside its domain.
 
     `names` defaults to every coefficient that is finite on the grid. `parameters` gives the values of symbols, by
     name or Symbol, one or many: `{"lamda": [0.3, 2.0]}` adds an axis of two modes. The numbers for the same arguments
@@ -75,46 +77,42 @@ def tabulate(
     UnknownNameError for a name that is no coefficient, and EndpointError, with the fields that do have limits there,
     where a coefficient asked for has no finite limit at an end that is in the grid.
     """
-    times = tuple(_numbers("the grid", grid))
-    _check_grid(conversion, times)
+    formulas, times = as_formulas(conversion), tuple(_numbers("the grid", grid))
+    _check_grid(formulas, times)
     if names is None:
-        ends = [end for end in (0, 1) if any(_end_of(conversion, time) == end for time in times)]
-        wanted = tuple(n for n in conversion.coefficients if all(_finite(conversion, n, end) for end in ends))
+        ends = [end for end in (0, 1) if any(_end_of(formulas, time) == end for time in times)]
+        wanted = tuple(n for n in formulas.coefficients if all(_finite(formulas, n, end) for end in ends))
     else:
         wanted = tuple(names)
     for name in wanted:
-        if name not in conversion.coefficients:
-            raise unknown("coefficient", name, conversion.coefficients)
-    given = _parameters(conversion, {str(name): value for name, value in (parameters or {}).items()})
+        if name not in formulas.coefficients:
+            raise unknown("coefficient", name, formulas.coefficients)
+    given = _parameters(formulas, {str(name): value for name, value in (parameters or {}).items()})
     shape = (len(times), *(len(v) for _, v in given if isinstance(v, tuple)))
-    columns = _tabulate(conversion, times, wanted, given)
+    columns = _tabulate(formulas, times, wanted, given)
     values = {n: torch.tensor(c, dtype=torch.float64).reshape(shape) for n, c in zip(wanted, columns, strict=True)}
     return Table(torch.tensor(times, dtype=torch.float64), values)
 
 
 @lru_cache(maxsize=256)
 def _tabulate(
-    conversion: Conversion, times: tuple[float, ...], names: tuple[str, ...], given: tuple[tuple[str, Any], ...]
+    formulas: Formulas, times: tuple[float, ...], names: tuple[str, ...], given: tuple[tuple[str, Any], ...]
 ) -> tuple[tuple[float, ...], ...]:
     columns: dict[str, list[float]] = {name: [] for name in names}
     choices = [v if isinstance(v, tuple) else (v,) for _, v in given]
     points = [{Symbol(k): Rational(v) for (k, _), v in zip(given, c, strict=True)} for c in product(*choices)]
     for time in times:
         for point in points:
-            end = _end_of(conversion, time)
-            row = (
-                conversion.evaluate_all(Rational(time), names, _digits(conversion, time), point)
-                if end is None
-                else None
-            )
+            end = _end_of(formulas, time)
+            row = formulas.evaluate_all(Rational(time), names, _digits(formulas, time), point) if end is None else None
             for name in names:
-                columns[name].append(float(_limit(conversion, name, end or 0, point) if row is None else row[name]))
+                columns[name].append(float(_limit(formulas, name, end or 0, point) if row is None else row[name]))
     return tuple(tuple(columns[name]) for name in names)
 
 
-def _digits(conversion: Conversion, time: float) -> int:
+def _digits(formulas: Formulas, time: float) -> int:
     """Digits enough for what cancels at this distance from an end, cubes of it included."""
-    distance = min(time - conversion.start_time, 1 - time)
+    distance = min(time - formulas.start_time, 1 - time)
     return _DIGITS + 3 * math.ceil(-math.log10(distance))
 
 
@@ -129,22 +127,23 @@ def _numbers(what: str, values: Any) -> list[float]:
         raise SymsiError(f"{what} must be a sequence of numbers or a 1-d tensor; got {values!r:.80}.") from None
 
 
-def _end_of(conversion: Conversion, time: float) -> int | None:
+def _end_of(formulas: Formulas, time: float) -> int | None:
     """0 or 1 where `time` is an end of the domain."""
-    return 0 if time == conversion.start_time else 1 if time == 1 else None
+    return 0 if time == formulas.start_time else 1 if time == 1 else None
 
 
-def _finite(conversion: Conversion, name: str, end: int) -> bool:
-    return conversion.end_value(name, end) is not None
+def _finite(formulas: Formulas, name: str, end: int) -> bool:
+    return formulas.end_value(name, end) is not None
 
 
-def _limit(conversion: Conversion, name: str, end: int, point: Mapping[Symbol, Any]) -> Any:
-    value = conversion.end_value(name, end)
+def _limit(formulas: Formulas, name: str, end: int, point: Mapping[Symbol, Any]) -> Any:
+    value = formulas.end_value(name, end)
     if value is not None and not point:
         return value
-    found = conversion.limit(name, end)
+    found = formulas.limit(name, end)
     if found.value is None:
-        regular = [f for f in FIELDS if all(_finite(conversion, f"{f}_{p}", end) for p in ("state", "prediction"))]
+        whole = {f: (f"{f}_state", f"{f}_prediction") for f in FIELDS if f"{f}_state" in formulas.coefficients}
+        regular = [f for f, parts in whole.items() if all(_finite(formulas, p, end) for p in parts)]
         advice = f"These fields have limits there: {', '.join(regular)}; or" if regular else "Either"
         away = "end the grid short of it" if end else "start the grid later"
         raise EndpointError(
@@ -153,15 +152,15 @@ def _limit(conversion: Conversion, name: str, end: int, point: Mapping[Symbol, A
     return evaluate(found.value, point, _DIGITS)
 
 
-def _parameters(conversion: Conversion, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+def _parameters(formulas: Formulas, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """Check the parameters against the conversion's symbols, and make them hashable."""
-    free = {s.name for s in conversion.base.free_parameters | conversion.target.free_parameters}
+    free = {s.name for s in formulas.free_parameters}
     for name in given:
         if name not in free:
             raise unknown("parameter", name, free)
     missing = sorted(free - set(given))
     if missing:
-        raise SymsiError(f"{conversion.target} keeps {missing[0]} symbolic; give parameters={{{missing[0]!r}: 1.0}}.")
+        raise SymsiError(f"{formulas} keeps {missing[0]} symbolic; give parameters={{{missing[0]!r}: 1.0}}.")
     found = []
     for name, value in given.items():
         many = not isinstance(value, (int, float)) and not (isinstance(value, Tensor) and value.ndim == 0)
@@ -176,14 +175,12 @@ def _parameters(conversion: Conversion, given: Mapping[str, Any]) -> tuple[tuple
     return tuple(found)
 
 
-def _check_grid(conversion: Conversion, times: tuple[float, ...]) -> None:
+def _check_grid(formulas: Formulas, times: tuple[float, ...]) -> None:
     if not times:
         raise SymsiError("the grid is empty; give at least one time.")
-    start = conversion.start_time
+    start = formulas.start_time
     for k, time in enumerate(times):
         if not start <= time <= 1:
-            raise SymsiError(
-                f"grid[{k}] = {time} leaves the domain [{start:.6g}, 1] of {conversion.base} to {conversion.target}."
-            )
+            raise SymsiError(f"grid[{k}] = {time} leaves the domain [{start:.6g}, 1] of {formulas}.")
         if k and not time > times[k - 1]:
             raise SymsiError(f"the grid must increase; grid[{k}] = {time} follows {times[k - 1]}.")

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from symsi.errors import SymsiError, unknown
+from symsi.exports.bridge import write_bridge
 from symsi.exports.document import write_json
 from symsi.exports.graph import WHAT, write_aot, write_onnx, write_pt2
 from symsi.exports.latex import write_tex
 from symsi.exports.module import write_py
 from symsi.files import check_free
 from symsi.interpolants.schedule import Schedule
+from symsi.theory.bridge import Bridge
 from symsi.theory.conversion import Conversion, as_conversion
 
 __all__ = ["SUFFIXES", "WHAT", "export"]
@@ -22,32 +24,40 @@ _GRAPHS: Mapping[str, Callable[..., None]] = {".pt2": write_pt2, ".onnx": write_
 
 
 def export(
-    conversion: Conversion | Schedule | str,
+    conversion: Conversion | Schedule | Bridge | str,
     path: str | Path,
-    what: str = "drift",
+    what: str | None = None,
     *,
     aot: bool = False,
     dtype: str = "float32",
     rank: int = 4,
     force: bool = False,
 ) -> Path:
-    """Write a conversion (a schedule stands for itself) to `path`, atomically; the suffix says how.
+    """Write a conversion (a schedule stands for itself) or a bridge to `path`, atomically; the suffix says how.
 
     .py (a module that needs only torch), .tex and .json hold all of it. .pt2 (torch.export; with `aot` an AOTInductor
     package, compiled for this machine) and .onnx hold one function, `what`, of x with `rank` dimensions in `dtype`:
-    a field, F(prediction, x, t), "step", F(prediction, x, noise, t, dt), or "coefficients", F(t); batch and shape
-    stay dynamic. Raises SymsiError for an unknown suffix, a path that exists (unless `force`) or cannot be written,
-    a symbolic parameter, or a missing package.
+    a field, F(prediction, x, t), by default "drift", "step", F(prediction, x, noise, t, dt), or "coefficients", F(t);
+    of a bridge a field of its two predictions, F(first, second, x, t), by default "forward". Batch and shape stay
+    dynamic. Raises SymsiError for an unknown suffix, a path that exists (unless `force`) or cannot be written, a
+    symbolic parameter, or a missing package.
     """
     target = Path(path)
     if target.suffix not in SUFFIXES:
         raise SymsiError(f"cannot export to {target.name!r}: the suffix must be one of {', '.join(SUFFIXES)}.")
     if aot and target.suffix != ".pt2":
         raise SymsiError(f"an AOTInductor package has the suffix .pt2; got {target.name!r}.")
-    if what not in WHAT:
-        raise unknown("function to export", what, WHAT)
+    known = (*conversion.fields, "coefficients") if isinstance(conversion, Bridge) else WHAT
+    what = what or ("forward" if isinstance(conversion, Bridge) else "drift")
+    if what not in known:
+        raise unknown("function to export", what, known)
     check_free(target, force=force)
-    conversion = as_conversion(conversion)
+    if isinstance(conversion, Bridge):
+        if target.suffix in _WHOLE:
+            write_bridge(conversion, target, force)
+            return target
+    else:
+        conversion = as_conversion(conversion)
     if target.suffix in _WHOLE:
         _WHOLE[target.suffix](conversion, target, force)
     else:

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from symsi.coefficients.kernels import Kernels, kernels
+from symsi.coefficients.two_sided import BridgeKernels, bridge_kernels
 from symsi.errors import SymsiError, unknown
 from symsi.files import write_atomic
+from symsi.theory.bridge import Bridge
 from symsi.theory.conversion import FIELDS, Conversion
 
 __all__ = ["DTYPES", "WHAT", "load_aot", "module", "write_aot", "write_onnx", "write_pt2"]
@@ -46,6 +48,17 @@ class _Field(nn.Module):
         return found
 
 
+class _BridgeField(nn.Module):
+    """F(first, second, x, t), of the two predictions that a bridge is given."""
+
+    def __init__(self, compiled: BridgeKernels, name: str) -> None:
+        super().__init__()
+        self.compiled, self.name = compiled, name
+
+    def forward(self, first: Tensor, second: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        return self.compiled.field(self.name, x, first, second, t)
+
+
 class _Step(nn.Module):
     """x + b dt + sqrt(2 epsilon dt) n."""
 
@@ -60,7 +73,7 @@ class _Step(nn.Module):
 class _Coefficients(nn.Module):
     """Every coefficient, in the dtype of t."""
 
-    def __init__(self, compiled: Kernels) -> None:
+    def __init__(self, compiled: Kernels | BridgeKernels) -> None:
         super().__init__()
         self.compiled = compiled
 
@@ -68,26 +81,28 @@ class _Coefficients(nn.Module):
         return {name: value.to(t.dtype) for name, value in self.compiled.coefficients(t).items()}
 
 
-def module(compiled: Kernels, what: str) -> nn.Module:
+def module(compiled: Kernels | BridgeKernels, what: str) -> nn.Module:
     """Return the function to export as a module without parameters."""
     if what == "coefficients":
         return _Coefficients(compiled)
+    if isinstance(compiled, BridgeKernels):
+        return _BridgeField(compiled, what)
     return _Step(compiled) if what == "step" else _Field(compiled, what)
 
 
-def write_pt2(conversion: Conversion, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
+def write_pt2(given: Conversion | Bridge, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
     """Save a torch.export program."""
-    captured, _ = _capture(conversion, what, dtype, rank, "torch")
+    captured, _ = _capture(given, what, dtype, rank, "torch")
     held = io.BytesIO()  # torch's own writer ends the process where the disk is full
     torch.export.save(captured, held)
     write_atomic(path, lambda temporary: _fill(temporary, held), force=force)
 
 
-def write_aot(conversion: Conversion, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
+def write_aot(given: Conversion | Bridge, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
     """Compile for this machine's processor with AOTInductor; needs a C++ compiler. `load_aot` checks its inputs."""
     if shutil.which(os.environ.get("CXX", "g++")) is None:
         raise SymsiError("an AOTInductor package needs a C++ compiler: install g++, or set CXX.")
-    captured, names = _capture(conversion, what, dtype, rank, "torch")
+    captured, names = _capture(given, what, dtype, rank, "torch")
     metadata = {"symsi": what, "inputs": ",".join(names), "dtype": dtype, "rank": str(rank)}
 
     held = io.BytesIO()  # as above
@@ -97,12 +112,12 @@ def write_aot(conversion: Conversion, path: Path, what: str, dtype: str, rank: i
     write_atomic(path, lambda temporary: _fill(temporary, held), force=force)
 
 
-def write_onnx(conversion: Conversion, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
+def write_onnx(given: Conversion | Bridge, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
     """Save an ONNX model that onnxruntime runs."""
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise SymsiError(f"ONNX export needs {' and '.join(missing)}: pip install symsi[export]")
-    captured, names = _capture(conversion, what, dtype, rank, "onnx")
+    captured, names = _capture(given, what, dtype, rank, "onnx")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -148,7 +163,7 @@ def _fill(path: Path, held: io.BytesIO) -> None:
 
 
 def _capture(
-    conversion: Conversion, what: str, dtype: str, rank: int, dialect: str
+    given: Conversion | Bridge, what: str, dtype: str, rank: int, dialect: str
 ) -> tuple[ExportedProgram, list[str]]:
     if dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
@@ -159,7 +174,8 @@ def _capture(
     time = torch.linspace(0.3, 0.7, _BATCH, dtype=torch.float64 if kind == torch.float64 else torch.float32)
     batch = Dim("batch", min=1)
     whole = {0: batch, **{k: Dim(f"size{k}", min=1) for k in range(1, rank)}}
-    inputs: dict[str, tuple[Tensor, dict[int, Any]]] = {"prediction": (x, whole), "x": (x, whole)}
+    predictions = ("first", "second") if isinstance(given, Bridge) else ("prediction",)
+    inputs: dict[str, tuple[Tensor, dict[int, Any]]] = dict.fromkeys((*predictions, "x"), (x, whole))
     if what == "step":
         inputs["noise"] = (x, whole)
     inputs["t"] = (time, {0: batch})
@@ -167,7 +183,7 @@ def _capture(
         inputs["dt"] = (time, {0: batch})
     if what == "coefficients":
         inputs = {"t": inputs["t"]}
-    function = module(kernels(conversion, dialect), what)
+    function = module(bridge_kernels(given, dialect) if isinstance(given, Bridge) else kernels(given, dialect), what)
     example = tuple(v.clone() for v, _ in inputs.values())
     captured = torch.export.export(function, example, dynamic_shapes={name: d for name, (_, d) in inputs.items()})
     return captured, list(inputs)

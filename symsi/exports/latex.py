@@ -1,8 +1,8 @@
-"""LaTeX: pages that compile by themselves: a conversion with limits and proof, or proofs of theorems."""
+"""LaTeX: pages that compile by themselves: a conversion or a bridge with limits and proof, or proofs of theorems."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sympy import latex
@@ -10,9 +10,10 @@ from sympy import latex
 from symsi.algebra.limits import Limit
 from symsi.algebra.proof import Proof, Remark
 from symsi.files import write_text
+from symsi.theory.bridge import Bridge
 from symsi.theory.conversion import Conversion
 
-__all__ = ["conversion_tex", "limit_tex", "proofs_tex", "title", "write_tex"]
+__all__ = ["bridge_tex", "conversion_tex", "limit_tex", "proofs_tex", "title", "write_tex"]
 
 _PAGE = r"""\documentclass{article}
 \usepackage{amsmath,graphicx,longtable}
@@ -40,17 +41,23 @@ $}
 
 def conversion_tex(conversion: Conversion, proof: Proof) -> str:
     """Return a document on a conversion: formulas, behaviour at both ends, and `proof`, which is the conversion's."""
-    limits = (
-        f"{_plain(n)} & \\fit{{{limit_tex(a)}}} & \\fit{{{limit_tex(b)}}} \\\\"
-        for n, (a, b) in conversion.limits.items()
-    )
+    return _document(title(conversion), conversion.latex(), latex(conversion.start), conversion.limits, proof)
+
+
+def bridge_tex(bridge: Bridge, proof: Proof) -> str:
+    """Return the same on a two-sided interpolant and its fields."""
+    return _document(proof.title, bridge.latex(), "0", bridge.limits, proof)
+
+
+def _document(heading: str, formulas: str, start: str, limits: Mapping[str, tuple[Limit, Limit]], proof: Proof) -> str:
+    lines = (f"{_plain(n)} & \\fit{{{limit_tex(a)}}} & \\fit{{{limit_tex(b)}}} \\\\" for n, (a, b) in limits.items())
     return _PAGE % (
         _CONVERSION
         % {
-            "title": _plain(title(conversion)),
-            "formulas": conversion.latex(),
-            "start": latex(conversion.start),
-            "limits": "\n".join(limits),
+            "title": _plain(heading),
+            "formulas": formulas,
+            "start": start,
+            "limits": "\n".join(lines),
             "verdict": str(proof.verdict),
             "steps": "\n".join(_steps(proof)),
         }

@@ -15,8 +15,9 @@ from symsi.coefficients.kernels import kernels
 from symsi.coefficients.source import coefficients_source
 from symsi.files import write_text
 from symsi.theory.conversion import FIELDS, Conversion
+from symsi.theory.functions import Formulas
 
-__all__ = ["TIMES", "reference", "write_py"]
+__all__ = ["TIMES", "reference", "runtime_text", "safe", "self_check", "write_py"]
 
 TIMES = (
     0.0,
@@ -90,7 +91,9 @@ def step(prediction, x, noise, t, dt):
     check_end(t, START, "step", ENDLESS)
     check_duration(t, dt, START)
     return euler_maruyama(drift(prediction, x, t), x, noise, c["scale"], c["diffusion"], dt)
+'''
 
+_CHECK = r'''
 
 TIMES = {times}
 REFERENCE = {{
@@ -125,16 +128,16 @@ def write_py(conversion: Conversion, path: Path, force: bool) -> None:
     times, values = reference(conversion)
     limits = (f"    {n:<22}{a!s:<34}{b!s}" for n, (a, b) in conversion.limits.items())
     text = _HEAD.format(
-        title=_safe(f"{conversion.base} to {conversion.target}, diffusion {conversion.diffusion}"),
+        title=safe(f"{conversion.base} to {conversion.target}, diffusion {conversion.diffusion}"),
         version=version("symsi"),
         prediction=conversion.prediction,
         fields=", ".join(FIELDS),
         start=conversion.start_time,
         endless=_lines(compiled.endless),
-        name=_safe(path.name),
+        name=safe(path.name),
         latex=conversion.latex(),
         limits="\n".join(limits),
-        runtime=_runtime(),
+        runtime=runtime_text(),
         coefficients=coefficients_source(
             compiled.program, doc="Every coefficient at the times t, in float64, limits at the ends included."
         ),
@@ -142,22 +145,27 @@ def write_py(conversion: Conversion, path: Path, force: bool) -> None:
     for field in FIELDS:
         formula = latex(conversion.field(field))
         text += _FIELD.format(field=field, theorem=_THEOREM[field], latex=formula)
-    rows = (f'    "{n}": {column!r},' for n, column in values.items())
-    text += _TAIL.format(times=times, reference="\n".join(rows))
+    text += _TAIL + self_check(times, values)
     write_text(path, text, force=force)
 
 
-def reference(conversion: Conversion, digits: int = 60) -> tuple[list[float], dict[str, list[float | None]]]:
+def self_check(times: list[float], values: Mapping[str, list[float | None]]) -> str:
+    """The end of a module: its values to 60 digits, and a function that compares."""
+    rows = (f'    "{n}": {column!r},' for n, column in values.items())
+    return _CHECK.format(times=times, reference="\n".join(rows))
+
+
+def reference(formulas: Formulas, digits: int = 60) -> tuple[list[float], dict[str, list[float | None]]]:
     """Return times from the start to 1, and each coefficient there, rounded once; None where it has no limit."""
-    start = conversion.start_time
+    start = formulas.start_time
     times = sorted({start + (1 - start) * s for s in TIMES})
-    names = tuple(conversion.coefficients)
+    names = tuple(formulas.coefficients)
     columns: dict[str, list[float | None]] = {name: [] for name in names}
     for time in times:
         end = 0 if time == start else 1 if time == 1 else None
-        row = conversion.evaluate_all(Rational(time), names, digits) if end is None else None
+        row = formulas.evaluate_all(Rational(time), names, digits) if end is None else None
         for name in names:
-            value = conversion.end_value(name, end or 0) if row is None else row[name]
+            value = formulas.end_value(name, end or 0) if row is None else row[name]
             columns[name].append(None if value is None else float(value))
     return times, columns
 
@@ -171,12 +179,12 @@ def _lines(endless: Mapping[str, tuple[str, str]]) -> str:
     )
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Text from outside that cannot end the docstring."""
     return "".join(c if c.isprintable() and c not in '"\\' else "?" for c in text)
 
 
-def _runtime() -> str:
+def runtime_text() -> str:
     """The text of `symsi.coefficients.runtime` below its imports, with plain ValueErrors."""
     text = inspect.getsource(runtime)
     body = text[re.search(r"^def ", text, re.MULTILINE).start() :]  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ from symsi.errors import ParseError, ScheduleError, unknown
 from symsi.interpolants.lazy import lazy_schedule
 from symsi.interpolants.schedule import Schedule
 
-__all__ = ["NAMED", "Named", "as_schedule", "schedule"]
+__all__ = ["NAMED", "Named", "as_schedule", "read_call", "schedule"]
 
 _COSINE_ANGLE = "pi/2*(1-t+delta)/(1+delta)"
 _DDPM_EXPONENT = "(B-b)*(1-t)**2/2+b*(1-t)"
@@ -73,7 +73,7 @@ def schedule(name: str, **parameters: float | str | Expr | None) -> Schedule:
     Names and default parameters are in `NAMED`; "lazy" takes those of `lazy_schedule`. Raises UnknownNameError with
     the closest match, ScheduleError or ParseError for parameters that do not fit.
     """
-    head, given = _call(name)
+    head, given = read_call(name)
     return _build(head, tuple(sorted({**given, **parameters}.items())))
 
 
@@ -111,7 +111,7 @@ def _known(given: dict[str, float | str | Expr | None], known: tuple[str, ...], 
             raise unknown(f"parameter of schedule {name!r}", key, known)
 
 
-def _call(text: str) -> tuple[str, dict[str, str]]:
+def read_call(text: str) -> tuple[str, dict[str, str]]:
     """Read `name` or `name(key=expression, ...)`; the values stay strings for the whitelist parser."""
     if not isinstance(text, str) or len(text) > 500:
         raise ScheduleError("a schedule is named by a short string such as 'linear' or 'lazy(kappa=1)'.")

@@ -1,6 +1,7 @@
 """An interpolant is a row of coefficients over independent parts, and every field is a row over their means.
 
-I_t = sum_i a_i(t) part_i: noise and data for a schedule, I = alpha Z + beta X. What is linear in the conditional means
+I_t = sum_i a_i(t) part_i: noise and data for a schedule, I = alpha Z + beta X; two ends and a latent for a bridge,
+I = alpha x0 + beta x1 + gamma z. What is linear in the conditional means
 eta_i = E[part_i | I_t = x] is a row of as many coefficients: the state x = sum a_i eta_i, the velocity
 v = sum a_i' eta_i, ... With n parts the state and n - 1 other rows determine every row, by one n x n solve, `combine`.
 """
@@ -8,7 +9,7 @@ v = sum a_i' eta_i, ... With n parts the state and n - 1 other rows determine ev
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import permutations
 from typing import Any
 
@@ -16,7 +17,7 @@ from sympy import Add, Expr, Integer, Mul, Symbol, diff, sympify
 
 from symsi.algebra.symbols import t
 
-__all__ = ["Combination", "Pair", "Row", "combine", "determinant"]
+__all__ = ["Combination", "Pair", "Row", "Triple", "combine", "determinant"]
 
 
 class Row(Mapping[str, Expr]):
@@ -77,6 +78,47 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Triple:
+    """alpha, beta and gamma of I = alpha x0 + beta x1 + gamma z at one time, their derivatives, and gamma gamma'.
+
+    gamma gamma' = (gamma^2)'/2 is kept whole: it has limits where gamma' has none.
+    """
+
+    alpha: Expr
+    beta: Expr
+    gamma: Expr
+    alpha_dot: Expr
+    beta_dot: Expr
+    gamma_dot: Expr
+    gamma_rate: Expr
+
+    @classmethod
+    def of(cls, alpha: Expr, beta: Expr, gamma: Expr, time: Symbol = t) -> Triple:
+        """Differentiate all three, and gamma^2/2, by `time`."""
+        return cls(alpha, beta, gamma, *(diff(e, time) for e in (alpha, beta, gamma, gamma**2 / 2)))
+
+    @classmethod
+    def one_sided(cls, p: Pair) -> Triple:
+        """A schedule's noise is the latent, its data the end: alpha = 0, gamma the coefficient of the noise."""
+        nothing = Integer(0)
+        return cls(nothing, p.beta, p.alpha, nothing, p.beta_dot, p.alpha_dot, p.alpha * p.alpha_dot)
+
+    def at(self, value: Expr, time: Symbol = t) -> Triple:
+        """Return the triple at another time: `time` replaced by `value` after differentiation."""
+        return Triple(*(getattr(self, f.name).subs(time, value) for f in fields(self)))
+
+    @property
+    def state(self) -> Row:
+        """x = alpha eta_0 + beta eta_1 + gamma eta_z."""
+        return Row(x0=self.alpha, x1=self.beta, latent=self.gamma)
+
+    @property
+    def velocity(self) -> Row:
+        """v = alpha' eta_0 + beta' eta_1 + gamma' eta_z."""
+        return Row(x0=self.alpha_dot, x1=self.beta_dot, latent=self.gamma_dot)
+
+
+@dataclass(frozen=True)
 class Combination:
     """The formula `state * x + sum_i predictions[i] * P_i` for a field, given the predictions P_i at the state x."""
 
@@ -97,8 +139,8 @@ class Combination:
         return total
 
 
-def determinant(p: Pair) -> Expr:
-    """alpha beta' - alpha' beta = alpha^2 rho', positive for every schedule (T1)."""
+def determinant(p: Pair | Triple) -> Expr:
+    """alpha beta' - alpha' beta = alpha^2 rho', positive for every schedule (T1); that of the ends for a bridge."""
     return p.alpha * p.beta_dot - p.alpha_dot * p.beta
 
 

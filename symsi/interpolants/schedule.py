@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -20,10 +20,10 @@ from symsi.algebra.parse import as_expression
 from symsi.algebra.positivity import proved_positive, violation
 from symsi.algebra.series import Series, near
 from symsi.algebra.symbols import t
-from symsi.errors import ScheduleError
+from symsi.errors import ScheduleError, SymsiError
 from symsi.interpolants.rows import Pair, determinant
 
-__all__ = ["Kind", "Schedule", "at_end"]
+__all__ = ["Kind", "Schedule", "at_end", "read", "same"]
 
 TRUNCATION = Rational(1, 10)  # largest beta_0 / alpha_0 of a truncated schedule
 
@@ -57,7 +57,7 @@ class Schedule:
         """Parse, validate and decide the kind."""
         declared = {k: None if v is None else as_expression(v) for k, v in self.parameters.items()}
         for key in ("alpha", "beta", "noise_scale", "data_scale"):
-            object.__setattr__(self, key, _read(key, getattr(self, key), declared))
+            object.__setattr__(self, key, read(key, getattr(self, key), declared))
         object.__setattr__(self, "parameters", MappingProxyType(declared))
         object.__setattr__(self, "kind", _validate(self))
         if not self.name:
@@ -115,20 +115,26 @@ def at_end(expr: Expr, end: int) -> Limit:
     return limit(expr, time, Integer(end), side)
 
 
-def _read(key: str, value: str | float | Expr, declared: Mapping[str, Expr | None]) -> Expr:
+def read(
+    key: str,
+    value: str | float | Expr,
+    declared: Mapping[str, Expr | None],
+    refuse: Callable[[str], SymsiError] = ScheduleError,
+) -> Expr:
+    """Read a coefficient in t and the declared parameters, with the values of those that have one."""
     expr = as_expression(value, ("t", *declared))
     expr = expr.subs({Symbol(k): v for k, v in declared.items() if v is not None})
     plain = {s: Symbol(s.name) for s in expr.free_symbols}
     expr = expr.subs({s: p for s, p in plain.items() if s != p})
     undeclared = sorted(s.name for s in expr.free_symbols if s != t and s.name not in declared)
     if undeclared:
-        raise ScheduleError(
+        raise refuse(
             f"{key}={expr} has the undeclared symbol {undeclared[0]!r}; time is t. "
             f'Give it a value: parameters={{"{undeclared[0]}": 2}}, or None to keep it symbolic and positive.'
         )
     for name, number in declared.items():
         if number is not None and not (number.is_number and number.is_positive):
-            raise ScheduleError(f"parameter {name}={number} must be a positive number.")
+            raise refuse(f"parameter {name}={number} must be a positive number.")
     return expr
 
 
@@ -158,22 +164,22 @@ def _ends(s: Schedule, pair: str) -> Kind:
     """Check the end values and return the kind."""
     alpha_0, beta_0 = (_end_value(e, n, 0, pair) for e, n in ((s.alpha, "alpha"), (s.beta, "beta")))
     alpha_1, beta_1 = (_end_value(e, n, 1, pair) for e, n in ((s.alpha, "alpha"), (s.beta, "beta")))
-    if not _same(alpha_1, Integer(0)):
+    if not same(alpha_1, Integer(0)):
         raise ScheduleError(f"alpha must be 0 at t = 1; for {pair} it is {alpha_1}. Data is free of noise, as in 1-t.")
-    if not _same(beta_1, s.data_scale):
+    if not same(beta_1, s.data_scale):
         raise ScheduleError(
             f"beta must be {s.data_scale} at t = 1; for {pair} it is {beta_1}. "
             f"If the data is meant to be scaled, declare data_scale={beta_1}."
         )
-    if _same(alpha_0, Integer(0)):
-        if not _same(beta_0, Integer(0)) or not _same(at_end(s.ratio, 0).value, Integer(0)):
+    if same(alpha_0, Integer(0)):
+        if not same(beta_0, Integer(0)) or not same(at_end(s.ratio, 0).value, Integer(0)):
             raise ScheduleError(
                 f"beta/alpha must start from 0 where alpha_0 = 0; for {pair} it does not. "
                 "A point-mass schedule has alpha_0 = beta_0 = 0 with noise first, as in alpha=sqrt(t*(1-t)), beta=t."
             )
         _check_unused(s, alpha_0, pair)
         return Kind.POINT_MASS
-    if not _same(beta_0, Integer(0)):
+    if not same(beta_0, Integer(0)):
         ratio = beta_0 / alpha_0
         if ratio.is_number and not 0 < evaluate(ratio, {}) <= evaluate(TRUNCATION, {}):
             raise ScheduleError(
@@ -182,7 +188,7 @@ def _ends(s: Schedule, pair: str) -> Kind:
             )
         _check_unused(s, alpha_0, pair)
         return Kind.TRUNCATED
-    if not _same(alpha_0, s.noise_scale):
+    if not same(alpha_0, s.noise_scale):
         raise ScheduleError(
             f"alpha must be {s.noise_scale} at t = 0; for {pair} it is {alpha_0}. "
             f"If sampling is meant to start from scaled noise, declare noise_scale={alpha_0}."
@@ -192,7 +198,7 @@ def _ends(s: Schedule, pair: str) -> Kind:
 
 def _check_unused(s: Schedule, alpha_0: Expr, pair: str) -> None:
     """A noise_scale that does not say what alpha starts from, where nothing needs it, is a mistake all the same."""
-    if s.noise_scale != 1 and not _same(alpha_0, s.noise_scale):
+    if s.noise_scale != 1 and not same(alpha_0, s.noise_scale):
         raise ScheduleError(f"noise_scale={s.noise_scale}, but alpha is {alpha_0} at t = 0 for {pair}; leave it out.")
 
 
@@ -203,7 +209,8 @@ def _end_value(expr: Expr, name: str, end: int, pair: str) -> Expr:
     return found.value
 
 
-def _same(a: Expr | None, b: Expr) -> bool:
+def same(a: Expr | None, b: Expr) -> bool:
+    """Whether two constants are one: to 60 digits, or by algebra where they hold parameters."""
     if a is None or a == b:
         return a is not None
     gap = a - b

@@ -64,6 +64,9 @@ class Conversion:
             raise unknown("prediction", self.prediction, PREDICTIONS)
         self.diffusion.check(self.target.pair)
 
+    def __str__(self) -> str:
+        return f"{self.base} to {self.target}"
+
     @cached_property
     def time(self) -> Expr | None:
         """tau(t) in closed form; None where it is defined by `time_equation` alone."""
@@ -111,6 +114,11 @@ class Conversion:
     def start_time(self) -> float:
         """`start` rounded to float64."""
         return float(self.start)
+
+    @property
+    def free_parameters(self) -> frozenset[Symbol]:
+        """Parameters of either schedule that are still symbols."""
+        return self.base.free_parameters | self.target.free_parameters
 
     @cached_property
     def coefficients(self) -> Mapping[str, Expr]:

@@ -17,6 +17,7 @@ from symsi.interpolants.schedule import Schedule
 
 if TYPE_CHECKING:
     from symsi.theory.conversion import Conversion
+    from symsi.theory.functions import Formulas
 
 __all__ = ["EXACT_DIGITS", "coefficients_at", "solve_ratio", "time_at", "vanishes", "zero_between"]
 
@@ -97,12 +98,12 @@ def _require(expr: Expr | Tuple, given: Mapping[Symbol, Any]) -> None:
         )
 
 
-def zero_between(conversion: Conversion, name: str, low: Any, high: Any, parameters: Parameters = None) -> Float | None:
+def zero_between(formulas: Formulas, name: str, low: Any, high: Any, parameters: Parameters = None) -> Float | None:
     """Return the time between `low` and `high` at which a coefficient crosses or touches 0, if there is one."""
     step = mpmath.mpf(10) ** -(EXACT_DIGITS // 3)
 
     def value(time: Any) -> Any:
-        return mpmath.re(conversion.evaluate(name, time, EXACT_DIGITS, parameters))
+        return mpmath.re(formulas.evaluate(name, time, EXACT_DIGITS, parameters))
 
     def slope(time: Any) -> Any:
         return value(time + step) - value(time - step)

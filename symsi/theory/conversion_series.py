@@ -21,6 +21,7 @@ from symsi.theory.conversion_numbers import EXACT_DIGITS, solve_ratio
 
 if TYPE_CHECKING:
     from symsi.theory.conversion import Conversion
+    from symsi.theory.functions import Formulas
 
 __all__ = ["end_value", "limit_of", "series_at", "series_of"]
 
@@ -54,14 +55,14 @@ def series_at(conversion: Conversion, name: str, point: Expr, size: int) -> Seri
     return Expansion(_around(conversion, point, 1, origin, size), size)(conversion.coefficients[name])
 
 
-def end_value(conversion: Conversion, name: str, end: int) -> Any | None:
+def end_value(formulas: Formulas, name: str, end: int) -> Any | None:
     """Return the finite limit of a coefficient as a number, or None; without building the exact expression."""
     for size in (4, 8):
-        found = conversion.series(end, size).get(name)
+        found = formulas.series(end, size).get(name)
         if found is not None:
             power, value = found.leading if found.terms else (0, None)
             return None if power < 0 else mpmath.re(value.values[0]) if power == 0 and value else mpmath.mpf(0)
-    limit_value = conversion.limit(name, end).value
+    limit_value = formulas.limit(name, end).value
     return None if limit_value is None else evaluate(limit_value, {})
 
 

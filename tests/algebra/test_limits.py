@@ -77,3 +77,11 @@ def test_random_products_agree_with_multiprecision_values(p: sp.Expr, q: sp.Expr
     found = at_end(expr, 0)
     assert found.exponent is not None
     assert check_limit(found, lambda u: evaluate(expr, {t: u}, 300))
+
+
+def test_a_piecewise_function_has_the_limits_of_its_pieces() -> None:
+    half = sp.Rational(1, 2)
+    pieces = sp.Piecewise((sp.cos(sp.pi * t) ** 2, t < half), (sp.sqrt(1 - t), True))
+    assert [str(at_end(pieces, end)) for end in (0, 1)] == ["= 1", "~ sqrt(1 - t)"]
+    assert [str(at_end(sp.diff(pieces, t), end)) for end in (0, 1)] == ["~ -2*pi**2*t", "~ -1/(2*sqrt(1 - t))"]
+    assert at_end(sp.Piecewise((t, t > half), (2, True)), 0).value == 2

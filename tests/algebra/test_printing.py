@@ -67,3 +67,11 @@ def test_each_operator_is_right(formula: str, dialect: str) -> None:
 def test_a_function_without_a_row_is_refused_by_name() -> None:
     with pytest.raises(SymsiError, match="LambertW cannot be written for torch"):
         TorchPrinter().text(sp.LambertW(t))
+
+
+def test_a_piecewise_formula_is_printed_as_a_choice_between_tensors() -> None:
+    pieces = sp.Piecewise((sp.cos(t), t < sp.Rational(1, 3)), (0, t <= 1), (t, True))
+    text = TorchPrinter().text(pieces)
+    values = torch.tensor([0.25, 0.5, 1.5], dtype=torch.float64)
+    found = eval(text, {"torch": torch, "t": values})
+    assert found.tolist() == [torch.cos(values[0]).item(), 0.0, 1.5]

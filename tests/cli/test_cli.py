@@ -231,6 +231,14 @@ def test_verify_exits_with_one_when_a_claim_is_open(
         (("derive", "--alpha", "__import__('os').system('true')", "--beta", "t"), "not allowed"),
         (("derive", "--alpha", "9**9**9**9", "--beta", "t"), "exponent"),
         (("derive", "--alpha", "(" * 1000, "--beta", "t"), "bracket"),
+        (("derive", "--interpolant", "linaer"), "Did you mean 'linear'"),
+        (("derive", "--interpolant", "linear", "--gamma", "t"), "gamma must be 0 at t = 1"),
+        (("derive", "--interpolant", "linear", "--gamma", "quadratic", "--to", "vp"), "--to is of a schedule"),
+        (("derive", "--interpolant", "linear", "--given", "score,latent"), "say the same"),
+        (("derive", "--interpolant", "linear", "--given", "score"), "two predictions"),
+        (("derive", "--interpolant", "linear", "--diffusion", "gamma-1"), "not negative"),
+        (("derive", "--gamma", "quadratic"), "--interpolant NAME"),
+        (("derive", "--gamma", "t*(1-t)", "--alpha", "1-t"), "--alpha, --beta and --gamma"),
         (("verify", "--only", "T77"), "T7"),
         (("verfy",), "'verify'"),
         (("derive", "--nonsense"), "No such option"),
@@ -265,6 +273,45 @@ def test_a_target_is_named_or_written_out_alike(
     ]
     assert data[0]["coefficients"] == data[1]["coefficients"] == data[2]["coefficients"]
     assert [d["target"]["name"] for d in data] == ["polynomial(n=3)", *2 * ["(alpha=1 - t**3, beta=t**3)"]]
+
+
+BRIDGE = ("derive", "--interpolant", "linear", "--gamma", "sqrt(2*t*(1-t))", "--diffusion", "gamma")
+
+
+def test_derive_prints_the_fields_between_two_laws(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = in_process(capsys, monkeypatch, *BRIDGE)
+    assert code == 0
+    assert "  forward    -eta_z + v" in out
+    assert "  backward   eta_z + v" in out
+    assert re.search(r"gamma_rate +1 - 2\*t", out)
+    assert re.search(r"gamma_dot +~ sqrt\(2\)/\(2\*sqrt\(t\)\)", out)
+
+
+def test_derive_writes_a_bridge_as_json_latex_and_markdown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = in_process(capsys, monkeypatch, *BRIDGE, "--json")
+    assert code == 0
+    assert json.loads(out)["fields"]["forward"] == "-eta_z + v"
+    code, out, _ = in_process(capsys, monkeypatch, *BRIDGE, "--latex")
+    assert code == 0
+    assert out.startswith("\\documentclass")
+    assert "Proof (proved)" in out
+    code, out, _ = in_process(capsys, monkeypatch, *BRIDGE, "--markdown")
+    assert code == 0
+    assert out.startswith("# Fields of linear")
+
+
+def test_derive_takes_an_interpolant_written_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = ("--alpha", "1-t**n", "--beta", "t", "--gamma", "t*(1-t)", "--parameter", "n=2")
+    code, out, _ = in_process(capsys, monkeypatch, "derive", *written, "--given", "ends,score", "--json")
+    assert code == 0
+    assert json.loads(out)["interpolant"]["alpha"] == "1 - t**2"
+    assert json.loads(out)["given"] == ["ends", "score"]
 
 
 def test_export_and_report_take_a_target_as_derive_does() -> None:

@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from symsi.coefficients.kernels import kernels
+from symsi.coefficients.two_sided import bridge_kernels
 from symsi.errors import SymsiError, UnknownNameError
 from symsi.exports import SUFFIXES, export
 from symsi.exports.check import check
@@ -16,6 +18,7 @@ from symsi.exports.document import read_json
 from symsi.exports.graph import load_aot
 from symsi.interpolants.lazy import lazy_schedule
 from symsi.interpolants.schedule import Schedule
+from symsi.theory.bridge import bridge
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.record import from_record, record
 
@@ -237,3 +240,45 @@ def test_bad_requests_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(SymsiError, match=r"C\+\+ compiler"):
         export(lazy(), tmp_path / "f.pt2", aot=True)
     assert list(tmp_path.iterdir()) == []
+
+
+BRIDGE = ("linear(gamma=brownian(a=2))", "gamma/2")
+
+
+def test_a_bridge_is_a_module_that_checks_itself_and_gives_the_same_fields(tmp_path: Path) -> None:
+    b = bridge(*BRIDGE)
+    path = export(b, tmp_path / "bridge.py")
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "worst error 0." in done.stdout
+    space: dict[str, Any] = {"__name__": "exported"}
+    exec(path.read_text(), space)
+    x, v, latent = torch.randn(3, 4, 2, dtype=torch.float64).unbind()
+    for t in (0.3, torch.rand(4, dtype=torch.float64)):
+        for kind in b.fields:
+            torch.testing.assert_close(space[kind](v, latent, x, t), bridge_kernels(b).field(kind, x, v, latent, t))
+
+
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
+def test_a_bridges_drift_is_a_graph_of_two_predictions(tmp_path: Path, suffix: str) -> None:
+    b = bridge(*BRIDGE)
+    path = export(b, tmp_path / f"bridge{suffix}", rank=2)
+    x, v, latent = torch.randn(3, 5, 3).unbind()
+    t = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+    if suffix == ".pt2":
+        found = torch.export.load(path).module()(v, latent, x, t)
+    else:
+        runtime = pytest.importorskip("onnxruntime")
+        session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        inputs = {"first": v.numpy(), "second": latent.numpy(), "x": x.numpy(), "t": t.numpy()}
+        taken = {i.name for i in session.get_inputs()}
+        found = torch.from_numpy(session.run(None, {k: value for k, value in inputs.items() if k in taken})[0])
+    torch.testing.assert_close(found, v - latent / 2)
+
+
+def test_a_bridge_is_a_page_and_a_record(tmp_path: Path) -> None:
+    b = bridge(*BRIDGE)
+    assert "Proof (proved)" in export(b, tmp_path / "bridge.tex").read_text()
+    assert json.loads(export(b, tmp_path / "bridge.json").read_text())["given"] == ["velocity", "latent"]
+    with pytest.raises(UnknownNameError, match=r"'drift'.*forward"):
+        export(b, tmp_path / "drift.pt2", "drift")

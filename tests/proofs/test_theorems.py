@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from symsi.algebra.claims import numbers, share_covered
 from symsi.algebra.proof import Derivation, Proof, Status, StepKind, Verdict
 from symsi.errors import UnknownNameError
 from symsi.interpolants import lazy, rows
-from symsi.interpolants.rows import Pair, Row
+from symsi.interpolants.rows import Pair, Row, Triple
 from symsi.proofs import THEOREMS, load
 from symsi.proofs.index import index
-from symsi.theory import diffusion, fields, gaussian, modal, regression, rules
+from symsi.theory import diffusion, fields, gaussian, modal, regression, rescaling, rules, three_parts, two_gaussians
 from symsi.theory.gaussian import Transition
 
 SCRIPTS = Path(__file__).parents[2] / "derivations"
@@ -39,8 +40,8 @@ def test_no_step_is_justified_by_a_later_theorem(proofs: dict[str, Proof]) -> No
         assert all(n < int(name[1:]) for n in cited), name
 
 
-def test_there_are_thirteen_theorems_in_order() -> None:
-    assert list(THEOREMS) == [*(f"T{k}" for k in range(1, 13)), "T24"]
+def test_there_are_nineteen_theorems_in_order() -> None:
+    assert list(THEOREMS) == [*(f"T{k}" for k in range(1, 19)), "T24"]
 
 
 @pytest.mark.parametrize("name", THEOREMS)
@@ -59,6 +60,14 @@ def test_the_schedule_of_a_theorem_is_undetermined(proofs: dict[str, Proof], nam
 
 def scaled(function: Callable[..., Any], factor: Any) -> Callable[..., Any]:
     return lambda *args: factor * function(*args)
+
+
+def turned(r: Row, kind: str) -> Row:
+    return Row(**{part: -value if kind == "score" else value for part, value in r.items()})
+
+
+def rated(p: Triple, rate: Any) -> Triple:
+    return replace(p, gamma_rate=rate)
 
 
 def test_every_claim_is_covered_by_steps_or_cited_and_nine_in_ten_are_covered(proofs: dict[str, Proof]) -> None:
@@ -212,6 +221,37 @@ WRONG: list[tuple[str, str, Any, Callable[[Callable[..., Any]], Callable[..., An
     ("T12", "coordinate of another kappa", (modal, "coordinate_scale"), lambda f: lambda p, v, k: f(p, v, 2 * k)),
     ("T12", "residual rate without its factor", (modal, "residual_rate"), lambda f: lambda w, k: f(w, k) / (1 + k)),
     ("T12", "variance of another power", (modal, "coordinate_variance"), lambda f: lambda w, v, k: v * w ** (k + 1)),
+    ("T13", "forward for backward", (three_parts, "drift_row"), lambda f: lambda p, e: f(p, -e)),
+    ("T13", "sign of the score", (three_parts, "row"), lambda f: lambda p, k: turned(f(p, k), k)),
+    ("T13", "gamma' for gamma gamma'", (three_parts, "written"), lambda f: lambda p, *a: f(rated(p, p.gamma_dot), *a)),
+    ("T13", "given fields in the other order", (three_parts, "predict"), lambda f: lambda p, g, *a: f(p, g[::-1], *a)),
+    ("T14", "a score's target of the wrong sign", (three_parts, "row"), lambda f: lambda p, k: turned(f(p, k), k)),
+    ("T14", "epsilon for -epsilon", (three_parts, "drift_row"), lambda f: lambda p, e: f(p, -e)),
+    ("T15", "velocity of another speed", (rescaling, "rescaled_field"), lambda f: lambda *a: f(*a[:5], a[5] ** 2)),
+    ("T16", "variance without gamma", (two_gaussians, "bridge_variance"), lambda f: lambda p, e: f(p, e) - p.gamma**2),
+    ("T16", "epsilon for -epsilon", (two_gaussians, "drift_row"), lambda f: lambda p, e: f(p, -e)),
+    (
+        "T16",
+        "the ends swapped",
+        (two_gaussians, "conditional_means"),
+        lambda f: lambda p, e, x: {**f(p, e, x), "x0": f(p, e, x)["x1"], "x1": f(p, e, x)["x0"]},
+    ),
+    (
+        "T17",
+        "gamma of a Brownian bridge between independent ends",
+        (two_gaussians, "bridge_gamma_squared"),
+        lambda f: lambda a, b, s, t: s**2 * t * (1 - t),
+    ),
+    ("T17", "backward drift", (two_gaussians, "gaussian_bridge_drift"), lambda f: lambda p, g, e, y: f(p, g, -e, y)),
+    ("T17", "coupling of another variance", (two_gaussians, "bridge_covariance"), lambda f: scaled(f, 2)),
+    ("T18", "diffusion by c", (rescaling, "rescaled_diffusion"), lambda f: lambda e, c, r: c * r * e),
+    ("T18", "slope without the scale's own", (rescaling, "rescaled"), lambda f: lambda p, c, s, r: f(p, c, 0 * s, r)),
+    (
+        "T18",
+        "score not divided",
+        (rescaling, "rescaled_field"),
+        lambda f: lambda k, *a: f(k.replace("score", "x0"), *a),
+    ),
     (
         "T24",
         "error without the half of its cross term",
@@ -247,7 +287,8 @@ def test_a_wrong_formula_is_refuted(
     original = getattr(home, name)
     wrong = falsify(original)
     module = importlib.import_module(f"symsi.proofs.{THEOREMS[theorem]}")
-    for user in (home, module, rows, fields, diffusion, rules, gaussian, lazy, modal, regression):
+    rooms = (rows, fields, diffusion, rules, gaussian, lazy, modal, regression, rescaling, three_parts, two_gaussians)
+    for user in (home, module, *rooms):
         if getattr(user, name, None) is original:
             monkeypatch.setattr(user, name, wrong)
     proof = module.prove()
