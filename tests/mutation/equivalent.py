@@ -338,4 +338,11 @@ EQUIVALENT |= {
         "0 -> 1",
         "if kappa in (0, 1):",
     ): "value by value the numbers of kappa = 0 are the same, and come later",
+    ("solvers/heun.py", "heun", "0 -> 1", "if k + 1 == len(nodes.field[0]):"): "both columns of a field are as long",
+    (
+        "sampling/sample.py",
+        "sample",
+        "*",
+        "bar.total = made.evaluations * -(-count // size)",
+    ): "how long a bar of progress is",
 }
