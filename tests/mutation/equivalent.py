@@ -210,11 +210,11 @@ EQUIVALENT[
 EQUIVALENT[
     "interpolants/schedule.py",
     "_ends",
-    "_same(alpha_0, Integer(0)) -> _same(Integer(0), alpha_0)",
-    "if _same(alpha_0, Integer(0)):",
+    "same(alpha_0, Integer(0)) -> same(Integer(0), alpha_0)",
+    "if same(alpha_0, Integer(0)):",
 ] = _SAME
 EQUIVALENT[
-    "interpolants/schedule.py", "_same", "100 -> 101", 'return bool(abs(evaluate(gap, {}, 100)) < mpf("1e-60"))'
+    "interpolants/schedule.py", "same", "100 -> 101", 'return bool(abs(evaluate(gap, {}, 100)) < mpf("1e-60"))'
 ] = "digits to spare"
 EQUIVALENT["theory/conversion_series.py", "end_value", "8 -> 9", "for size in (4, 8):"] = "more terms than are needed"
 EQUIVALENT[
@@ -292,7 +292,7 @@ EQUIVALENT |= {
         "_end",
         "1.0 -> 2.0",
         "chosen, accuracy = best or "
-        "(End(-1.0, {}, {n: _limit(conversion, n, end) for n in conversion.coefficients}), 0.0)",
+        "(End(-1.0, {}, {n: _limit(given, n, end) for n in given.coefficients}), 0.0)",
     ): "every distance is at least 0",
     (
         "coefficients/program.py",
