@@ -145,7 +145,7 @@ def test_numbers_that_the_readme_takes_from_a_table_of_a_page_are_the_same_there
         r"^\| (?:\*\*symsi\*\* \()?([^|]+?)\)? \| (.* \+- .*) \|$", README.read_text(), flags=re.MULTILINE
     )
     measured = (ROOT / "docs" / "sampling.md").read_text()
-    assert len(rows) == 3
+    assert len(rows) == 5
     for _, cells in rows:
         numbers = [cell for cell in cells.replace("*", "").replace("|", " | ").split(" | ") if "+-" in cell]
         line = " \\| .*".join(re.escape(number.strip()) for number in numbers)
