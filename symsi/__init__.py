@@ -17,6 +17,7 @@ _PUBLIC = {
     "Diffusion": "symsi.theory.diffusion",
     "DiffusionError": "symsi.errors",
     "EndpointError": "symsi.errors",
+    "FlowMap": "symsi.models.flow_map",
     "Kernels": "symsi.coefficients.kernels",
     "Kind": "symsi.interpolants.schedule",
     "Limit": "symsi.algebra.limits",

@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "safetensors",
         "tqdm",
     ),
-    "training": (*_NUMBERS, "symsi.models", "symsi.training", "torch", "safetensors"),
+    "training": (*_SAMPLING, *_NUMBERS, "symsi.training", "torch", "safetensors"),
     "calibration": (*_SAMPLING, *_SYMBOLIC, "symsi.coefficients", "symsi.calibration", "torch", "tqdm"),
     "adapters": (*_SAMPLING, *_SYMBOLIC, "symsi.coefficients", "symsi.adapters", "torch", "diffusers", "safetensors"),
     "diffusers": ("symsi.adapters",),
