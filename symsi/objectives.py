@@ -1,14 +1,15 @@
 """Objectives of flow maps, as losses a sample for a user's own loop.
 
-A map is X_{s,t}(x) = x + (t - s) u_{s,t}(x); `u(x, s, t)` is the network, x is (B, *shape), s and t are (B,) in the time
-of the interpolant I = alpha z + beta y, whose derivative is I'. A teacher is `v(x, t)`, in the same coordinates (convert
-it by `symsi.kernels` otherwise), and never gets a gradient. Each function returns the residual, (B, *shape), whose
-mean square is the loss: at the exact map it is 0 but for the floors that are stated. Derivatives in t and s are taken by
-`torch.func.jvp`, through `u` alone; attention is computed by its formula there, as its fused kernels have no forward
-derivative on a GPU.
+A map is X_{s,t}(x) = x + (t - s) u_{s,t}(x); `u(x, s, t)` is the network, x is (B, *shape), s and t are (B,) in the
+time of the interpolant I = alpha z + beta y, whose derivative is I'. A teacher is `v(x, t)`, in the same coordinates
+(convert it by `symsi.kernels` otherwise), and never gets a gradient. Each function returns the residual, (B, *shape),
+whose mean square is the loss: at the exact map it is 0 but for the floors that are stated (T20). Derivatives in t and s
+are taken by `torch.func.jvp`, through `u` alone; attention is computed by its formula there, as its fused kernels have
+no forward derivative on a GPU.
 
-Sources: Boffi, Albergo, Vanden-Eijnden 2406.07507 (lagrangian, eulerian, map_matching, progressive) and 2505.18825 (lsd,
-esd, psd); Geng et al. 2505.13447 (mean_flow); Song et al. 2303.01469 (consistency); Frans et al. 2410.12557 (shortcut).
+Sources: Boffi, Albergo, Vanden-Eijnden 2406.07507 (lagrangian, eulerian, map_matching, progressive) and 2505.18825
+(lsd, esd, psd); Geng et al. 2505.13447 (mean_flow); Song et al. 2303.01469 (consistency); Frans et al. 2410.12557
+(shortcut).
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from symsi.errors import SymsiError
 
 __all__ = [
     "consistency",
-    "eulerian",
     "esd",
+    "eulerian",
     "lagrangian",
     "loss",
     "lsd",

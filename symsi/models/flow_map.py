@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ class FlowMap:
 
     def composed(self, x: Tensor, *times: float, **conditions: Any) -> Tensor:
         """Return x taken through `times` one after the other: X_{q,t}(X_{s,q}(x)) for s, q, t."""
-        for s, t in zip(times, times[1:], strict=False):
+        for s, t in pairwise(times):
             x = self(x, s, t, **conditions)
         return x
 

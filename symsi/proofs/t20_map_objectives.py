@@ -14,8 +14,8 @@ def prove() -> Proof:
     d = Derivation(
         "T20",
         "Objectives of flow maps",
-        "Let X ~ N(0, lambda) in a mode, g the square root of S = alpha^2 + beta^2 lambda, k = g'/g, and let a map have "
-        "the mean velocity u + e, where u is that of X_{s,t}(x) = (g_t/g_s) x and e = 0 is exact. The velocity v is "
+        "Let X ~ N(0, lambda) in a mode, g the square root of S = alpha^2 + beta^2 lambda, k = g'/g, and let a map "
+        "have the mean velocity u + e, where u is that of X_{s,t}(x) = (g_t/g_s) x and e = 0 is exact. The velocity v is "
         "that of the teacher, and exact.",
         "derived for symsi; the objectives are those of Boffi, Albergo, Vanden-Eijnden 2024 and 2025",
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from symsi.coefficients.tables import tabulate
-from symsi.interpolants.named import as_schedule
 from itertools import pairwise
 
+from symsi.coefficients.tables import tabulate
+from symsi.interpolants.named import as_schedule
 from symsi.models.flow_map import FlowMap
 from symsi.solvers.grids import Grid, time_grid
 from symsi.solvers.plan import Plan

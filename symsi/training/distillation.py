@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from symsi.training.trajectories import Trajectories, trajectories
 __all__ = ["MapRecipe", "distill_map", "regression"]
 
 _HELD_OUT = 1 << 33  # the seed of trajectories that no step sees, plus the recipe's
+_MAY_CHANGE = ("steps", "decay", "chunks")  # of a recipe when its run goes on: how long it is, and on how many paths
 _TEACHER = 1 << 34  # and of those that it learns from; the judges' seeds are small
 
 
@@ -73,10 +75,10 @@ def distill_map(
     """Train `net`, a MapNet around the model's, on trajectories of `plan`; return the average of its weights.
 
     Step k uses random numbers of (seed, k) alone and chunks that lie in `cache`, so a run that was killed goes on from
-    `checkpoint`, written every `every` steps, to the same weights. `steps` may grow meanwhile, up to where the rate
-    falls. `log` gets a JSON line with the root mean square error of held-out samples at 1, 2 and 4 steps. It stops
-    early, with a checkpoint, where `until()` holds. Raises SymsiError for a loss that is nan or infinite, naming the
-    step: the last checkpoint is as it was.
+    `checkpoint`, written every `every` steps, to the same weights; steps, decay and chunks may be others then. `log`
+    gets a JSON line with the root mean square error of held-out samples at 1, 2 and 4 steps. It stops early, with a
+    checkpoint, where `until()` holds. Raises SymsiError for a loss that is nan or infinite, naming the step: the last
+    checkpoint is as it was.
     """
     cache.mkdir(exist_ok=True)
     weights = dict(net.named_parameters())
@@ -84,7 +86,7 @@ def distill_map(
         weight.requires_grad_(True)
     optimizer = torch.optim.AdamW(weights.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     average = {name: weight.detach().clone() for name, weight in weights.items()}
-    told = {name: value for name, value in asdict(recipe).items() if name not in ("steps", "decay")}
+    told = {name: value for name, value in asdict(recipe).items() if name not in _MAY_CHANGE}
     about = json.dumps(told | {"plan": plan.hash, "model": model.name})
     begun = resume(checkpoint, weights, average, optimizer, about, recipe.steps) if checkpoint.exists() else 0
     times = torch.tensor(plan.grid, dtype=torch.float32)
@@ -164,7 +166,7 @@ def _held_out(net: nn.Module, average: dict[str, Tensor], judge: Trajectories, t
     for steps in (1, 2, 4):
         x = judge.x[0].float()
         points = torch.linspace(float(times[0]), float(times[-1]), steps + 1)
-        for s, t in zip(points[:-1], points[1:], strict=True):
+        for s, t in pairwise(points):
             moment = [torch.full((len(x),), float(v)) for v in (s, t)]
             x = x + (t - s) * torch.func.functional_call(net, average, (x, *moment), {"label": judge.label})
         found[str(steps)] = round(float((x - judge.x[-1].float()).square().mean().sqrt()), 4)
