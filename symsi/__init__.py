@@ -19,6 +19,7 @@ _PUBLIC = {
     "Diffusion": "symsi.theory.diffusion",
     "DiffusionError": "symsi.errors",
     "EndpointError": "symsi.errors",
+    "FlowMap": "symsi.models.flow_map",
     "Interpolant": "symsi.interpolants.two_sided",
     "InterpolantError": "symsi.errors",
     "InterpolantKernels": "symsi.coefficients.two_sided",
@@ -85,7 +86,7 @@ _PUBLIC = {
     "tabulate": "symsi.coefficients.tables",
     "time_grid": "symsi.solvers.grids",
 }
-_MODULES = ("metrics", "models")
+_MODULES = ("metrics", "models", "objectives")
 _OPTIONAL = ("diffusers",)  # modules that need an extra
 __all__ = sorted([*_PUBLIC, *_MODULES])
 

@@ -19,6 +19,7 @@ _COMMANDS = {
     "calibrate": "Estimate a Gaussian reference, or the best grid, for a model.",
     "demo": "The main job: derive, prove, compile, and sample digits in 2 to 8 evaluations.",
     "derive": "Derive every formula for a schedule, a conversion or a bridge of two laws.",
+    "distill": "Train a flow map of a model: samples in 1 to 4 evaluations.",
     "export": "Write a conversion as a file that runs without symsi.",
     "figures": "Redraw the figures of the theory and of real runs.",
     "likelihood": "Bits a dimension of data under a model, with their standard error.",
@@ -26,7 +27,7 @@ _COMMANDS = {
     "report": "Write the theory, its proofs and the measurements as one HTML page.",
     "sample": "Draw samples from a pretrained model, in few evaluations.",
     "train": "Remake the weights that ship.",
-    "verify": "Prove the theory, T1 to T18 and T24; print the verdicts.",
+    "verify": "Prove the theory, T1 to T24; print the verdicts.",
 }
 
 

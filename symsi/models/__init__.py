@@ -1,7 +1,9 @@
-"""Models: what one is, exact ones, a small U-Net with its training, and shipped weights."""
+"""Models: what one is, exact ones, a small U-Net with its training, flow maps, and shipped weights."""
 
 from symsi.models.analytic import empirical, gaussian, mixture
-from symsi.models.pretrained import load
+from symsi.models.flow_map import FlowMap
+from symsi.models.loading import load
+from symsi.models.pretrained_map import load_map
 from symsi.models.protocol import Model
 
-__all__ = ["Model", "empirical", "gaussian", "load", "mixture"]
+__all__ = ["FlowMap", "Model", "empirical", "gaussian", "load", "load_map", "mixture"]

@@ -19,7 +19,7 @@ from symsi.models.digits8 import distribution
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
 
-__all__ = ["SHIPPED", "WEIGHTS", "load", "save"]
+__all__ = ["SHIPPED", "WEIGHTS", "load", "read_weights", "save"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED: Mapping[str, str] = {
@@ -73,19 +73,7 @@ def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
         if name == "digits8":
             return replace(distribution().to(where).model(), name="digits8", gain=0.25, offset=0.3)
         path = WEIGHTS / f"{name}.safetensors"
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
-        raise SymsiError(f"cannot read weights from {path}: {trouble(error)}.") from None
-    if metadata.get("format") != _FORMAT:
-        raise SymsiError(f"{path} holds no symsi model; `symsi train` writes one, and {', '.join(SHIPPED)} ships.")
-    if metadata.get("version") != _VERSION:
-        raise SymsiError(
-            f"{path} has version {metadata.get('version')}, this symsi reads version {_VERSION}; "
-            "train it anew or use the symsi that wrote it."
-        )
+    metadata, weights = read_weights(path, _FORMAT, _VERSION)
     try:
         config = Config.from_json(json.loads(metadata["config"]))
         net = UNet(config)
@@ -95,8 +83,6 @@ def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
         schedule, prediction = named(metadata["schedule"]), metadata["prediction"]
     except (KeyError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise SymsiError(f"{path} does not hold the weights it describes: {str(error)[:200]}") from None
-    if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
-        raise SymsiError(f"{path} has weights that are nan or inf.")
     net = net.to(device=where, dtype=dtype).eval().requires_grad_(False)
     return Model(
         net,
@@ -109,3 +95,29 @@ def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
         offset=offset,
         gain=gain,
     )
+
+
+def read_weights(path: Path, form: str, version: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Return metadata and tensors of a weights file of a format.
+
+    Raises SymsiError where it is missing, damaged, of another format or version, or has weights that are nan or inf.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        raise SymsiError(f"cannot read weights from {path}: {trouble(error)}.") from None
+    if metadata.get("format") != form:
+        writer = "symsi train" if form == _FORMAT else "symsi distill"
+        raise SymsiError(
+            f"{path} holds no {form.replace('-', ' ')}; `{writer}` writes one, and {', '.join(SHIPPED)} ships."
+        )
+    if metadata.get("version") != version:
+        raise SymsiError(
+            f"{path} has version {metadata.get('version')}, this symsi reads version {version}; "
+            "train it anew or use the symsi that wrote it."
+        )
+    if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
+        raise SymsiError(f"{path} has weights that are nan or inf.")
+    return metadata, weights

@@ -79,9 +79,16 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the prediction at (x, t), with the shape of x."""
+        return self.at(x, self.condition(x, t, label))
+
+    def condition(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return what the blocks are told of the time and the class, (B, 4 width)."""
         none = torch.full((len(x),), -1, device=x.device)
-        condition = self.time(_frequencies(t, 2 * self.config.width).to(x.dtype))
-        condition = condition + self.label((none if label is None else label) + 1)
+        condition: Tensor = self.time(_frequencies(t, 2 * self.config.width).to(x.dtype))
+        return condition + self.label((none if label is None else label) + 1)
+
+    def at(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Return the prediction at x under a condition."""
         h = self.enter(F.pixel_unshuffle(x, self.config.patch))
         kept = [h]
         for layer in self.down:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from symsi.errors import PlanError, SymsiError
+from symsi.models.flow_map import FlowMap
 from symsi.models.protocol import Model, fingerprint
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import origin_of
@@ -25,8 +26,10 @@ _ASKS = {"prediction", "conditional", "unconditional"}
 _CALLER = 6  # frames from a warning to who called `sample`, which torch's two contexts wrap
 
 
-def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[int, ...], guidance: float) -> Plan:
-    """Return a plan that was given.
+def check_plan(
+    plan: Any, given: Any, model: Model, options: Mapping[str, Any], form: tuple[int, ...], guidance: float
+) -> Plan:
+    """Return a plan that was given, for `model`, which was `given` as such or as a FlowMap.
 
     Raises SymsiError for options beside it, and PlanError for one of another schedule or prediction, or that asks for
     what the model does not say. Warns where it was fitted to another network, shape or guidance.
@@ -43,6 +46,10 @@ def check_plan(plan: Any, model: Model, options: Mapping[str, Any], form: tuple[
                 f"the plan was made for a model of another {name}: {plan.origin[name]}; {model.name} has {value}. "
                 "Make one for it by symsi.plan(model, ...)."
             )
+    if any(stage.until is not None for stage in plan.stages) and not isinstance(given, FlowMap):
+        raise PlanError(
+            f"the plan asks for predictions at two times, which a symsi.FlowMap makes; {model.name} takes one time."
+        )
     asked = {ask for stage in plan.stages for ask in stage.asks}
     if not asked <= _ASKS:
         raise PlanError(

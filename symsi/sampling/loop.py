@@ -17,7 +17,7 @@ from symsi.solvers.stage import Stage
 
 __all__ = ["run"]
 
-Predict = Callable[[str, Tensor, Tensor], Tensor]
+Predict = Callable[..., Tensor]
 
 
 @torch.no_grad()
@@ -38,7 +38,8 @@ def run(
     z itself is overwritten.
 
     `predict(ask, x, t)` gets what the stage asks for, x in `dtype`, whose memory is used again after the call, and t of
-    shape (B,) in the dtype of z, which is float32 or float64. The noise of step k is `noise[k - 1]`, (B, *shape), where
+    shape (B,) in the dtype of z, which is float32 or float64, and of a flow map its second time. The noise of step k
+    is `noise[k - 1]`, (B, *shape), where
     given, else the stream of (seed, sample, k). `record(k, x)` is called at the start and after each step with x in
     model coordinates, `tick()` after each evaluation. Raises ModelError for a prediction of another shape or device,
     that is not floating point or not finite, for finite predictions that a state cannot hold, and for a model that
@@ -47,10 +48,10 @@ def run(
     more than one prediction at one time.
     """
     for k, stage in enumerate(plan.stages):
-        if stage.until is not None or len(stage.asks) > 1:
+        if len(stage.asks) > 1:
             raise PlanError(
-                f"row {k} asks for {', '.join(stage.asks)}{' at two times' if stage.until is not None else ''}; "
-                "`sample` runs plans of one prediction at one time. Take the others by symsi.step."
+                f"row {k} asks for {', '.join(stage.asks)}; `sample` runs plans of one prediction at a time. Take the "
+                "others by symsi.step."
             )
     shape = tuple(z.shape[1:])
     todo = moves(plan, z)
@@ -83,7 +84,8 @@ def run(
             ours = [z, *(held for held in ahead if held is not None)]  # an earlier x may be one of them by now
             x = whole(stage.mean).to(dtype)
             seen = _Seen(ours, bits=k == 0 and x is z)
-            prediction = predict(stage.asks[0], x, times[k].repeat(len(z)))
+            told = () if stage.until is None else (times.new_tensor(float(stage.until)).repeat(len(z)),)
+            prediction = predict(stage.asks[0], x, times[k].repeat(len(z)), *told)
             if seen.changed():
                 raise ModelError(
                     f"the model wrote into its input x {where(stage.time, stage.step)}; it must leave it as it is."

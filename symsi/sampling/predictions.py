@@ -19,14 +19,20 @@ _FAILURES = (TypeError, ValueError, IndexError, RuntimeError)  # of a function t
 
 def predictor(
     model: Model, told: Mapping[str, Any], untold: Mapping[str, Any], guidance: float
-) -> Callable[[str, Tensor, Tensor], Tensor]:
+) -> Callable[..., Tensor]:
     """Return predict(ask, x, t): what a stage asks of a model.
 
     "conditional" is the model with the conditions `told`, "unconditional" with `untold`; "prediction" is the former, or
-    with guidance u + guidance (c - u).
+    with guidance u + guidance (c - u). A stage of a flow map adds its second time, `until`, which the model gets as a
+    condition of that name.
     """
 
-    def predict(ask: str, x: Tensor, t: Tensor) -> Tensor:
+    def predict(ask: str, x: Tensor, t: Tensor, until: Tensor | None = None) -> Tensor:
+        if until is not None:
+            return over(ask, x, t, {**told, "until": until}, {**untold, "until": until})
+        return over(ask, x, t, told, untold)
+
+    def over(ask: str, x: Tensor, t: Tensor, told: Mapping[str, Any], untold: Mapping[str, Any]) -> Tensor:
         if ask == "conditional" or (ask == "prediction" and guidance == 1):
             return _answer(model, x, t, told)
         if ask == "unconditional":

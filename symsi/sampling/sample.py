@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from symsi.errors import ModelError
 from symsi.interpolants.schedule import Schedule
+from symsi.models.flow_map import FlowMap
 from symsi.models.protocol import Model, as_device, as_model
 from symsi.models.reference import Reference
 from symsi.plotting.pictures import plot_images
@@ -62,7 +63,7 @@ class SampleResult:
 @torch.inference_mode(False)
 @torch.no_grad()
 def sample(
-    model: Model | Callable[..., Tensor],
+    model: Model | FlowMap | Callable[..., Tensor],
     *,
     shape: tuple[int, ...] | int,
     plan: Plan | None = None,
@@ -90,7 +91,8 @@ def sample(
 ) -> SampleResult:
     """Draw samples from a pretrained model under any schedule and diffusion, without retraining.
 
-    model       a Model, or a callable v(x, t, **conditions) taken for the velocity of the linear schedule
+    model       a Model, or a callable v(x, t, **conditions) taken for the velocity of the linear schedule; or a
+                FlowMap, whose steps are X_{s,t} between the times of steps and grid, in its own schedule
     shape       (N, *shape of a sample), or N if the model knows its shape
     plan        how to sample, as `symsi.plan` or `symsi.load_plan` gives it, instead of the next eight arguments
     schedule    of the sampled process, by default the model's own; `symsi.lazy_schedule()` needs the fewest steps
@@ -123,7 +125,7 @@ def sample(
     return its input or keep what it computes, but the memory of x is used again after the call. Raises SymsiError for
     what does not fit, with what would.
     """
-    known = as_model(model)
+    known = model.model() if isinstance(model, FlowMap) else as_model(model)
     count, form = read_shape(shape, known)
     where = as_device(device or known.device or "cpu")
     kind = dtype or known.dtype or torch.float32
@@ -146,7 +148,10 @@ def sample(
         beside = {"plan": plan, **options, "noise": noise, "trajectory": trajectory or None, "callback": callback}
         check_tolerance(tolerance, [name for name, value in beside.items() if value is not None])
         options = {"schedule": advice(known).schedule if schedule is None else schedule, "steps": 1}
-    made = make_plan(known, shape=form, **options) if plan is None else check_plan(plan, known, options, form, guidance)
+    if plan is None:
+        made = make_plan(model if isinstance(model, FlowMap) else known, shape=form, **options)
+    else:
+        made = check_plan(plan, model, known, options, form, guidance)
     check_memory(count, form, kind, where, len(made.grid) if trajectory else 0)
     check_noise("start", start, {"N": count}, form)
     check_noise("noise", noise, {"K": len(made.grid) - 1, "N": count}, form)

@@ -17,10 +17,12 @@ from symsi.coefficients.tables import tabulate
 from symsi.errors import EndpointError, PlanError, SymsiError
 from symsi.interpolants.named import as_schedule
 from symsi.interpolants.schedule import Kind, Schedule
+from symsi.models.flow_map import FlowMap
 from symsi.models.protocol import Model, as_model
 from symsi.models.reference import Reference, isotropic
 from symsi.models.spectrum import Spectrum, as_spectrum, spectrum_of
 from symsi.solvers.advice import default_grid
+from symsi.solvers.flow_map import map_plan
 from symsi.solvers.gaussian import gaussian_table
 from symsi.solvers.grids import Grid, time_grid
 from symsi.solvers.modal import as_coefficient, land, modal
@@ -35,7 +37,7 @@ __all__ = ["base_of", "base_words", "origin_of", "plan"]
 
 
 def plan(
-    model: Model | Callable[..., Tensor] | Schedule | str,
+    model: Model | FlowMap | Callable[..., Tensor] | Schedule | str,
     *,
     schedule: Schedule | str | None = None,
     diffusion: Diffusion | str = "ode",
@@ -49,8 +51,20 @@ def plan(
 ) -> Plan:
     """Return the numbers that `sample` would follow, for `sample(model, plan=...)`; see there for the arguments.
 
-    `model` may be given as its schedule alone. Raises SymsiError for what does not fit, with what would.
+    `model` may be given as its schedule alone. A FlowMap takes steps and grid alone; with a solver it is its velocity
+    u_{t,t} that is solved. Raises SymsiError for what does not fit, with what would.
     """
+    if isinstance(model, FlowMap) and solver is None:
+        beside = {"schedule": schedule, "last": last, "reference": reference, "spectrum": spectrum}
+        for word in [name for name, value in beside.items() if value is not None]:
+            raise SymsiError(
+                f"a flow map takes steps and grid; leave {word} out, convert it (`map.convert(schedule)`), or give a "
+                "solver for its velocity."
+            )
+        if not as_diffusion(diffusion).deterministic:
+            raise SymsiError("a flow map is one of the ODE; leave diffusion out.")
+        return map_plan(model, steps, grid)
+    model = model.model() if isinstance(model, FlowMap) else model
     known = Model(_never, schedule=model) if isinstance(model, (Schedule, str)) else as_model(model)
     base = as_schedule(known.schedule)
     target = base if schedule is None else as_schedule(schedule)

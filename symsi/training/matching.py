@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from symsi.errors import SymsiError
-from symsi.files import write_atomic
+from symsi.training.checkpoint import resume, save_checkpoint
 
 __all__ = ["Recipe", "train_flow"]
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each weight
-_KINDS = ("weight", "average", *_MOMENTS)
 Interpolant = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -70,7 +65,7 @@ def train_flow(
     optimizer = torch.optim.AdamW(weights.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     average = {name: weight.detach().clone() for name, weight in weights.items()}
     about = json.dumps(asdict(recipe) | {"run": run})
-    first = _resume(checkpoint, weights, average, optimizer, about, recipe.steps) if checkpoint.exists() else 0
+    first = resume(checkpoint, weights, average, optimizer, about, recipe.steps) if checkpoint.exists() else 0
     started, total, since = time.monotonic(), 0.0, first
     net.train()
     for step in range(first, recipe.steps):
@@ -108,71 +103,5 @@ def train_flow(
                 )
             )
             total, since = 0.0, step + 1
-            _save(checkpoint, weights, average, optimizer, {"step": str(step + 1), "about": about})
+            save_checkpoint(checkpoint, weights, average, optimizer, {"step": str(step + 1), "about": about})
     return average
-
-
-def _save(
-    path: Path,
-    weights: Mapping[str, Tensor],
-    average: Mapping[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    metadata: dict[str, str],
-) -> None:
-    tensors = {f"average.{n}": v for n, v in average.items()} | {f"weight.{n}": v.detach() for n, v in weights.items()}
-    for name, weight in weights.items():
-        for kind in _MOMENTS:
-            tensors[f"{kind}.{name}"] = optimizer.state[weight][kind]
-    held = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, lambda temporary: save_file(held, temporary, metadata=metadata), force=True)
-
-
-def _resume(
-    path: Path,
-    weights: Mapping[str, Tensor],
-    average: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    about: str,
-    steps: int,
-) -> int:
-    """Read a checkpoint whole, check it, and only then copy it: the optimiser's fused step reads past other shapes."""
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = dict(file.metadata() or {})
-            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise _unfit(path, str(error)) from None
-    if metadata.get("about") != about:
-        raise SymsiError(
-            f"{path} is the checkpoint of another run, {metadata.get('about')}; this one is {about}. "
-            "Delete it to start anew, or give the same options."
-        )
-    step = metadata.get("step", "")
-    if not (step.isdecimal() and int(step) <= steps):
-        raise _unfit(path, f"its step is {step[:20]!r}, not a number from 0 to {steps}")
-    for name, weight in weights.items():
-        for kind in _KINDS:
-            _check(path, f"{kind}.{name}", held, weight)
-    with torch.no_grad():
-        for name, weight in weights.items():
-            weight.copy_(held[f"weight.{name}"])
-            average[name] = held[f"average.{name}"].to(weight.device)
-            moments = {kind: held[f"{kind}.{name}"].to(weight.device) for kind in _MOMENTS}
-            optimizer.state[weight] = {"step": torch.tensor(float(step), device=weight.device), **moments}
-    return int(step)
-
-
-def _check(path: Path, name: str, held: Mapping[str, Tensor], weight: Tensor) -> None:
-    """Raise SymsiError unless a tensor is there, finite, and of the weight's shape and dtype."""
-    found = held.get(name)
-    if found is None:
-        raise _unfit(path, f"it has no {name}")
-    if found.shape != weight.shape or found.dtype != weight.dtype:
-        here, there = ((tuple(v.shape), str(v.dtype).removeprefix("torch.")) for v in (found, weight))
-        raise _unfit(path, f"its {name} is {here[0]} in {here[1]}, the network's {there[0]} in {there[1]}")
-    if not found.isfinite().all() or (name.startswith("exp_avg_sq.") and bool((found < 0).any())):
-        raise _unfit(path, f"its {name} holds numbers that no training leaves, nan, infinite or a negative square")
-
-
-def _unfit(path: Path, reason: str) -> SymsiError:
-    return SymsiError(f"cannot go on from {path}: {reason}. Delete it to start anew.")

@@ -291,8 +291,7 @@ EQUIVALENT |= {
         "coefficients/program.py",
         "_end",
         "1.0 -> 2.0",
-        "chosen, accuracy = best or "
-        "(End(-1.0, {}, {n: _limit(given, n, end) for n in given.coefficients}), 0.0)",
+        "chosen, accuracy = best or (End(-1.0, {}, {n: _limit(given, n, end) for n in given.coefficients}), 0.0)",
     ): "every distance is at least 0",
     (
         "coefficients/program.py",

@@ -19,7 +19,18 @@ from symsi.interpolants import lazy, rows
 from symsi.interpolants.rows import Pair, Row, Triple
 from symsi.proofs import THEOREMS, load
 from symsi.proofs.index import index
-from symsi.theory import diffusion, fields, gaussian, modal, regression, rescaling, rules, three_parts, two_gaussians
+from symsi.theory import (
+    diffusion,
+    fields,
+    flow_map,
+    gaussian,
+    modal,
+    regression,
+    rescaling,
+    rules,
+    three_parts,
+    two_gaussians,
+)
 from symsi.theory.gaussian import Transition
 
 SCRIPTS = Path(__file__).parents[2] / "derivations"
@@ -40,8 +51,8 @@ def test_no_step_is_justified_by_a_later_theorem(proofs: dict[str, Proof]) -> No
         assert all(n < int(name[1:]) for n in cited), name
 
 
-def test_there_are_nineteen_theorems_in_order() -> None:
-    assert list(THEOREMS) == [*(f"T{k}" for k in range(1, 19)), "T24"]
+def test_there_are_twenty_four_theorems_in_order() -> None:
+    assert list(THEOREMS) == [f"T{k}" for k in range(1, 25)]
 
 
 @pytest.mark.parametrize("name", THEOREMS)
@@ -382,3 +393,31 @@ def test_a_script_writes_markdown_whole_and_does_not_overwrite(tmp_path: Path) -
     assert again.returncode != 0
     assert "exists" in again.stderr
     assert "Traceback" not in again.stderr
+
+
+def test_the_slip_of_a_published_objective_is_refuted() -> None:
+    """d/dt X_{s,t} at X_{s,t}(x), where it belongs at x."""
+    d = Derivation("X", "slip", "")
+    d.claim("a", "The residual with the slip is 0 at the exact map.")
+    s, t, x = d.symbol("s", 0, 1), d.symbol("t", 0, 1), d.real("x")
+    growth = d.function("g")(t) / d.function("g")(s)
+    rate = sp.diff(d.function("g")(t), t) / d.function("g")(t)
+    d.equal("At X_{s,t}(x).", sp.diff(growth * x, t).subs(x, growth * x) - rate * growth * x, 0, "slip", "a")
+    assert d.proof().verdict is Verdict.REFUTED
+
+
+WRONG_MAPS = [
+    ("T21", "converted", lambda s, t, times, scales: flow_map.converted(s, t, times, scales[::-1])),
+    ("T21", "semigroup", lambda direct, composed: 2 * direct - composed),
+    ("T20", "eulerian", lambda moved, v, x, s: flow_map.eulerian(moved, -v, x, s)),
+    ("T20", "lagrangian", lambda moved, v, t: flow_map.lagrangian(moved, 2 * v, t)),
+    ("T22", "slope", lambda moved, x, s, t: (moved + x) / (t - s)),
+]
+
+
+@pytest.mark.parametrize(("theorem", "name", "wrong"), WRONG_MAPS)
+def test_a_wrong_formula_of_flow_maps_is_refuted(
+    monkeypatch: pytest.MonkeyPatch, theorem: str, name: str, wrong: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(importlib.import_module(f"symsi.proofs.{THEOREMS[theorem]}"), name, wrong)
+    assert load(theorem)().verdict is Verdict.REFUTED

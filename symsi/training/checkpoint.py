@@ -1,0 +1,90 @@
+"""Checkpoints of a run: weights, their average and the optimiser's moments in one safetensors file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from symsi.errors import SymsiError
+from symsi.files import write_atomic
+
+__all__ = ["resume", "save_checkpoint"]
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each weight
+_KINDS = ("weight", "average", *_MOMENTS)
+
+
+def save_checkpoint(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    average: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    metadata: dict[str, str],
+) -> None:
+    """Write a checkpoint atomically in the place of the one before. Raises SymsiError where the disk is full."""
+    tensors = {f"average.{n}": v for n, v in average.items()} | {f"weight.{n}": v.detach() for n, v in weights.items()}
+    for name, weight in weights.items():
+        for kind in _MOMENTS:
+            tensors[f"{kind}.{name}"] = optimizer.state[weight][kind]
+    held = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, lambda temporary: save_file(held, temporary, metadata=metadata), force=True)
+
+
+def resume(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    about: str,
+    steps: int,
+) -> int:
+    """Return the step of a checkpoint, with its weights, average and moments copied.
+
+    It is read whole and checked first: the optimiser's fused step reads past other shapes. Raises SymsiError, before
+    anything is changed, for a checkpoint that is damaged, of another network, not `about` this run, or past `steps`.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as error:
+        raise _unfit(path, str(error)) from None
+    if metadata.get("about") != about:
+        raise SymsiError(
+            f"{path} is the checkpoint of another run, {metadata.get('about')}; this one is {about}. "
+            "Delete it to start anew, or give the same options."
+        )
+    step = metadata.get("step", "")
+    if not (step.isdecimal() and int(step) <= steps):
+        raise _unfit(path, f"its step is {step[:20]!r}, not a number from 0 to {steps}")
+    for name, weight in weights.items():
+        for kind in _KINDS:
+            _check(path, f"{kind}.{name}", held, weight)
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(held[f"weight.{name}"])
+            average[name] = held[f"average.{name}"].to(weight.device)
+            moments = {kind: held[f"{kind}.{name}"].to(weight.device) for kind in _MOMENTS}
+            optimizer.state[weight] = {"step": torch.tensor(float(step), device=weight.device), **moments}
+    return int(step)
+
+
+def _check(path: Path, name: str, held: Mapping[str, Tensor], weight: Tensor) -> None:
+    """Raise SymsiError unless a tensor is there, finite, and of the weight's shape and dtype."""
+    found = held.get(name)
+    if found is None:
+        raise _unfit(path, f"it has no {name}")
+    if found.shape != weight.shape or found.dtype != weight.dtype:
+        here, there = ((tuple(v.shape), str(v.dtype).removeprefix("torch.")) for v in (found, weight))
+        raise _unfit(path, f"its {name} is {here[0]} in {here[1]}, the network's {there[0]} in {there[1]}")
+    if not found.isfinite().all() or (name.startswith("exp_avg_sq.") and bool((found < 0).any())):
+        raise _unfit(path, f"its {name} holds numbers that no training leaves, nan, infinite or a negative square")
+
+
+def _unfit(path: Path, reason: str) -> SymsiError:
+    return SymsiError(f"cannot go on from {path}: {reason}. Delete it to start anew.")

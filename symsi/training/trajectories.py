@@ -1,0 +1,102 @@
+"""Trajectories of a teacher, in chunks on disk: what a flow map learns from, made once and read again after a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from symsi.coefficients.kernels import kernels
+from symsi.coefficients.runtime import mix
+from symsi.errors import SymsiError
+from symsi.files import write_atomic
+from symsi.models.protocol import Model
+from symsi.sampling.sample import sample
+from symsi.solvers.plan import Plan
+from symsi.theory.conversion import convert
+
+__all__ = ["Trajectories", "trajectories"]
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """States x (K + 1, N, *shape) and velocities (K, N, *shape) at the knots of the teacher's grid, and labels (N,).
+
+    States and velocities are those of the plan's schedule; the last state is a sample, where nothing was evaluated.
+    They are held in float16.
+    """
+
+    x: Tensor
+    velocity: Tensor
+    label: Tensor
+
+    def __len__(self) -> int:
+        return self.x.shape[1]
+
+    def joined(self, other: Trajectories) -> Trajectories:
+        """Return both, one after the other."""
+        return Trajectories(
+            torch.cat([self.x, other.x], 1),
+            torch.cat([self.velocity, other.velocity], 1),
+            torch.cat([self.label, other.label]),
+        )
+
+
+def trajectories(model: Model, plan: Plan, first: int, count: int, seed: int, folder: Path) -> Trajectories:
+    """Return those of samples first, ..., first + count - 1, from `folder` where they lie or by running the teacher.
+
+    The plan evaluates a velocity once a step (Euler, Adams-Bashforth). Classes are in turn. Raises SymsiError for
+    other plans, and for a file that is damaged or of another plan, seed or model.
+    """
+    if plan.evaluations != len(plan.grid) - 1 or plan.modal or plan.stochastic:
+        raise SymsiError("a teacher's plan has one evaluation a step and no noise, such as solver='ab2'.")
+    path = folder / f"{seed}-{first}-{count}.safetensors"
+    about = f"{model.name} {plan.hash}"
+    if path.exists():
+        return _read(path, about)
+    held = _run(model, plan, first, count, seed)
+    tensors = {"x": held.x, "velocity": held.velocity, "label": held.label}
+    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"about": about}))
+    return held
+
+
+def _run(model: Model, plan: Plan, first: int, count: int, seed: int) -> Trajectories:
+    heard: list[Tensor] = []
+
+    def listening(x: Tensor, t: Tensor, **conditions: Any) -> Tensor:
+        heard.append(model(x, t, **conditions))
+        return heard[-1]
+
+    index = torch.arange(first, first + count)
+    conditions = {"label": index % model.classes} if model.classes else {}
+    hearing = replace(model, function=listening)
+    asked: dict[str, Any] = {"seed": seed, "first": first, "trajectory": True, "progress": False}
+    made = sample(hearing, plan=plan, shape=(count, *(model.shape or ())), conditions=conditions, **asked)
+    path = made.path
+    assert path is not None
+    velocity = _velocity(model, plan)
+    values = [velocity(k, path[k], heard[k]).half() for k in range(len(heard))]
+    return Trajectories(path.half().contiguous(), torch.stack(values), conditions.get("label", index * 0))
+
+
+def _velocity(model: Model, plan: Plan) -> Callable[[int, Tensor, Tensor], Tensor]:
+    """The velocity of the plan's schedule at knot k, from the state and the model's prediction there (T6)."""
+    field = kernels(convert(model.schedule, plan.origin["schedule"], prediction=model.prediction))
+    found = field.functions["velocity"](torch.tensor(plan.grid[:-1], dtype=torch.float64))
+    return lambda k, x, p: mix(found["velocity_state"][k], x, found["velocity_prediction"][k], p)
+
+
+def _read(path: Path, about: str) -> Trajectories:
+    try:
+        with safe_open(path, "pt") as file:
+            if (file.metadata() or {}).get("about") != about:
+                raise SymsiError(f"{path} holds trajectories of another model or plan; delete its folder.")
+            return Trajectories(**{name: file.get_tensor(name) for name in ("x", "velocity", "label")})
+    except (OSError, SafetensorError) as error:
+        raise SymsiError(f"cannot read trajectories from {path}: {error}. Delete it to make them anew.") from None

@@ -1,0 +1,168 @@
+"""Distillation of flow maps: what it starts as, that it goes on to the same bits, and how it stops."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import symsi
+from symsi.models.map_net import MapNet
+from symsi.models.pretrained_map import load_map, save_map
+from symsi.models.unet import Config, UNet
+from symsi.training.distillation import MapRecipe, distill_map
+from symsi.training.trajectories import trajectories
+
+CONFIG = Config(width=8, multipliers=(1, 2), classes=3, heads=2)
+RECIPE = MapRecipe(steps=6, batch=4, warmup=2, chunk=8, chunks=2, first=1, grow=3, held_out=4)
+
+
+def teacher() -> symsi.Model:
+    torch.manual_seed(1)
+    net = UNet(CONFIG).eval()
+    for weight in net.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    return symsi.Model(
+        net.requires_grad_(False), shape=(1, 8, 8), classes=3, unconditional={"label": None}, name="tiny"
+    )
+
+
+def student() -> MapNet:
+    own = teacher().function
+    assert isinstance(own, UNet)
+    torch.manual_seed(0)
+    return MapNet(own, "linear", "trigonometric")
+
+
+def path(model: symsi.Model) -> symsi.Plan:
+    return symsi.plan(model, schedule="trigonometric", solver="ab2", steps=4, grid="shifted(shift=2)")
+
+
+def train(folder: Path, recipe: MapRecipe = RECIPE, **options: object) -> tuple[dict[str, Tensor], list[str]]:
+    model, lines = teacher(), []
+    cache = folder / "trajectories"
+    given = {"every": 2, **options}
+    found = distill_map(
+        student(),
+        model,
+        path(model),
+        recipe,
+        folder / "map.checkpoint",
+        cache,
+        lines.append,
+        **given,  # type: ignore[arg-type]
+    )
+    return found, lines
+
+
+def inputs() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    s, t = torch.rand(2, 5, generator=generator).sort(0).values
+    return torch.randn(5, 1, 8, 8, generator=generator), s, t, torch.arange(5) % 3
+
+
+def test_a_map_starts_as_the_velocity_of_its_model_bit_for_bit() -> None:
+    x, s, t, label = inputs()
+    kernels = symsi.kernels(symsi.convert("linear", "trigonometric"))
+    inner, tau = kernels.model_input(x, s)
+    wanted = kernels.velocity(teacher()(inner, tau, label=label), x, s)
+    assert torch.equal(student()(x, s, t, label), wanted)
+    assert torch.equal(student()(x, s, s, label), wanted)
+
+
+def test_the_slope_of_a_map_in_its_second_time_starts_as_the_velocity() -> None:
+    x, s, t, label = inputs()
+    net = student()
+    residual = symsi.objectives.lagrangian(
+        lambda y, a, b: net(y, a, b, label), lambda y, r: net(x, s, s, label), x, s, t
+    )
+    assert residual.abs().max() < 1e-5 * net(x, s, s, label).abs().max()
+
+
+def test_the_teachers_velocities_and_states_agree(tmp_path: Path) -> None:
+    model = teacher()
+    plan = path(model)
+    held = trajectories(model, plan, 0, 3, 5, tmp_path)
+    step = plan.grid[1] - plan.grid[0]
+    first = held.x[0].float() + step * held.velocity[0].float()
+    assert torch.allclose(first, held.x[1].float(), atol=5e-3)
+    again = trajectories(model, plan, 0, 3, 5, tmp_path)
+    assert torch.equal(held.x, again.x)
+    with pytest.raises(symsi.SymsiError, match="another model or plan"):
+        trajectories(replace(model, name="other"), plan, 0, 3, 5, tmp_path)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    wanted, lines = train(whole)
+    calls = iter([False, False, True])
+    train(broken, until=lambda: next(calls))
+    found, _ = train(broken)
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert [json.loads(line)["step"] for line in lines] == [2, 4, 6]
+
+
+def test_training_lowers_the_error_of_held_out_samples(tmp_path: Path) -> None:
+    _, lines = train(tmp_path, replace(RECIPE, steps=60, rate=1e-3, ema=0.9), every=30)
+    first, last = (json.loads(lines[k])["held_out_rmse"]["1"] for k in (0, -1))
+    assert last < first
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"), [(float("nan"), "loss of step 1 is nan"), (float("inf"), "loss of step 1")]
+)
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path: Path, spoil: float, words: str) -> None:
+    model = teacher()
+    net = student()
+    with torch.no_grad():
+        net.net.leave[2].bias.fill_(spoil)
+    with pytest.raises(symsi.SymsiError, match=words):
+        distill_map(net, model, path(model), RECIPE, tmp_path / "map.checkpoint", tmp_path / "c", lambda line: None)
+    assert not (tmp_path / "map.checkpoint").exists()
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    train(tmp_path)
+    with pytest.raises(symsi.SymsiError, match="another run"):
+        train(tmp_path, replace(RECIPE, batch=5))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return save_map(
+        tmp_path / "map.safetensors", student().state_dict(), CONFIG, teacher(), "trigonometric", {"steps": 0}
+    )
+
+
+def test_a_map_is_read_as_it_was_written(file: Path) -> None:
+    x, s, t, label = inputs()
+    flow = load_map(file)
+    assert torch.equal(flow(x, s, t, label=label), x + (t - s).reshape(-1, 1, 1, 1) * student()(x, s, t, label))
+    assert (flow.shape, flow.classes, str(flow.schedule)) == ((1, 8, 8), 3, "trigonometric")
+    assert symsi.sample(flow, shape=2, steps=3).nfe == 3
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: path.unlink(), "cannot read weights"),
+        (lambda path: path.write_bytes(path.read_bytes()[:500]), "cannot read weights"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-4] + b"\0\0\x80\x3f"), "hash is another"),
+    ],
+)
+def test_a_file_that_is_not_what_it_says_is_refused(file: Path, spoil: Callable[[Path], object], words: str) -> None:
+    spoil(file)
+    with pytest.raises(symsi.SymsiError, match=words):
+        load_map(file)
+
+
+def test_a_model_is_no_map_and_a_name_that_none_has_is_told_the_closest() -> None:
+    with pytest.raises(symsi.UnknownNameError, match="digits28-map"):
+        load_map("digit28-map")
