@@ -175,7 +175,7 @@ def _jvp(function: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[T
     """Value and directional derivative. Raises SymsiError for what the network cannot differentiate."""
     try:
         with sdpa_kernel(SDPBackend.MATH):
-            found: tuple[Tensor, Tensor] = torch.func.jvp(function, at, along)
+            value, rate = torch.func.jvp(function, at, along)[:2]
     except (NotImplementedError, RuntimeError) as error:
         if "forward" not in str(error).lower():
             raise
@@ -183,7 +183,7 @@ def _jvp(function: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[T
             f"this objective needs a derivative that the network does not give: {str(error)[:200]} "
             "Use psd or progressive, which need none."
         ) from error
-    return found
+    return value, rate
 
 
 def _stopped(v: Velocity, x: Tensor, t: Tensor) -> Tensor:

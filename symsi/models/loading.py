@@ -17,7 +17,7 @@ __all__ = ["load"]
 def load(
     name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Model | FlowMap:
-    """Return a shipped model or flow map ("digits28-map") by name, or the model in a `.safetensors` file.
+    """Return a shipped model or flow map by name, or the model in a `.safetensors` file.
 
     Conditions: `label`, (B,) integers, or None for no class. A file of a map is read by
     `symsi.models.load_map`. Raises UnknownNameError with the closest match, and SymsiError for a file that is missing,

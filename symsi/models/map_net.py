@@ -30,9 +30,10 @@ class MapNet(nn.Module):
         super().__init__()
         self.net = net
         size, embedded = net.config.width, 4 * net.config.width
-        self.span = nn.Sequential(nn.Linear(2 * size, embedded), nn.SiLU(), nn.Linear(embedded, embedded))
-        nn.init.zeros_(self.span[2].weight)
-        nn.init.zeros_(self.span[2].bias)
+        last = nn.Linear(embedded, embedded)
+        for weight in last.parameters():
+            nn.init.zeros_(weight)
+        self.span = nn.Sequential(nn.Linear(2 * size, embedded), nn.SiLU(), last)
         self._kernels: Kernels = kernels(convert(base, schedule, prediction=prediction))
 
     def forward(self, x: Tensor, s: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:

@@ -22,9 +22,7 @@ from symsi.models.unet import Config, UNet
 
 __all__ = ["MAPS", "load_map", "save_map"]
 
-MAPS: Mapping[str, str] = {
-    "digits28-map": "flow map of digits28, for 1 to 4 evaluations, in the trigonometric schedule"
-}
+MAPS: Mapping[str, str] = {}  # by name, what ships
 _FORMAT, _VERSION = "symsi-map", "1"
 
 

@@ -85,7 +85,8 @@ class UNet(nn.Module):
         """Return what the blocks are told of the time and the class, (B, 4 width)."""
         none = torch.full((len(x),), -1, device=x.device)
         condition: Tensor = self.time(_frequencies(t, 2 * self.config.width).to(x.dtype))
-        return condition + self.label((none if label is None else label) + 1)
+        found: Tensor = condition + self.label((none if label is None else label) + 1)
+        return found
 
     def at(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return the prediction at x under a condition."""

@@ -26,11 +26,7 @@ def prove() -> Proof:
     d.claim("fmm", "d/dt X_{s,t} at X_{t,s}(x), less v, is e (1 - (t - s) k_t g_t/g_s).")
     d.claim("meanflow", "With I' for v the Eulerian residual of the exact map is (g_t/g_s)(I' - v), which has no e.")
     d.claim("floor", "E|u_{t,t} - I'|^2 = E|u_{t,t} - v|^2 + E|v - I'|^2, as E[I' | I] = v.")
-    d.claim(
-        "slip",
-        "With d/dt X_{s,t} taken at X_{s,t}(x) the Lagrangian residual of the exact map is "
-        "k_t (g_t/g_s - 1) (g_t/g_s) x.",
-    )
+    d.claim("slip", "With d/dt X_{s,t} at X_{s,t}(x) the Lagrangian residual there is k_t (g_t/g_s - 1) (g_t/g_s) x.")
     t, p = schedule(d)
     s, q, x, e, lam = d.symbol("s", 0, 1), d.symbol("q", 0, 1), d.real("x"), d.real("e"), d.symbol("lamda")
     size = d.function("g")

@@ -38,8 +38,8 @@ def run(
     z itself is overwritten.
 
     `predict(ask, x, t)` gets what the stage asks for, x in `dtype`, whose memory is used again after the call, and t of
-    shape (B,) in the dtype of z, which is float32 or float64, and of a flow map its second time. The noise of step k
-    is `noise[k - 1]`, (B, *shape), where
+    shape (B,) in the dtype of z, which is float32 or float64; for a stage of a flow map its second time follows. The
+    noise of step k is `noise[k - 1]`, (B, *shape), where
     given, else the stream of (seed, sample, k). `record(k, x)` is called at the start and after each step with x in
     model coordinates, `tick()` after each evaluation. Raises ModelError for a prediction of another shape or device,
     that is not floating point or not finite, for finite predictions that a state cannot hold, and for a model that

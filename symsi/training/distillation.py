@@ -109,7 +109,7 @@ def distill_map(
                 "Go on from it with a smaller rate, or check the teacher."
             )
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(weights.values(), 1.0)
         optimizer.step()
         keep = min(recipe.ema, (step + 1) / (step + 10))

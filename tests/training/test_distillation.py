@@ -163,6 +163,6 @@ def test_a_file_that_is_not_what_it_says_is_refused(file: Path, spoil: Callable[
         load_map(file)
 
 
-def test_a_model_is_no_map_and_a_name_that_none_has_is_told_the_closest() -> None:
-    with pytest.raises(symsi.UnknownNameError, match="digits28-map"):
-        load_map("digit28-map")
+def test_a_name_that_no_map_has_is_refused() -> None:
+    with pytest.raises(symsi.UnknownNameError, match="flow map"):
+        load_map("nonsense")
