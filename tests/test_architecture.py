@@ -38,6 +38,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "tqdm",
     ),
     "training": (*_NUMBERS, "symsi.models", "symsi.training", "torch", "safetensors", "sympy", "scipy"),
+    "couplings": ("symsi.training",),
     "objectives": ("symsi.training",),
     "calibration": (*_SAMPLING, *_SYMBOLIC, "symsi.coefficients", "symsi.calibration", "torch", "tqdm"),
     "adapters": (*_SAMPLING, *_SYMBOLIC, "symsi.coefficients", "symsi.adapters", "torch", "diffusers", "safetensors"),
