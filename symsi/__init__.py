@@ -86,7 +86,7 @@ _PUBLIC = {
     "tabulate": "symsi.coefficients.tables",
     "time_grid": "symsi.solvers.grids",
 }
-_MODULES = ("metrics", "models", "objectives")
+_MODULES = ("couplings", "metrics", "models", "objectives")
 _OPTIONAL = ("diffusers",)  # modules that need an extra
 __all__ = sorted([*_PUBLIC, *_MODULES])
 

@@ -26,7 +26,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "models": (*_NUMBERS, "symsi.models", "torch", "numpy", "safetensors"),
     "solvers": (*_NUMBERS, "symsi.models", "symsi.solvers", "torch", "sympy"),
     "metrics": ("symsi.errors", "torch"),
-    "objectives": ("symsi.errors", "torch"),
     "plotting": (*_BASE, "symsi.plotting", "matplotlib", "cycler", "torch"),
     "sampling": (
         *_SAMPLING,
@@ -38,7 +37,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "safetensors",
         "tqdm",
     ),
-    "training": (*_SAMPLING, *_NUMBERS, "symsi.objectives", "symsi.training", "torch", "safetensors"),
+    "training": (*_SAMPLING, *_NUMBERS, "symsi.training", "torch", "safetensors", "sympy", "scipy"),
+    "couplings": ("symsi.training",),
+    "objectives": ("symsi.training",),
     "calibration": (*_SAMPLING, *_SYMBOLIC, "symsi.coefficients", "symsi.calibration", "torch", "tqdm"),
     "adapters": (*_SAMPLING, *_SYMBOLIC, "symsi.coefficients", "symsi.adapters", "torch", "diffusers", "safetensors"),
     "diffusers": ("symsi.adapters",),

@@ -88,7 +88,7 @@ def residuals(data: Gaussian, u: Callable[..., Tensor], draw: Draw) -> dict[str,
         "esd": objectives.esd(u, x, s, t),
         "psd": objectives.psd(u, x, s, q, t),
         "shortcut": objectives.shortcut(u, x, s, (t - s) / 2),
-        "velocity": objectives.velocity(u, x, t, v(x, t)),
+        "velocity": objectives.diagonal(u, x, t, v(x, t)),
         "mean flow": objectives.mean_flow(u, x, s, t, v(x, s)),
         "inverse": objectives.map_matching(u, x, s, t, v(x, t))[1],
         "map matching": objectives.map_matching(u, x, s, t, v(x, t))[0],
@@ -137,7 +137,7 @@ def test_velocity_and_map_matching_have_the_floor_that_no_map_goes_below(data: G
     t = torch.linspace(0.1, 0.9, 5, dtype=torch.float64)
     s = t.flip(0) * 0.9
     for found in (
-        over_noise_and_data(data, lambda x, rate: objectives.velocity(data.u, x, t, rate)),
+        over_noise_and_data(data, lambda x, rate: objectives.diagonal(data.u, x, t, rate)),
         over_noise_and_data(data, lambda x, rate: objectives.map_matching(data.u, x, s, t, rate)[0]),
     ):
         assert torch.allclose(found, data.floor(t), **TIGHT)
