@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Bridge": "symsi.theory.bridge",
+    "BridgeModel": "symsi.models.two_sided",
     "BridgeKernels": "symsi.coefficients.two_sided",
     "Span": "symsi.solvers.stage",
     "Conversion": "symsi.theory.conversion",
