@@ -80,7 +80,7 @@ def run(
             ours = [z, *(held for held in ahead if held is not None)]  # an earlier x may be one of them by now
             x = whole(stage.mean).to(dtype)
             seen = _Seen(ours, bits=k == 0 and x is z)
-            said = predict(stage.asks, x, times[k].repeat(len(z)))
+            said = predict(tuple(stage.asks), x, times[k].repeat(len(z)))
             if seen.changed():
                 raise ModelError(
                     f"the model wrote into its input x {where(stage.time, stage.step)}; it must leave it as it is."
