@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Bridge": "symsi.theory.bridge",
+    "BridgeModel": "symsi.models.two_sided",
     "BridgeKernels": "symsi.coefficients.two_sided",
     "Span": "symsi.solvers.stage",
     "Conversion": "symsi.theory.conversion",
@@ -49,6 +50,7 @@ _PUBLIC = {
     "UnknownNameError": "symsi.errors",
     "VelocityField": "symsi.models.velocity_field",
     "bridge": "symsi.theory.bridge",
+    "bridge_plan": "symsi.solvers.bridge_planning",
     "bridge_kernels": "symsi.coefficients.two_sided",
     "convert": "symsi.theory.conversion",
     "convert_path": "symsi.sampling.paths",
@@ -81,6 +83,7 @@ _PUBLIC = {
     "reference_of_model": "symsi.calibration.reference",
     "revealed": "symsi.theory.gaussian",
     "sample": "symsi.sampling.sample",
+    "sample_bridge": "symsi.sampling.bridges",
     "schedule": "symsi.interpolants.named",
     "step": "symsi.sampling.state",
     "tabulate": "symsi.coefficients.tables",

@@ -1,9 +1,10 @@
 """Models: what one is, exact ones, a small U-Net with its training, flow maps, and shipped weights."""
 
 from symsi.models.analytic import empirical, gaussian, mixture
+from symsi.models.between import between
 from symsi.models.flow_map import FlowMap
 from symsi.models.loading import load
 from symsi.models.pretrained_map import load_map
 from symsi.models.protocol import Model
 
-__all__ = ["FlowMap", "Model", "empirical", "gaussian", "load", "load_map", "mixture"]
+__all__ = ["FlowMap", "Model", "between", "empirical", "gaussian", "load", "load_map", "mixture"]

@@ -144,8 +144,10 @@ def as_device(spec: torch.device | str) -> torch.device:
 def as_model(model: Model | Callable[..., Tensor]) -> Model:
     """Return `model` as a Model; a plain callable is taken for the velocity of the linear schedule.
 
-    Raises SymsiError for what cannot be called.
+    Raises SymsiError for what cannot be called, and for a two-sided model.
     """
+    if hasattr(model, "interpolant") and hasattr(model, "predictions"):
+        raise SymsiError(f"{getattr(model, 'name', 'the model')} is two-sided, from x0 to x1: use symsi.sample_bridge.")
     return model if isinstance(model, Model) else Model(model, name=getattr(model, "__name__", type(model).__name__))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite, prod
 from numbers import Real
 from operator import index
@@ -17,10 +17,21 @@ from torch import Tensor
 from symsi.errors import PlanError, SymsiError
 from symsi.models.flow_map import FlowMap
 from symsi.models.protocol import Model, fingerprint
+from symsi.models.two_sided import BridgeModel
+from symsi.solvers.bridge_planning import bridge_origin
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import origin_of
 
-__all__ = ["check_inputs", "check_memory", "check_noise", "check_plan", "read_shape", "whole_number"]
+__all__ = [
+    "check_bridge_plan",
+    "check_inputs",
+    "check_memory",
+    "check_noise",
+    "check_plan",
+    "read_shape",
+    "read_start",
+    "whole_number",
+]
 
 _ASKS = {"prediction", "conditional", "unconditional"}
 _CALLER = 6  # frames from a warning to who called `sample`, which torch's two contexts wrap
@@ -55,15 +66,63 @@ def check_plan(
         raise PlanError(
             f"the plan asks for {', '.join(sorted(asked - _ASKS))}; `sample` answers {', '.join(sorted(_ASKS))}."
         )
+    if plan.grid[-1] < plan.grid[0]:
+        raise PlanError("the plan goes backward, as a bridge's may; `sample` goes from noise at t = 0 to data.")
     if "unconditional" in asked and not model.unconditional:
         raise PlanError(
             f"the plan asks {model.name} for its unconditional prediction, and it does not say what that is; give "
             "Model(..., unconditional={'label': ...})."
         )
+    for k, stage in enumerate(plan.stages):
+        if len(stage.asks) > 1:
+            raise PlanError(
+                f"row {k} asks for {', '.join(stage.asks)}; `sample` runs plans of one prediction at one time. Take "
+                "the others by symsi.step."
+            )
     if plan.reference is not None:
         plan.reference.check(form)
     _warn(plan, model, form, guidance, parts="conditional" in asked)
     return plan
+
+
+def check_bridge_plan(plan: Any, model: BridgeModel, options: Iterable[str]) -> Plan:
+    """Return a plan that was given for a two-sided model.
+
+    Raises SymsiError for options beside it, and PlanError for one of another interpolant or other predictions.
+    """
+    if not isinstance(plan, Plan):
+        raise SymsiError(f"plan must be a symsi.Plan, as symsi.bridge_plan gives; got {type(plan).__name__}.")
+    for name in options:
+        raise SymsiError(f"plan= says how to sample; leave {name} out, or make the plan with it.")
+    for name, value in bridge_origin(model).items():
+        if plan.origin.get(name, value) != value:
+            raise PlanError(
+                f"the plan was made for a model of another {name}: {plan.origin[name]}; {model.name} has {value}. "
+                "Make one for it by symsi.bridge_plan(model, ...)."
+            )
+    for k, stage in enumerate(plan.stages):
+        if stage.asks != tuple(model.predictions):
+            raise PlanError(
+                f"row {k} asks for {', '.join(stage.asks)}; {model.name} gives {', '.join(model.predictions)}."
+            )
+    return plan
+
+
+def read_start(start: Any, model: BridgeModel) -> Tensor:
+    """Return the states to start from. Raises SymsiError for another shape than the model's, and for nan or inf."""
+    if not isinstance(start, Tensor) or not start.is_floating_point() or start.ndim < 2 or not len(start):
+        got = f"{start.dtype} of shape {tuple(start.shape)}" if isinstance(start, Tensor) else type(start).__name__
+        raise SymsiError(f"start must be a floating-point tensor of samples, (N, *shape); got {got}.")
+    if model.shape is not None and tuple(start.shape[1:]) != tuple(model.shape):
+        raise SymsiError(
+            f"{model.name} bridges samples of shape {tuple(model.shape)}; start has the shape {tuple(start.shape)}, "
+            f"and {(len(start), *model.shape)} would fit."
+        )
+    wrong = (~torch.isfinite(start.detach().flatten(1)).all(1)).nonzero().flatten().tolist()
+    if wrong:
+        also = f", and in {len(wrong) - 1} more rows" if len(wrong) > 1 else ""
+        raise SymsiError(f"start has nan or inf in row {wrong[0]}{also}.")
+    return start
 
 
 def _warn(plan: Plan, model: Model, form: tuple[int, ...], guidance: float, *, parts: bool) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from symsi.errors import ModelError, PlanError
+from symsi.errors import ModelError
 from symsi.sampling.moves import Memory, advance, check_modes, moves
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.predictions import check_form, not_finite, where
@@ -17,7 +17,7 @@ from symsi.solvers.stage import Stage
 
 __all__ = ["run"]
 
-Predict = Callable[..., Tensor]
+Predict = Callable[..., Sequence[Tensor]]
 
 
 @torch.no_grad()
@@ -37,22 +37,15 @@ def run(
 
     z itself is overwritten.
 
-    `predict(ask, x, t)` gets what the stage asks for, x in `dtype`, whose memory is used again after the call, and t of
-    shape (B,) in the dtype of z, which is float32 or float64; for a stage of a flow map its second time follows. The
-    noise of step k is `noise[k - 1]`, (B, *shape), where
-    given, else the stream of (seed, sample, k). `record(k, x)` is called at the start and after each step with x in
-    model coordinates, `tick()` after each evaluation. Raises ModelError for a prediction of another shape or device,
-    that is not floating point or not finite, for finite predictions that a state cannot hold, and for a model that
-    writes into its input (through `.data` or numpy, which torch does not see: in the first evaluation); on a GPU nan
-    and inf are found after the loop, which never waits for the device. Raises PlanError for a plan that asks for
-    more than one prediction at one time.
+    `predict(asks, x, t)` returns a tensor for each name that the stage asks for. It gets x in `dtype`, whose memory is
+    used again after the call, and t of shape (B,) in the dtype of z, which is float32 or float64; for a stage of a
+    flow map its second time follows. The noise of step k is `noise[k - 1]`, (B, *shape), where given, else the stream
+    of (seed, sample, k). `record(k, x)` is called at the start and after each step with x in model coordinates,
+    `tick()` after each evaluation. Raises ModelError for a prediction of another shape or device, that is not floating
+    point or not finite, for finite predictions that a state cannot hold, and for a model that writes into its input
+    (through `.data` or numpy, which torch does not see: in the first evaluation); on a GPU nan and inf are found after
+    the loop, which never waits for the device.
     """
-    for k, stage in enumerate(plan.stages):
-        if len(stage.asks) > 1:
-            raise PlanError(
-                f"row {k} asks for {', '.join(stage.asks)}; `sample` runs plans of one prediction at a time. Take the "
-                "others by symsi.step."
-            )
     shape = tuple(z.shape[1:])
     todo = moves(plan, z)
     times = torch.tensor([float(stage.time) for stage in plan.stages], dtype=torch.float64).to(z)
@@ -85,18 +78,16 @@ def run(
             x = whole(stage.mean).to(dtype)
             seen = _Seen(ours, bits=k == 0 and x is z)
             told = () if stage.until is None else (times.new_tensor(float(stage.until)).repeat(len(z)),)
-            prediction = predict(stage.asks[0], x, times[k].repeat(len(z)), *told)
+            said = predict(tuple(stage.asks), x, times[k].repeat(len(z)), *told)
             if seen.changed():
                 raise ModelError(
                     f"the model wrote into its input x {where(stage.time, stage.step)}; it must leave it as it is."
                 )
-            check_form(prediction, (len(z), *shape), z.device, stage.time, stage.step)
-            said = prediction
-            if any(prediction.untyped_storage().data_ptr() == held.untyped_storage().data_ptr() for held in ours):
-                said = prediction = prediction.clone()
-            if reference is not None:
-                prediction = reference.forward(prediction.to(z.dtype))
-            z, ahead = advance(move, z, [prediction], ahead, None if drawn is None else drawn.result(), Memory.ALL)
+            for answer in said:
+                check_form(answer, (len(z), *shape), z.device, stage.time, stage.step)
+            said = [_apart(answer, ours) for answer in said]
+            given = said if reference is None else [reference.forward(answer.to(z.dtype)) for answer in said]
+            z, ahead = advance(move, z, given, ahead, None if drawn is None else drawn.result(), Memory.ALL)
             watch.look(stage, z, said)
             if ends and record:
                 record(stage.step, whole(beta[stage.step]))
@@ -104,6 +95,12 @@ def run(
                 tick()
     watch.report()
     return whole(beta[-1])
+
+
+def _apart(answer: Tensor, ours: Sequence[Tensor]) -> Tensor:
+    """An answer in memory that is none of ours, which the step may write into."""
+    shared = any(answer.untyped_storage().data_ptr() == held.untyped_storage().data_ptr() for held in ours)
+    return answer.clone() if shared else answer
 
 
 class _Seen:
@@ -137,13 +134,14 @@ class _Watch:
         self.waits = device.type != "cpu"
         self.flags: list[tuple[Stage, Tensor, Tensor]] = []
 
-    def look(self, stage: Stage, z: Tensor, prediction: Tensor) -> None:
+    def look(self, stage: Stage, z: Tensor, predictions: Sequence[Tensor]) -> None:
         """Look at the state after a stage, which a prediction that is not finite has reached. Raises ModelError."""
         if self.waits:
-            self.flags.append((stage, torch.isfinite(prediction).all(), torch.isfinite(z).all()))
+            finite = torch.stack([torch.isfinite(p).all() for p in predictions]).all()
+            self.flags.append((stage, finite, torch.isfinite(z).all()))
         elif not torch.isfinite(z.sum(dtype=torch.float32)) and not torch.isfinite(z).all():
             # one reduction where all is well; a sum that overflows is looked at number by number
-            raise not_finite(stage.time, stage.step, finite=bool(torch.isfinite(prediction).all()))
+            raise not_finite(stage.time, stage.step, finite=all(bool(torch.isfinite(p).all()) for p in predictions))
 
     def report(self) -> None:
         """Raise ModelError for the first stage whose state was not finite."""

@@ -17,6 +17,7 @@ from symsi.interpolants.schedule import Schedule
 from symsi.models.flow_map import FlowMap
 from symsi.models.protocol import Model, as_device, as_model
 from symsi.models.reference import Reference
+from symsi.models.two_sided import BridgeModel
 from symsi.plotting.pictures import plot_images
 from symsi.sampling.adaptive import adaptive_run, check_tolerance
 from symsi.sampling.inputs import check_inputs, check_memory, check_noise, check_plan, read_shape, whole_number
@@ -29,7 +30,7 @@ from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan as make_plan
 from symsi.theory.diffusion import Diffusion
 
-__all__ = ["SampleResult", "Snapshot", "sample"]
+__all__ = ["SampleResult", "Snapshot", "cast", "record", "sample"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class SampleResult:
     x: Tensor
     nfe: int
     plan: Plan
-    model: Model
+    model: Model | BridgeModel
     path: Tensor | None = None
 
     def plot(self, path: str | Path | None = None, *, columns: int | None = None, force: bool = False) -> Any:
@@ -189,19 +190,19 @@ def sample(
             else:
                 x = run(
                     made,
-                    predict,
+                    partial(_only, predict),
                     z,
                     seed=seed,
                     samples=indices,
                     dtype=kind,
                     noise=None if noise is None else noise[:, rows],
-                    record=partial(_record, made, path if trajectory else None, callback)
+                    record=partial(record, made, path if trajectory else None, callback)
                     if trajectory or callback
                     else None,
                     tick=lambda: bar.update() and None,
                 )
             scale = made.scales[-1]
-            x = _cast(x if scale == 1 else x.mul_(scale), kind)
+            x = cast(x if scale == 1 else x.mul_(scale), kind)
             if size == count:
                 whole = x
             else:
@@ -212,8 +213,13 @@ def sample(
     return SampleResult(whole, made.evaluations + doubled, made, known, torch.cat(paths, 1) if trajectory else None)
 
 
-def _cast(x: Tensor, kind: torch.dtype) -> Tensor:
-    """x in the dtype of the samples. Raises ModelError where a 16-bit one cannot hold it."""
+def _only(predict: Callable[..., Tensor], asks: tuple[str, ...], x: Tensor, t: Tensor, *until: Tensor) -> tuple[Tensor]:
+    """The answer to a stage of one prediction."""
+    return (predict(asks[0], x, t, *until),)
+
+
+def cast(x: Tensor, kind: torch.dtype) -> Tensor:
+    """Return x in the dtype of the samples. Raises ModelError where a 16-bit one cannot hold it."""
     found = x.to(kind)
     if kind == torch.float16 and x.device.type == "cpu" and not torch.isfinite(found).all():
         raise ModelError(
@@ -223,9 +229,10 @@ def _cast(x: Tensor, kind: torch.dtype) -> Tensor:
     return found
 
 
-def _record(
+def record(
     made: Plan, path: list[Tensor] | None, callback: Callable[[Snapshot], None] | None, step: int, x: Tensor
 ) -> None:
+    """Keep the state after a step in `path`, and show it to `callback`, in the schedule's coordinates."""
     state = x * made.scales[step]
     if path is not None:
         path.append(state)

@@ -1,4 +1,4 @@
-"""What a plan must satisfy: finite numbers, times in order, causality, and what its steps say of themselves.
+"""What a plan must satisfy: finite numbers, times in one order, causality, and what its steps say of themselves.
 
 A step over the stages e has the total keep and the total weights W_e of their fields. It is consistent if
 keep = span.keep and sum_e W_e = span.length, so that a constant field is integrated exactly, and of order p if
@@ -42,8 +42,9 @@ def check_form(
         given = len(values) if isinstance(values, tuple) else 0
         if given != points:
             raise PlanError(f"{name} must have {points} entries, one a point of the grid; it has {given}.")
-    _check_increasing("grid", grid, strictly=True)
-    _check_increasing("times", times, strictly=False)
+    falling = _falls(grid)
+    _check_order("grid", grid, strictly=True, falling=falling)
+    _check_order("times", times, strictly=False, falling=falling)
     for name, value in [("start", start), *_named("scales", scales), *_named("beta", beta)]:
         if not _finite(value) or (name != "start" and isinstance(value, Tensor)):
             raise PlanError(f"{name} is not finite, or not a number: {_number(value)}.")
@@ -64,12 +65,20 @@ def check_form(
             raise PlanError(f"row {k} (step {stage.step}): only the last row of a step may add noise, one n a step.")
 
 
-def _check_increasing(name: str, values: Sequence[float], *, strictly: bool) -> None:
+def _falls(grid: Sequence[float]) -> bool:
+    """Whether a grid is that of a plan from t = 1 towards t = 0."""
+    ends = (grid[0], grid[-1])
+    return all(isinstance(time, float) for time in ends) and ends[1] < ends[0]
+
+
+def _check_order(name: str, values: Sequence[float], *, strictly: bool, falling: bool) -> None:
     for k, value in enumerate(values):
-        before = values[k - 1] if k else -math.inf
+        before = values[k - 1] if k else math.inf if falling else -math.inf
         number = isinstance(value, float) and math.isfinite(value)
-        if not number or not 0 <= value <= 1 or value < before or (strictly and value == before):
-            raise PlanError(f"{name} must increase inside [0, 1]; {name}[{k}] is {_number(value)}.")
+        wrong = number and (value > before if falling else value < before)
+        if not number or not 0 <= value <= 1 or wrong or (strictly and value == before):
+            order = "fall" if falling else "increase"
+            raise PlanError(f"{name} must {order} inside [0, 1]; {name}[{k}] is {_number(value)}.")
 
 
 def _check_stage(k: int, stage: Stage) -> None:
@@ -167,7 +176,7 @@ def _node(stage: Stage, times: Sequence[float], clock: Sequence[Coefficient]) ->
     """The clock at an evaluation: told, or that of the end of the step that has its model time, or of its start."""
     if stage.node is not None:
         return stage.node
-    ends = times[stage.step - 1] < _single(stage.time) == times[stage.step]
+    ends = times[stage.step - 1] != _single(stage.time) == times[stage.step]
     return clock[stage.step if ends else stage.step - 1]
 
 

@@ -22,8 +22,8 @@ def heun(nodes: Nodes, order: int) -> tuple[list[Stage], list[Span]]:
             landing, span = nodes.landing()
             return [*stages, landing], [*spans, span]
         half = (nodes.grid[k + 1] - nodes.grid[k]) / 2 / nodes.scales[k + 1]
-        state, gain = nodes.field[0][k + 1], nodes.field[1][k + 1]
-        end = Stage(k + 1, nodes.times[k + 1], state=state, gains=(gain,), keep=1.0, weights=(half, -half))
+        state, gains = nodes.field[0][k + 1], nodes.gains(k + 1)
+        end = Stage(k + 1, nodes.times[k + 1], (half, -half), state=state, gains=gains, asks=nodes.asks)
         stages += [euler, end]
         spans.append(Span(claim.keep, claim.length, order))
     return stages, spans

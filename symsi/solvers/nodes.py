@@ -17,7 +17,8 @@ LANDING = Span(keep=0.0, length=1.0)  # x = eta_X
 class Nodes:
     """Coefficients at the K + 1 points of a grid, as lists of floats.
 
-    `field` (of z, of P) gives the drift that the solver integrates over the grid, F = field[0] z + field[1] P;
+    `field` (of z, of P) gives the drift that the solver integrates over the grid, F = field[0] z + field[1] P, with one
+    more entry for each further prediction that `asks` names;
     `data` likewise gives eta_X; both have an entry for every point that a solver evaluates, `field` at the last one for
     solvers of both ends where it has a limit there. `alpha` and `beta` are the base's at the model's times; `spread` is
     the standard deviation of the noise of each step over the scale at its end.
@@ -26,12 +27,17 @@ class Nodes:
     grid: tuple[float, ...]
     times: tuple[float, ...]
     scales: tuple[float, ...]
-    field: tuple[tuple[float, ...], tuple[float, ...]]
+    field: tuple[tuple[float, ...], ...]
     data: tuple[tuple[float, ...], tuple[float, ...]]
     alpha: tuple[float, ...]
     beta: tuple[float, ...]
     spread: tuple[float, ...]
     start: float
+    asks: tuple[str, ...] = ("prediction",)
+
+    def gains(self, k: int) -> tuple[float, ...]:
+        """The factors of the predictions in the drift at a point."""
+        return tuple(part[k] for part in self.field[1:])
 
     def landing(self) -> tuple[Stage, Span]:
         """Return the last step as one to the data prediction, x = eta_X."""

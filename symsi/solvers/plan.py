@@ -25,6 +25,8 @@ __all__ = ["Plan", "load_plan", "read_plan"]
 class Plan:
     """The stages, and at the K + 1 points of the grid (in the schedule's time t) the model's time, scale c and beta.
 
+    A bridge's plan may go backward, from t = 1: its grid and times fall, and its steps have negative lengths.
+
     The state in the schedule's coordinates is x = scale (U z + beta m), or scale z without a reference; z starts as
     `start` n. By default the schedule is the model's own: times are the grid, scales are 1.
 

@@ -23,6 +23,7 @@ __all__ = [
     "bridge_mean",
     "bridge_variance",
     "conditional_means",
+    "fields_at_ends",
     "gaussian_bridge",
     "gaussian_bridge_drift",
 ]
@@ -63,6 +64,17 @@ def conditional_means(p: Triple, ends: GaussianEnds, x: Expr) -> dict[str, Expr]
 def bridge_field(p: Triple, ends: GaussianEnds, kind: str, x: Expr) -> Expr:
     """T16: v = mu' + (S'/2S) e, s = -e/S, and the other predictions, as rows over the conditional means."""
     return row(p, kind)(**conditional_means(p, ends, x))
+
+
+def fields_at_ends(p: Triple, ends: GaussianEnds, x: Expr) -> dict[str, Expr]:
+    """T16 without a division by gamma, finite at the ends: s = -e/S, v = alpha' eta_0 + beta' eta_1 + gamma gamma' e/S.
+
+    Sums and products alone, so that arrays may stand for the expressions.
+    """
+    means = conditional_means(p, ends, x)
+    share = (x - bridge_mean(p, ends)) / bridge_variance(p, ends)
+    ends_rate = p.alpha_dot * means["x0"] + p.beta_dot * means["x1"]
+    return {**means, "score": -share, "ends": ends_rate, "velocity": ends_rate + p.gamma_rate * share}
 
 
 def gaussian_bridge_drift(p: Triple, ends: GaussianEnds, epsilon: Expr, x: Expr) -> Expr:

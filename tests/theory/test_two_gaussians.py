@@ -5,6 +5,7 @@ import sympy as sp
 from sympy import Matrix, Rational, sqrt
 
 from symsi.interpolants.rows import Triple
+from symsi.theory.three_parts import PREDICTIONS
 from symsi.theory.two_gaussians import (
     GaussianEnds,
     bridge_covariance,
@@ -12,6 +13,7 @@ from symsi.theory.two_gaussians import (
     bridge_mean,
     bridge_variance,
     conditional_means,
+    fields_at_ends,
     gaussian_bridge,
     gaussian_bridge_drift,
 )
@@ -45,6 +47,12 @@ def test_the_velocity_moves_the_quantiles_of_the_marginal_laws() -> None:
 def test_the_score_is_the_slope_of_the_log_density() -> None:
     density = -((x - bridge_mean(P, ENDS)) ** 2) / (2 * bridge_variance(P, ENDS))
     assert sp.simplify(sp.diff(density, x) - bridge_field(P, ENDS, "score", x)) == 0
+
+
+def test_the_fields_without_a_division_by_gamma_are_the_same() -> None:
+    found = fields_at_ends(P, ENDS, x)
+    assert set(found) == set(PREDICTIONS)
+    assert all(sp.simplify(found[kind] - bridge_field(P, ENDS, kind, x)) == 0 for kind in found)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

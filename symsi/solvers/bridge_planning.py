@@ -1,0 +1,123 @@
+"""From a two-sided model, a direction, a diffusion, a solver and a grid to a plan.
+
+Forward the state follows dX = b_F dt + sqrt(2 epsilon) dW, b_F = v + epsilon s, from x0 at t = 0 to x1; backward the
+grid falls from t = 1 to 0, and dX = b_B dt + sqrt(2 epsilon) dW with b_B = v - epsilon s (T13; Albergo, Boffi,
+Vanden-Eijnden, arXiv:2303.08797). A step of length h, negative backward, adds sqrt(2 epsilon |h|) n.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from sympy import Expr
+
+from symsi.coefficients.tables import tabulate
+from symsi.errors import SymsiError, unknown
+from symsi.interpolants.named import schedule
+from symsi.models.two_sided import BridgeModel, as_bridge_model
+from symsi.solvers.grids import Grid, time_grid
+from symsi.solvers.nodes import Nodes
+from symsi.solvers.plan import Plan
+from symsi.solvers.table import SOLVERS
+from symsi.theory.bridge import Bridge
+
+__all__ = ["DIRECTIONS", "bridge_origin", "bridge_plan"]
+
+DIRECTIONS: Mapping[str, str] = {"forward": "from x0 to x1", "backward": "from x1 to x0"}
+_GRIDS = ("uniform", "cosine")
+
+
+def bridge_plan(
+    model: BridgeModel,
+    *,
+    direction: str = "forward",
+    diffusion: Expr | str | float = "ode",
+    solver: str | None = None,
+    steps: int | None = None,
+    grid: Grid = "uniform",
+) -> Plan:
+    """Return the numbers that `sample_bridge` would follow, for `sample_bridge(model, start, plan=...)`.
+
+    direction   "forward", from x0 to x1, or "backward"
+    diffusion   "ode", or epsilon >= 0 in t, alpha, beta, gamma, such as "gamma", which every end bears
+    solver      "euler", "heun", "ab2" (default), "ab3"; with noise "euler-maruyama" (default), "ab2-maruyama"
+    grid        "uniform"; "cosine", t = (1 - cos(pi k/K))/2, denser at both ends; or the increasing times themselves
+
+    Raises EndpointError where a drift has no value at an end that the grid evaluates, with what that end bears, and
+    SymsiError for what does not fit.
+    """
+    known = as_bridge_model(model)
+    if direction not in DIRECTIONS:
+        raise unknown("direction", str(direction), DIRECTIONS)
+    fields = known.bridge(diffusion)
+    name = _solver(solver, stochastic=fields.epsilon != 0)
+    chosen = SOLVERS[name]
+    times = _times(grid, steps)
+    nodes = _nodes(known, fields, times if direction == "forward" else times[::-1], both_ends=chosen.both_ends)
+    stages, spans = chosen.rows(nodes, chosen.order)
+    origin = {
+        **bridge_origin(known),
+        "direction": direction,
+        "diffusion": "ode" if fields.epsilon == 0 else str(fields.epsilon),
+        "solver": name,
+        "grid": grid if isinstance(grid, str) else "times",
+    }
+    return Plan(stages, nodes.grid, spans=spans, origin=origin)
+
+
+def bridge_origin(model: BridgeModel) -> dict[str, str]:
+    """Return what a plan says of the two-sided model that it is made for: its interpolant, and its predictions."""
+    i = model.interpolant
+    words = ", ".join(f"{name}={getattr(i, name)}" for name in ("alpha", "beta", "gamma"))
+    return {"interpolant": words, "prediction": ", ".join(model.predictions)}
+
+
+def _solver(name: str | None, *, stochastic: bool) -> str:
+    """The name of a solver of a bridge's own coordinates. Raises SymsiError for one that does not fit the diffusion."""
+    fit = [n for n, s in SOLVERS.items() if s.stochastic == stochastic and s.drift and not s.modal and s.ridge is None]
+    name = (fit[0] if stochastic else "ab2") if name is None else name
+    if name not in SOLVERS:
+        raise unknown("solver", str(name), SOLVERS)
+    if name not in fit:
+        what = "an SDE" if stochastic else "the ODE"
+        raise SymsiError(f"solver {name!r} does not step {what} of a bridge; use {', '.join(fit)}.")
+    return name
+
+
+def _times(grid: Grid, steps: int | None) -> tuple[float, ...]:
+    """The K + 1 increasing times."""
+    if isinstance(grid, str) and grid not in _GRIDS:
+        raise unknown("grid of a bridge", grid, _GRIDS)
+    cosine = isinstance(grid, str) and grid == "cosine"
+    even = time_grid(schedule("linear"), "uniform" if cosine else grid, steps)
+    return tuple((1 - math.cos(math.pi * u)) / 2 for u in even) if cosine else even
+
+
+def _nodes(model: BridgeModel, fields: Bridge, times: tuple[float, ...], *, both_ends: bool) -> Nodes:
+    """Tabulate the drift where the solver evaluates it, and the noise of each step."""
+    rising = times[0] < times[-1]
+    drift = "velocity" if fields.epsilon == 0 else "forward" if rising else "backward"
+    points = times if both_ends else times[:-1]
+    for end in {0.0, 1.0} & set(points):
+        fields.require(drift, int(end))
+    names = (f"{drift}_state", *(f"{drift}_{kind}" for kind in fields.given[: len(model.predictions)]))
+    table = tabulate(fields.functions, points if rising else points[::-1], (*names, "diffusion"))
+    column: dict[str, Any] = {name: table[name] if rising else table[name].flip(0) for name in table}
+    steps = torch.tensor(times, dtype=torch.float64).diff().abs()
+    spread = (2 * column["diffusion"][: len(steps)] * steps).sqrt()
+    zeros = (0.0,) * len(times)
+    return Nodes(
+        grid=times,
+        times=times,
+        scales=(1.0,) * len(times),
+        field=tuple(tuple(column[name].tolist()) for name in names),
+        data=((), ()),
+        alpha=zeros,
+        beta=zeros,
+        spread=tuple(spread.tolist()),
+        start=1.0,
+        asks=tuple(model.predictions),
+    )
