@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Bridge": "symsi.theory.bridge",
-    "BridgeModel": "symsi.models.two_sided",
     "BridgeKernels": "symsi.coefficients.two_sided",
+    "BridgeModel": "symsi.models.two_sided",
     "Span": "symsi.solvers.stage",
     "Conversion": "symsi.theory.conversion",
     "Derivation": "symsi.algebra.proof",
@@ -50,8 +50,8 @@ _PUBLIC = {
     "UnknownNameError": "symsi.errors",
     "VelocityField": "symsi.models.velocity_field",
     "bridge": "symsi.theory.bridge",
-    "bridge_plan": "symsi.solvers.bridge_planning",
     "bridge_kernels": "symsi.coefficients.two_sided",
+    "bridge_plan": "symsi.solvers.bridge_planning",
     "convert": "symsi.theory.conversion",
     "convert_path": "symsi.sampling.paths",
     "density": "symsi.sampling.state",

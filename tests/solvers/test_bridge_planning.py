@@ -1,0 +1,40 @@
+"""Plans of bridges: their numbers by hand, both ways, kept in files, and grids that go one way."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import symsi
+
+MODEL = symsi.BridgeModel(lambda x, t: (x, x), "linear(gamma=quadratic)")
+
+
+def test_forward_and_backward_rows_are_the_drifts_and_the_noise_of_each_step() -> None:
+    """epsilon = gamma: b_F = v - eta_z, b_B = v + eta_z, and noise sqrt(2 gamma |h|)."""
+    for direction, sign, grid in (("forward", -1.0, (0.0, 0.25, 1.0)), ("backward", 1.0, (1.0, 0.25, 0.0))):
+        plan = symsi.bridge_plan(MODEL, direction=direction, diffusion="gamma", grid=[0, 0.25, 1])
+        assert plan.grid == grid
+        assert [stage.time for stage in plan.stages] == list(grid[:-1])
+        assert all(stage.asks == ("velocity", "latent") and stage.gains == (1.0, sign) for stage in plan.stages)
+        assert [stage.weights for stage in plan.stages] == [(grid[1] - grid[0],), (grid[2] - grid[1],)]
+        expected = [0.0, (2 * 0.25 * 0.75 * abs(grid[2] - grid[1])) ** 0.5]
+        assert [float(stage.noise) for stage in plan.stages] == pytest.approx(expected, abs=1e-15)
+
+
+def test_a_plan_that_falls_is_kept_in_a_file(tmp_path: Path) -> None:
+    plan = symsi.bridge_plan(MODEL, direction="backward", diffusion="gamma/2", steps=5, grid="cosine")
+    assert symsi.load_plan(plan.save(tmp_path / "plan.json")) == plan
+
+
+def test_a_grid_that_turns_is_refused() -> None:
+    stages = [symsi.Stage(k, time, [-0.5]) for k, time in ((1, 1.0), (2, 0.5))]
+    assert symsi.Plan(stages, [1.0, 0.5, 0.0]).grid == (1.0, 0.5, 0.0)
+    with pytest.raises(symsi.PlanError, match="grid must fall"):
+        symsi.Plan(stages, [0.5, 1.0, 0.0])
+
+
+def test_the_sampler_from_noise_refuses_a_plan_that_falls() -> None:
+    plan = symsi.Plan([symsi.Stage(1, 1.0, [-1.0])], [1.0, 0.0])
+    with pytest.raises(symsi.PlanError, match="goes backward"):
+        symsi.sample(lambda x, t: torch.zeros_like(x), shape=(2, 3), plan=plan, progress=False)
