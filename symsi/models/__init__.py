@@ -3,7 +3,7 @@
 from symsi.models.analytic import empirical, gaussian, mixture
 from symsi.models.between import between
 from symsi.models.flow_map import FlowMap
-from symsi.models.loading import load
+from symsi.models.pretrained import load
 from symsi.models.pretrained_map import load_map
 from symsi.models.protocol import Model
 

@@ -51,12 +51,12 @@ class FlowMap:
     def __call__(self, x: Tensor, s: Tensor | float, t: Tensor | float, **conditions: Any) -> Tensor:
         """Return X_{s,t}(x) = x + (t - s) u_{s,t}(x); x itself, bit for bit, where s = t."""
         start, stop = self._times(x, s, t)
-        u = self._average(x, start, stop, **conditions)
+        u = self.function(x, start, stop, **conditions)
         return mix(torch.ones_like(start), x, stop - start, u)
 
     def average(self, x: Tensor, s: Tensor | float, t: Tensor | float, **conditions: Any) -> Tensor:
         """Return u_{s,t}(x), the mean velocity of the path from x at s to time t."""
-        return self._average(x, *self._times(x, s, t), **conditions)
+        return self.function(x, *self._times(x, s, t), **conditions)
 
     def velocity(self, x: Tensor, t: Tensor | float, **conditions: Any) -> Tensor:
         """Return v_t(x) = u_{t,t}(x)."""
@@ -115,9 +115,6 @@ class FlowMap:
 
     def _until(self, x: Tensor, t: Tensor, until: Tensor | None = None, **conditions: Any) -> Tensor:
         return self.function(x, t, t if until is None else until, **conditions)
-
-    def _average(self, x: Tensor, s: Tensor, t: Tensor, **conditions: Any) -> Tensor:
-        return self.function(x, s, t, **conditions)
 
     def _times(self, x: Tensor, s: Tensor | float, t: Tensor | float) -> tuple[Tensor, Tensor]:
         kind = torch.promote_types(x.dtype, torch.float32)

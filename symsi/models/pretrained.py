@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from symsi.models.digits8 import distribution
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
 
-__all__ = ["SHIPPED", "WEIGHTS", "load", "read_weights", "save"]
+__all__ = ["SHIPPED", "WEIGHTS", "described", "load", "read_weights", "save"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED: Mapping[str, str] = {
@@ -74,15 +75,13 @@ def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
             return replace(distribution().to(where).model(), name="digits8", gain=0.25, offset=0.3)
         path = WEIGHTS / f"{name}.safetensors"
     metadata, weights = read_weights(path, _FORMAT, _VERSION)
-    try:
+    with described(path):
         config = Config.from_json(json.loads(metadata["config"]))
         net = UNet(config)
         net.load_state_dict(weights)
         shape = tuple(json.loads(metadata["shape"]))
         gain, offset = float(metadata["gain"]), float(metadata["offset"])
         schedule, prediction = named(metadata["schedule"]), metadata["prediction"]
-    except (KeyError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise SymsiError(f"{path} does not hold the weights it describes: {str(error)[:200]}") from None
     net = net.to(device=where, dtype=dtype).eval().requires_grad_(False)
     return Model(
         net,
@@ -95,6 +94,15 @@ def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
         offset=offset,
         gain=gain,
     )
+
+
+@contextmanager
+def described(path: Path) -> Iterator[None]:
+    """Raise SymsiError where a file's metadata cannot be read, or are not those of its weights."""
+    try:
+        yield
+    except (KeyError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise SymsiError(f"{path} does not hold the weights it describes: {str(error)[:200]}") from None
 
 
 def read_weights(path: Path, form: str, version: str) -> tuple[dict[str, str], dict[str, Tensor]]:

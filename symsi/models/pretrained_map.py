@@ -16,13 +16,12 @@ from symsi.files import write_atomic
 from symsi.interpolants.named import schedule as named
 from symsi.models.flow_map import FlowMap
 from symsi.models.map_net import MapNet
-from symsi.models.pretrained import WEIGHTS, read_weights
+from symsi.models.pretrained import described, read_weights
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
 
-__all__ = ["MAPS", "load_map", "save_map"]
+__all__ = ["load_map", "save_map"]
 
-MAPS: Mapping[str, str] = {}  # by name, what ships
 _FORMAT, _VERSION = "symsi-map", "1"
 
 
@@ -60,19 +59,17 @@ def save_map(
     return write_atomic(Path(path), lambda temporary: save_file(held, temporary, metadata=metadata), force=force)
 
 
-def load_map(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> FlowMap:
-    """Return a shipped flow map by name, or the one in a `.safetensors` file that `save_map` wrote.
+def load_map(path: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> FlowMap:
+    """Return the flow map in a `.safetensors` file that `save_map` wrote.
 
-    Conditions: `label`, (B,) integers, or None for no class. Raises UnknownNameError with the closest match, and
+    Conditions: `label`, (B,) integers, or None for no class. Raises UnknownNameError for another name, and
     SymsiError for a file that is missing, damaged, of another version, or does not hold the weights it describes.
     """
-    path, where = Path(name), as_device(device)
+    path, where = Path(path), as_device(device)
     if path.suffix != ".safetensors":
-        if str(name) not in MAPS:
-            raise unknown("flow map", str(name), [*MAPS, "PATH.safetensors"])
-        path = WEIGHTS / f"{name}.safetensors"
+        raise unknown("flow map", str(path), ["PATH.safetensors"])
     metadata, weights = read_weights(path, _FORMAT, _VERSION)
-    try:
+    with described(path):
         config = Config.from_json(json.loads(metadata["config"]))
         schedule = named(metadata["schedule"])
         net = MapNet(UNet(config), named(metadata["base"]), schedule, metadata["prediction"])
@@ -80,8 +77,6 @@ def load_map(name: str | Path, *, device: torch.device | str = "cpu", dtype: tor
         shape = tuple(json.loads(metadata["shape"]))
         gain, offset = float(metadata["gain"]), float(metadata["offset"])
         same = metadata["hash"] == _digest(weights)
-    except (KeyError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise SymsiError(f"{path} does not hold the weights it describes: {str(error)[:200]}") from None
     if not same:
         raise SymsiError(f"{path} does not hold the weights it describes: their hash is another.")
     return FlowMap(

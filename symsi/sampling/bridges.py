@@ -16,7 +16,7 @@ from symsi.sampling.inputs import check_bridge_plan, check_inputs, check_memory,
 from symsi.sampling.loop import run
 from symsi.sampling.noise import check_seed
 from symsi.sampling.predictions import rows_of
-from symsi.sampling.sample import SampleResult, Snapshot, cast, record
+from symsi.sampling.sample import SampleResult, Snapshot, cast, recorder
 from symsi.solvers.bridge_planning import bridge_plan
 from symsi.solvers.grids import Grid
 from symsi.solvers.plan import Plan
@@ -95,7 +95,7 @@ def sample_bridge(
                 samples=range(first + rows.start, first + rows.stop),
                 dtype=kind,
                 noise=None if noise is None else noise[:, rows],
-                record=partial(record, made, path if trajectory else None, callback),
+                record=recorder(made, path if trajectory else None, callback),
                 tick=lambda: bar.update() and None,
             )
             ends.append(cast(x, kind))

@@ -38,9 +38,9 @@ _CALLER = 6  # frames from a warning to who called `sample`, which torch's two c
 
 
 def check_plan(
-    plan: Any, given: Any, model: Model, options: Mapping[str, Any], form: tuple[int, ...], guidance: float
+    plan: Any, given: Model | FlowMap, options: Mapping[str, Any], form: tuple[int, ...], guidance: float
 ) -> Plan:
-    """Return a plan that was given, for `model`, which was `given` as such or as a FlowMap.
+    """Return a plan for a model or a flow map.
 
     Raises SymsiError for options beside it, and PlanError for one of another schedule or prediction, or that asks for
     what the model does not say. Warns where it was fitted to another network, shape or guidance.
@@ -51,6 +51,7 @@ def check_plan(
         )
     for name in options:
         raise SymsiError(f"plan= says how to sample; leave {name} out, or make the plan with it.")
+    model = given.model() if isinstance(given, FlowMap) else given
     for name, value in origin_of(model).items():
         if plan.origin.get(name, value) != value:
             raise PlanError(

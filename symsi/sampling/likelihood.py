@@ -144,7 +144,7 @@ def log_likelihood(
 def _rows(model: Model, plan: Plan | None, options: dict[str, Any], shape: tuple[int, ...]) -> Backward:
     """The rows of a plan or of options, with the defaults filled in."""
     if plan is not None:
-        options = options_of(check_plan(plan, model, model, options, shape, 1.0))
+        options = options_of(check_plan(plan, model, options, shape, 1.0))
     reference = options.get("reference")
     if not isinstance(reference, Reference | None):
         raise SymsiError(f"a reference is a symsi.Reference; got {type(reference).__name__}.")

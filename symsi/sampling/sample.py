@@ -30,7 +30,7 @@ from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan as make_plan
 from symsi.theory.diffusion import Diffusion
 
-__all__ = ["SampleResult", "Snapshot", "cast", "record", "sample"]
+__all__ = ["SampleResult", "Snapshot", "cast", "recorder", "sample"]
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,8 @@ def sample(
         beside = {"plan": plan, **options, "noise": noise, "trajectory": trajectory or None, "callback": callback}
         check_tolerance(tolerance, [name for name, value in beside.items() if value is not None])
         options = {"schedule": advice(known).schedule if schedule is None else schedule, "steps": 1}
-    if plan is None:
-        made = make_plan(model if isinstance(model, FlowMap) else known, shape=form, **options)
-    else:
-        made = check_plan(plan, model, known, options, form, guidance)
+    taken = model if isinstance(model, FlowMap) else known
+    made = make_plan(taken, shape=form, **options) if plan is None else check_plan(plan, taken, options, form, guidance)
     check_memory(count, form, kind, where, len(made.grid) if trajectory else 0)
     check_noise("start", start, {"N": count}, form)
     check_noise("noise", noise, {"K": len(made.grid) - 1, "N": count}, form)
@@ -196,9 +194,7 @@ def sample(
                     samples=indices,
                     dtype=kind,
                     noise=None if noise is None else noise[:, rows],
-                    record=partial(record, made, path if trajectory else None, callback)
-                    if trajectory or callback
-                    else None,
+                    record=recorder(made, path if trajectory else None, callback),
                     tick=lambda: bar.update() and None,
                 )
             scale = made.scales[-1]
@@ -229,12 +225,21 @@ def cast(x: Tensor, kind: torch.dtype) -> Tensor:
     return found
 
 
-def record(
-    made: Plan, path: list[Tensor] | None, callback: Callable[[Snapshot], None] | None, step: int, x: Tensor
-) -> None:
-    """Keep the state after a step in `path`, and show it to `callback`, in the schedule's coordinates."""
-    state = x * made.scales[step]
-    if path is not None:
-        path.append(state)
-    if callback and step:
-        callback(Snapshot(step, len(made.grid) - 1, made.grid[step], state if path is None else state.clone()))
+def recorder(
+    made: Plan, path: list[Tensor] | None, callback: Callable[[Snapshot], None] | None
+) -> Callable[[int, Tensor], None] | None:
+    """Return what keeps a state after a step in `path` and shows it to `callback`; None where neither is there.
+
+    States are in the schedule's coordinates.
+    """
+    if path is None and callback is None:
+        return None
+
+    def record(step: int, x: Tensor) -> None:
+        state = x * made.scales[step]
+        if path is not None:
+            path.append(state)
+        if callback and step:
+            callback(Snapshot(step, len(made.grid) - 1, made.grid[step], state if path is None else state.clone()))
+
+    return record

@@ -17,6 +17,7 @@ from symsi.models.map_net import MapNet
 from symsi.models.protocol import Model
 from symsi.solvers.plan import Plan
 from symsi.training.checkpoint import resume, save_checkpoint
+from symsi.training.descent import descend, rise_and_fall
 from symsi.training.trajectories import Trajectories, trajectories
 
 __all__ = ["MapRecipe", "distill_map", "regression"]
@@ -54,7 +55,7 @@ class MapRecipe:
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, as a multiple of `rate`."""
-        return min(1.0, (step + 1) / self.warmup, (self.steps - step) / (self.decay * self.steps))
+        return rise_and_fall(step, self.steps, self.warmup, self.decay)
 
     def chunks_at(self, step: int) -> int:
         """Return how many chunks of trajectories a step draws from."""
@@ -99,8 +100,6 @@ def distill_map(
             more = trajectories(model, plan, taken * recipe.chunk, recipe.chunk, _TEACHER + recipe.seed, cache)
             held, taken = more if held is None else held.joined(more), taken + 1
         assert held is not None
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * recipe.rate_at(step)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         loss = regression(net, held, times, recipe, generator)
         if not bool(loss.isfinite()):
@@ -108,14 +107,8 @@ def distill_map(
                 f"the loss of step {step + 1} is {loss.item()}; {checkpoint} holds the last good step. "
                 "Go on from it with a smaller rate, or check the teacher."
             )
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(weights.values(), 1.0)
-        optimizer.step()
-        keep = min(recipe.ema, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for name, weight in weights.items():
-                average[name].lerp_(weight, 1 - keep)
+        rate = recipe.rate * recipe.rate_at(step)
+        descend(loss, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema)
         total += loss.item()
         stop = until()
         if (step + 1) % every == 0 or step + 1 == recipe.steps or stop:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from symsi.training.checkpoint import resume, save_checkpoint
+from symsi.training.descent import descend, rise_and_fall
 
 __all__ = ["Recipe", "train_flow"]
 
@@ -38,7 +39,7 @@ class Recipe:
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, as a multiple of `rate`."""
-        return min(1.0, (step + 1) / self.warmup, (self.steps - step) / (self.decay * self.steps))
+        return rise_and_fall(step, self.steps, self.warmup, self.decay)
 
 
 def train_flow(
@@ -69,8 +70,6 @@ def train_flow(
     started, total, since = time.monotonic(), 0.0, first
     net.train()
     for step in range(first, recipe.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * recipe.rate_at(step)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         index = torch.randint(len(images), (recipe.batch,), generator=generator)
         z = torch.randn(images[index].shape, generator=generator)
@@ -80,14 +79,8 @@ def train_flow(
         state, velocity = torch.func.jvp(path, (t,), (torch.ones_like(t),))[:2]
         target = {"velocity": velocity, "noise": z, "data": images[index]}[prediction]
         loss = (net(state, t, torch.where(hidden, -1, labels[index])) - target).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(weights.values(), 1.0)
-        optimizer.step()
-        keep = min(recipe.ema, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for name, weight in weights.items():
-                average[name].lerp_(weight, 1 - keep)
+        rate = recipe.rate * recipe.rate_at(step)
+        descend(loss, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema)
         total += loss.item()
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
             count, elapsed = step + 1 - since, time.monotonic() - started

@@ -1,0 +1,41 @@
+"""One step of training: the rate's rise and fall, clipped AdamW, and the average of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["descend", "rise_and_fall"]
+
+
+def rise_and_fall(step: int, steps: int, warmup: int, decay: float) -> float:
+    """Return the share of a learning rate: it rises over `warmup` steps and falls to 0 over the last `decay` of all."""
+    return min(1.0, (step + 1) / warmup, (steps - step) / (decay * steps))
+
+
+def descend(
+    loss: Tensor,
+    weights: Mapping[str, Tensor],
+    average: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    *,
+    step: int,
+    rate: float,
+    ema: float,
+) -> None:
+    """Move the weights against a loss' gradient, clipped to length 1, and their average towards them.
+
+    The average keeps a share of min(ema, (step + 1)/(step + 10)).
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(weights.values(), 1.0)
+    optimizer.step()
+    keep = min(ema, (step + 1) / (step + 10))
+    with torch.no_grad():
+        for name, weight in weights.items():
+            average[name].lerp_(weight, 1 - keep)
