@@ -6,8 +6,9 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -40,6 +41,7 @@ def blocks(language: str) -> list[Block]:
 
 PYTHON, SHELL = blocks("python"), blocks("sh")
 RUN = [block for block in SHELL if "symsi " in block.code and NOT_RUN not in block.code]
+LONG = ("calibrate", "sample sevens", "sample digits.npz")  # commands that run a network for a while
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.name)
@@ -58,7 +60,13 @@ def test_a_python_block_prints_what_its_comments_say(
         assert comment in (line, f"{line}: {comment.partition(': ')[2]}")
 
 
-@pytest.mark.parametrize("block", RUN, ids=lambda block: block.name)
+def shell_blocks() -> Iterator[Any]:
+    for block in RUN:
+        long = any(f"symsi {command}" in block.code for command in LONG)
+        yield pytest.param(block, id=block.name, marks=pytest.mark.slow if long else ())
+
+
+@pytest.mark.parametrize("block", list(shell_blocks()))
 def test_a_shell_block_succeeds_and_prints_what_stands_below_it(block: Block, tmp_path: Path) -> None:
     printed = ""
     for line in (x for x in block.code.splitlines() if x.startswith("symsi ")):

@@ -30,7 +30,9 @@ def lazy() -> Conversion:
 
 
 @pytest.mark.parametrize("suffix", [".py", ".tex", ".json"])
-@pytest.mark.parametrize("name", ["linear to lazy", "implicit", "truncated"])
+@pytest.mark.parametrize(
+    "name", ["linear to lazy", *(pytest.param(n, marks=pytest.mark.slow) for n in ("implicit", "truncated"))]
+)
 def test_whole_conversions_survive_a_fresh_process(tmp_path: Path, suffix: str, name: str) -> None:
     conversion = {
         "linear to lazy": lazy(),
@@ -56,7 +58,7 @@ def test_pt2_runs_where_symsi_cannot_be_imported(tmp_path: Path, what: str, dtyp
     ("what", "base", "target"),
     [
         ("drift", "linear", "lazy(kappa=1)"),
-        ("coefficients", "trigonometric", "linear"),
+        pytest.param("coefficients", "trigonometric", "linear", marks=pytest.mark.slow),
         ("step", "cosine", "vp"),
         ("score", "ve", "trigonometric"),
     ],
@@ -81,6 +83,7 @@ def test_shapes_and_batch_stay_dynamic(tmp_path: Path) -> None:
         torch.testing.assert_close(program(p, x, t), compiled.drift(p, x, t))
 
 
+@pytest.mark.slow
 def test_an_aot_package_runs_and_refuses_what_it_would_get_wrong(tmp_path: Path) -> None:
     path = export(lazy(), tmp_path / "f.pt2", aot=True, rank=2)
     assert check(lazy(), path, aot=True, rank=2).good

@@ -50,7 +50,10 @@ CLAIMS = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+LONG = ("paths", "laziness", "optimal_diffusion", "time_maps")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in NAMES])
 def test_a_quick_figure_is_written_and_its_claims_hold(tmp_path: Path, name: str) -> None:
     line = draw(name, tmp_path, quick=True)
     for part, low, high in CLAIMS[name]:

@@ -72,6 +72,7 @@ def mutants(path: Path, name: str) -> Iterator[Mutant]:
     tree = ast.parse(source)
     lines = source.splitlines()
     target = dict(_definitions(tree.body, ""))[name]
+    tree.body = [node for node in tree.body if isinstance(node, ast.ImportFrom) or target in ast.walk(node)]
     seen: set[str] = set()
     for parent, field, index, node in _places(target):
         for new in _changes(node):

@@ -17,7 +17,7 @@ from symsi.algebra.proof import Derivation, Proof, Status, StepKind, Verdict
 from symsi.errors import UnknownNameError
 from symsi.interpolants import lazy, rows
 from symsi.interpolants.rows import Pair, Row, Triple
-from symsi.proofs import THEOREMS, load
+from symsi.proofs import THEOREMS, load, run_script
 from symsi.proofs.index import index
 from symsi.theory import (
     diffusion,
@@ -34,6 +34,7 @@ from symsi.theory import (
 from symsi.theory.gaussian import Transition
 
 SCRIPTS = Path(__file__).parents[2] / "derivations"
+FILES = sorted(p.name for p in SCRIPTS.glob("t[0-9]*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -367,13 +368,28 @@ def test_an_unknown_theorem_is_refused_with_the_closest_name() -> None:
         load("T99")
 
 
-@pytest.mark.parametrize("script", sorted(p.name for p in SCRIPTS.glob("t[0-9]*.py")))
-def test_each_script_prints_claim_steps_and_verdict(script: str) -> None:
+def printed_well(text: str) -> bool:
+    return "Claim." in text and "is proved" in text and "\\" in text
+
+
+@pytest.mark.parametrize("name", THEOREMS)
+def test_each_proof_prints_claim_steps_and_verdict(
+    proofs: dict[str, Proof], name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"{THEOREMS[name]}.py"])
+    with pytest.raises(SystemExit) as end:
+        run_script(lambda: proofs[name])
+    assert end.value.code == 0
+    assert printed_well(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "script", [s if s == "t09_lazy_condition.py" else pytest.param(s, marks=pytest.mark.slow) for s in FILES]
+)
+def test_each_script_runs_by_itself(script: str) -> None:
     done = subprocess.run([sys.executable, SCRIPTS / script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Claim." in done.stdout
-    assert "is proved" in done.stdout
-    assert "\\" in done.stdout
+    assert printed_well(done.stdout)
 
 
 def test_a_script_prints_markdown_where_no_file_is_named() -> None:

@@ -199,7 +199,7 @@ def print_preview(browser: Browser, page: Path, font: str, width: int) -> None:
         pytest.skip(f"{font} is not installed")
 
 
-@pytest.fixture(params=["report", "long_report"])
+@pytest.fixture(params=["report", pytest.param("long_report", marks=pytest.mark.slow)])
 def each_report(request: pytest.FixtureRequest) -> Path:
     return request.getfixturevalue(request.param)
 
