@@ -171,6 +171,21 @@ def test_a_sample_is_the_same_whatever_the_batch(direction: str) -> None:
     assert not torch.equal(symsi.sample_bridge(model, start, **{**run, "seed": 5}).x, whole.x)
 
 
+def test_a_bar_counts_every_evaluation_of_every_batch_and_memory_what_a_path_takes(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    monkeypatch.setattr(
+        "symsi.sampling.bridges.check_memory", lambda count, form, kind, where, states: held.append(states)
+    )
+    model, start = symsi.models.between(TWO, THREE), TWO.sample(4, seed=0)
+    one_by_one = symsi.sample_bridge(model, start, solver="heun", steps=3, batch=1, progress=True)
+    assert capfd.readouterr().err.count(f"{4 * one_by_one.nfe}/{4 * one_by_one.nfe}") == 1
+    symsi.sample_bridge(model, start, steps=3, batch=3, trajectory=True, progress=True)
+    assert "6/6" in capfd.readouterr().err
+    assert held == [0, 4]
+
+
 def test_the_path_runs_from_the_start_to_the_samples_and_a_callback_sees_it() -> None:
     model, start = symsi.models.between(TWO, THREE), THREE.sample(5, seed=0)
     kept, seen = start.clone(), []

@@ -9,6 +9,7 @@ from torch import Tensor
 
 import symsi
 from symsi.models.analytic import Mixture, gaussian, mixture
+from symsi.sampling.divergence import exact_trace
 from symsi.sampling.noise import rademacher, standard_normal
 
 DOUBLE = torch.float64
@@ -252,6 +253,16 @@ def test_a_model_that_cannot_be_differentiated_is_refused() -> None:
         symsi.log_likelihood(lambda x, t: weight * x.detach(), x, **QUIET)
     with pytest.raises(symsi.ModelError, match="returned shape"):
         symsi.log_likelihood(lambda x, t: x[:, :2], x, **QUIET)
+
+
+@pytest.mark.parametrize("numbers", [1, 9, 1 << 18])
+def test_a_trace_is_the_same_a_few_directions_at_a_time(monkeypatch: pytest.MonkeyPatch, numbers: int) -> None:
+    monkeypatch.setattr("symsi.sampling.divergence._NUMBERS", numbers)
+    a = torch.randn(5, 5, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
+    x = torch.ones(2, 5, dtype=DOUBLE, requires_grad=True)
+    found = exact_trace((x @ a.T).sin(), x, lambda n: 2 * n, 0.5)
+    wanted = 2 * ((x @ a.T).cos() * a.diagonal()).sum(1, keepdim=True)
+    torch.testing.assert_close(found, wanted.detach())
 
 
 def test_data_without_a_density_is_found_at_t_1_and_has_one_short_of_it() -> None:
