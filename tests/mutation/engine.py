@@ -64,10 +64,13 @@ class Judge:
         if self.room.warm:
             rooms = tuple(f"symsi.{folder}." for folder in self.room.folders)
             with _no_autograd():
-                self.calls, self.seconds, failed = self._survey(lambda home: home.startswith(rooms))
-            failed = _in_a_fork(functools.partial(_failing, [i for i in self.items if i.nodeid in failed]))
+                self.calls, self.seconds, failed = _survey(self.items, lambda home: home.startswith(rooms))
+            again = [i for i in self.items if i.nodeid in failed]
+            calls, seconds, failed = _in_a_fork(functools.partial(_survey, again, lambda home: False))
+            self.calls |= calls
+            self.seconds |= seconds
         else:
-            self.calls, self.seconds, failed = _in_a_fork(functools.partial(self._survey, lambda home: True))
+            self.calls, self.seconds, failed = _in_a_fork(functools.partial(_survey, self.items, lambda home: True))
         if failed:
             raise RuntimeError(f"these tests fail without a mutant: {failed}")
         self.say(f"{len(self.items)} tests, surveyed in {time.process_time() - begin:.0f} s")
@@ -78,27 +81,6 @@ class Judge:
     def pytest_internalerror(self, excrepr: Any) -> None:
         """Called by pytest where this plugin, or pytest, fails."""
         self.say(str(excrepr))
-
-    def _survey(self, forgotten: Callable[[str], bool]) -> tuple[dict[str, set[Place]], dict[str, float], set[str]]:
-        """Which functions of the house each test calls when these modules remember nothing, the time, and failures."""
-        calls: dict[str, set[Place]] = {}
-        seconds: dict[str, float] = {}
-        failed: set[str] = set()
-        for item in self.items:
-            _forget(_caches(forgotten))
-            found: set[Place] = set()
-            trace = _tracer(found)
-            threading.settrace(trace)
-            sys.settrace(trace)
-            begin = time.process_time()
-            reports = runtestprotocol(item, nextitem=None, log=False)
-            seconds[item.nodeid] = time.process_time() - begin
-            sys.settrace(None)
-            threading.settrace(None)
-            if any(r.failed for r in reports):
-                failed.add(item.nodeid)
-            calls[item.nodeid] = found
-        return calls, seconds, failed
 
     def _module(self, path: Path, module: str, names: Iterable[str]) -> None:
         dotted = f"symsi.{module.removesuffix('.py').replace('/', '.')}"
@@ -124,6 +106,30 @@ class Judge:
             self.say(f"{module}:{name}: {dead} of {len(chosen)} ({len(every)}) in {time.monotonic() - begin:.0f} s")
 
 
+def _survey(
+    items: Sequence[pytest.Item], forgotten: Callable[[str], bool]
+) -> tuple[dict[str, set[Place]], dict[str, float], set[str]]:
+    """Which functions of the house each test calls when these modules remember nothing, the time, and failures."""
+    calls: dict[str, set[Place]] = {}
+    seconds: dict[str, float] = {}
+    failed: set[str] = set()
+    for item in items:
+        _forget(_caches(forgotten))
+        found: set[Place] = set()
+        trace = _tracer(found)
+        threading.settrace(trace)
+        sys.settrace(trace)
+        begin = time.process_time()
+        reports = runtestprotocol(item, nextitem=None, log=False)
+        seconds[item.nodeid] = time.process_time() - begin
+        sys.settrace(None)
+        threading.settrace(None)
+        if any(r.failed for r in reports):
+            failed.add(item.nodeid)
+        calls[item.nodeid] = found
+    return calls, seconds, failed
+
+
 def _judge(mutant: Mutant, held: Sequence[FunctionType], caches: Sequence[Any], judges: Sequence[pytest.Item]) -> str:
     """The first test that a mutant fails, or nothing."""
     for function in held:
@@ -134,10 +140,6 @@ def _judge(mutant: Mutant, held: Sequence[FunctionType], caches: Sequence[Any], 
         if any(r.failed for r in runtestprotocol(item, nextitem=following, log=False)):
             return item.nodeid
     return ""
-
-
-def _failing(items: Sequence[pytest.Item]) -> list[str]:
-    return [i.nodeid for i in items if any(r.failed for r in runtestprotocol(i, nextitem=None, log=False))]
 
 
 def _holders(path: Path, name: str) -> list[FunctionType]:
