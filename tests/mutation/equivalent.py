@@ -13,6 +13,7 @@ _EARLIER = "nodes before those that an order needs are not read"
 _FEW = "both are fewer than the two points that a grid has"
 _NOTHING = "a zero, added for its shape"
 _UNUSED = "an entry or a buffer that is not read"
+_MEMORY = "how many products are held at once, and how long: memory, no number"
 
 # "*" stands for every change of a line.
 EQUIVALENT: dict[tuple[str, str, str, str], str] = {
@@ -344,4 +345,23 @@ EQUIVALENT |= {
         "*",
         "bar.total = made.evaluations * -(-count // size)",
     ): "how long a bar of progress is",
+    ("sampling/divergence.py", "exact_trace", "1 -> 2", "chunk = max(1, _NUMBERS // x.numel())"): _MEMORY,
+    **{
+        (
+            "sampling/divergence.py",
+            "exact_trace",
+            f"begin + chunk -> {other}",
+            "found = _products(prediction, x, weighed, time, last=begin + chunk >= size)",
+        ): _MEMORY
+        for other in ("begin - chunk", "begin", "chunk")
+    },
+    **{
+        (
+            "sampling/divergence.py",
+            "probed_traces",
+            f"probe + 1 -> {other}",
+            "(found,) = _products(prediction, x, weigh(n)[None], time, last=probe + 1 == probes)",
+        ): _MEMORY
+        for other in ("probe - 1", "probe", "1")
+    },
 }

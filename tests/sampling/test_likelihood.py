@@ -9,7 +9,7 @@ from torch import Tensor
 
 import symsi
 from symsi.models.analytic import Mixture, gaussian, mixture
-from symsi.sampling.divergence import exact_trace
+from symsi.sampling.divergence import exact_trace, probed_traces
 from symsi.sampling.noise import rademacher, standard_normal
 
 DOUBLE = torch.float64
@@ -255,7 +255,7 @@ def test_a_model_that_cannot_be_differentiated_is_refused() -> None:
         symsi.log_likelihood(lambda x, t: x[:, :2], x, **QUIET)
 
 
-@pytest.mark.parametrize("numbers", [1, 9, 1 << 18])
+@pytest.mark.parametrize("numbers", [1, 9, 25, 1 << 18])
 def test_a_trace_is_the_same_a_few_directions_at_a_time(monkeypatch: pytest.MonkeyPatch, numbers: int) -> None:
     monkeypatch.setattr("symsi.sampling.divergence._NUMBERS", numbers)
     a = torch.randn(5, 5, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
@@ -263,6 +263,43 @@ def test_a_trace_is_the_same_a_few_directions_at_a_time(monkeypatch: pytest.Monk
     found = exact_trace((x @ a.T).sin(), x, lambda n: 2 * n, 0.5)
     wanted = 2 * ((x @ a.T).cos() * a.diagonal()).sum(1, keepdim=True)
     torch.testing.assert_close(found, wanted.detach())
+
+
+def test_a_probed_trace_is_n_times_q_times_j_times_n() -> None:
+    a = torch.randn(5, 5, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
+    x = torch.ones(2, 5, dtype=DOUBLE, requires_grad=True)
+    options: dict[str, Any] = {"seed": 3, "samples": [4, 7], "probes": 3, "evaluation": 2}
+    found = probed_traces((x @ a.T).sin(), x, lambda n: 2 * n, 0.5, **options)
+    assert found.shape == (2, 3)
+    for probe in range(3):
+        n = rademacher(3, [4, 7], probe, 2, (5,)).double()
+        wanted = (2 * n * (x.detach() @ a.T).cos() * (n @ a.T)).sum(1)
+        torch.testing.assert_close(found[:, probe], wanted)
+
+
+def test_one_sample_will_do_and_an_error_in_bits_is_one_in_nats_of_a_dimension() -> None:
+    model = mixture([0.5, 0.5], [[0.4, 0.0, 1.0], [-0.4, 0.0, 0.0]], [0.5, 0.8]).model()
+    x = torch.ones(1, 3, dtype=DOUBLE)
+    found = symsi.log_likelihood(model, x, steps=2, divergence="hutchinson", probes=3, **QUIET)
+    assert float(found.standard_error) > 0
+    torch.testing.assert_close(found.bits_error, found.standard_error / (3 * math.log(2)))
+    torch.testing.assert_close(found.bits_per_dim, -found.nats / (3 * math.log(2)))
+    assert symsi.log_likelihood(model, x, steps=2, **QUIET).products == 3
+
+
+def test_no_more_rows_than_a_batch_are_asked_for_and_the_bar_counts_them_all(capfd: pytest.CaptureFixture[str]) -> None:
+    rows: list[int] = []
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        rows.append(len(x))
+        return 0.5 * x
+
+    found = symsi.log_likelihood(velocity, torch.ones(5, 2), steps=3, batch=2, progress=True)
+    assert rows == [2] * found.nfe * 2 + [1] * found.nfe
+    assert f"{3 * found.nfe}/{3 * found.nfe}" in capfd.readouterr().err
+    symsi.log_likelihood(velocity, torch.ones(2, 2), steps=1, batch=1, **QUIET)
+    symsi.log_likelihood(velocity, torch.ones(2, 2), steps=1, batch=9, **QUIET)
+    assert capfd.readouterr().err == ""
 
 
 def test_data_without_a_density_is_found_at_t_1_and_has_one_short_of_it() -> None:
