@@ -364,4 +364,10 @@ EQUIVALENT |= {
         ): _MEMORY
         for other in ("probe - 1", "probe", "1")
     },
+    (
+        "sampling/divergence.py",
+        "probed_traces",
+        "found * n -> found / n",
+        "columns.append((found * n).flatten(1).sum(1, dtype=torch.float64))",
+    ): "a sign is its own inverse",
 }

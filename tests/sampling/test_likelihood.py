@@ -297,6 +297,8 @@ def test_no_more_rows_than_a_batch_are_asked_for_and_the_bar_counts_them_all(cap
     found = symsi.log_likelihood(velocity, torch.ones(5, 2), steps=3, batch=2, progress=True)
     assert rows == [2] * found.nfe * 2 + [1] * found.nfe
     assert f"{3 * found.nfe}/{3 * found.nfe}" in capfd.readouterr().err
+    for size, products in ((64, 64), (65, 8)):  # exact up to 64 dimensions
+        assert symsi.log_likelihood(velocity, torch.ones(1, size), steps=1, probes=8, **QUIET).products == products
     symsi.log_likelihood(velocity, torch.ones(2, 2), steps=1, batch=1, **QUIET)
     symsi.log_likelihood(velocity, torch.ones(2, 2), steps=1, batch=9, **QUIET)
     assert capfd.readouterr().err == ""
