@@ -370,4 +370,17 @@ EQUIVALENT |= {
         "found * n -> found / n",
         "columns.append((found * n).flatten(1).sum(1, dtype=torch.float64))",
     ): "a sign is its own inverse",
+    **{
+        ("sampling/likelihood.py", "_flow", f"len(each) - size -> {other}", line): _RANK
+        for other in ("len(each)", "size")
+        for line in (
+            "rank = len(each) - size  # of a low-rank basis, whose last D numbers are what is left in D - rank dimensions",
+        )
+    },
+    (
+        "sampling/likelihood.py",
+        "_rows",
+        "1.0 -> 2.0",
+        "options = options_of(check_plan(plan, model, options, shape, 1.0))",
+    ): "fitted plans alone know a guidance, and are refused",
 }

@@ -74,8 +74,9 @@ def test_any_gaussian_is_exact_in_one_step_in_its_modes(
 
 
 def test_a_low_rank_reference_counts_every_dimension_once() -> None:
-    law = gaussian([1.0, -1.0, 0.5], [2.0, 0.5, 0.5])
-    reference = symsi.Reference("pca", torch.tensor([2.0, 0.5], dtype=DOUBLE), law.mean, torch.eye(3, 1, dtype=DOUBLE))
+    law = gaussian([1.0, -1.0, 0.5, 0.0], [3.0, 2.0, 0.5, 0.5])
+    variances = torch.tensor([3.0, 2.0, 0.5], dtype=DOUBLE)
+    reference = symsi.Reference("pca", variances, law.mean, torch.eye(4, 2, dtype=DOUBLE))
     x = law.sample(5)
     found = symsi.log_likelihood(law.model(), x, reference=reference, schedule="trigonometric", steps=1, **QUIET)
     torch.testing.assert_close(found.nats, log_density(law, x), rtol=0, atol=1e-10)
