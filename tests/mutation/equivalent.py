@@ -371,11 +371,14 @@ EQUIVALENT |= {
         "columns.append((found * n).flatten(1).sum(1, dtype=torch.float64))",
     ): "a sign is its own inverse",
     **{
-        ("sampling/likelihood.py", "_flow", f"len(each) - size -> {other}", line): _RANK
+        (
+            "sampling/likelihood.py",
+            "_flow",
+            f"len(each) - size -> {other}",
+            "rank = len(each) - size  # of a low-rank basis, "
+            "whose last D numbers are what is left in D - rank dimensions",
+        ): _RANK
         for other in ("len(each)", "size")
-        for line in (
-            "rank = len(each) - size  # of a low-rank basis, whose last D numbers are what is left in D - rank dimensions",
-        )
     },
     (
         "sampling/likelihood.py",
