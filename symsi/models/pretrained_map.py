@@ -18,7 +18,7 @@ from symsi.files import write_atomic
 from symsi.interpolants.named import schedule as named
 from symsi.models.flow_map import FlowMap
 from symsi.models.map_net import MapNet
-from symsi.models.pretrained import WEIGHTS, described, load, read_weights
+from symsi.models.pretrained import SHIPPED, WEIGHTS, described, load, read_weights
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
 
@@ -82,8 +82,10 @@ def load_any(
     name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Model | FlowMap:
     """Return a model or a map, by the name of one that ships or from a file; raises as `load` and `load_map` do."""
-    path = Path(name)
-    if str(name) in shipped_maps() or (path.suffix == ".safetensors" and _format(path) == _FORMAT):
+    path, ships = Path(name), shipped_maps()
+    if path.suffix != ".safetensors" and str(name) not in [*SHIPPED, *ships]:
+        raise unknown("model", str(name), [*SHIPPED, *ships, "PATH.safetensors"])
+    if str(name) in ships or (path.suffix == ".safetensors" and _format(path) == _FORMAT):
         return load_map(name, device=device, dtype=dtype)
     return load(name, device=device, dtype=dtype)
 
