@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import symsi
+from symsi.algebra.parse import parse
 from symsi.models import pretrained_map
 from symsi.models.map_net import MapNet
 from symsi.models.pretrained import save
@@ -107,3 +108,37 @@ def test_a_map_is_distilled(capsys: Capture, monkeypatch: Patch, tmp_path: Path)
     assert described_map(path)["cost"]["images"] == 2
     code, _, err = in_process(capsys, monkeypatch, *arguments)
     assert (code, "exists" in err) == (2, True)
+
+
+DERIVE = ("derive", "--flow-map", "--from", "linear", "--to", "trigonometric")
+
+
+def test_the_conversion_of_maps_is_derived_and_proved(capsys: Capture, monkeypatch: Patch) -> None:
+    code, out, err = in_process(capsys, monkeypatch, *DERIVE, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert parse(found["scale"], symbols=["t"]) == parse("sin(pi*t/2) + cos(pi*t/2)", symbols=["t"])
+    assert found["format"] == "symsi-map-conversion/1"
+    assert set(found["coefficients"]) >= {"state", "prediction", "lagrangian", "eulerian", "semigroup"}
+    code, out, err = in_process(capsys, monkeypatch, *DERIVE, "--proof")
+    assert code == 0, err
+    assert "map       X_{s,t}(x) = c_t X_{tau_s,tau_t}(x/c_s)" in out
+    assert "Map is proved" in out
+    for option, words in (("--latex", "Flow maps of linear to trigonometric"), ("--markdown", "## Behaviour")):
+        code, out, err = in_process(capsys, monkeypatch, *DERIVE, option)
+        assert (code, words in out) == (0, True), err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--diffusion", "optimal"), "one of the ODE; leave --diffusion out"),
+        (("--prediction", "noise"), "leave --prediction out"),
+        (("--gamma", "brownian"), "leave --interpolant and --gamma out"),
+    ],
+)
+def test_what_maps_do_not_have_is_refused(
+    capsys: Capture, monkeypatch: Patch, arguments: tuple[str, ...], words: str
+) -> None:
+    code, _, err = in_process(capsys, monkeypatch, *DERIVE, *arguments)
+    assert (code, words in err) == (2, True), err
