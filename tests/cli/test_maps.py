@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 import symsi
 from symsi.algebra.parse import parse
+from symsi.bench import nfe
 from symsi.models import pretrained_map
 from symsi.models.map_net import MapNet
 from symsi.models.pretrained import save
@@ -108,6 +109,17 @@ def test_a_map_is_distilled(capsys: Capture, monkeypatch: Patch, tmp_path: Path)
     assert described_map(path)["cost"]["images"] == 2
     code, _, err = in_process(capsys, monkeypatch, *arguments)
     assert (code, "exists" in err) == (2, True)
+
+
+def test_a_map_is_measured(capsys: Capture, monkeypatch: Patch, file: Path) -> None:
+    monkeypatch.setattr(nfe, "CONVERGED", {**nfe.CONVERGED, "steps": 2})
+    code, out, err = in_process(capsys, monkeypatch, "bench", "map", str(file), "--quick", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["cost"] == {"steps": 0, "images": 0, "minutes": 0.0}
+    assert [(row["kind"], row["nfe"]) for row in found["rows"]] == [("map", 1)]
+    assert 0 < found["certificate"]["error"] <= found["certificate"]["bound"]
+    assert found["rows"][0]["ratio"] == found["rows"][0]["fd"] / found["converged"]["fd"]
 
 
 DERIVE = ("derive", "--flow-map", "--from", "linear", "--to", "trigonometric")
