@@ -71,9 +71,10 @@ def command(
 ) -> None:
     """Train a flow map of MODEL, a name or a file of weights, from trajectories of 8 evaluations.
 
-    The map starts as the model, in the lazy (trigonometric) schedule. MAP.checkpoint is written every 50 steps and
-    MAP.trajectories holds what the teacher ran: the same command goes on from there after a stop, also with more
-    --steps or another --loss. The log, with the error of held-out samples at 1, 2 and 4 evaluations, goes to MAP.log.
+    The map starts as the model, in the lazy (trigonometric) schedule or a noise network's own. MAP.checkpoint is
+    written every 50 steps and MAP.trajectories holds what the teacher ran: the same command goes on from there after a
+    stop, also with more --steps or another --loss. The log, with the error of held-out samples at 1, 2 and 4
+    evaluations, goes to MAP.log.
 
     \b
     Examples:

@@ -14,19 +14,21 @@ import torch
 
 from symsi.errors import SymsiError, unknown
 from symsi.files import check_free, write_text
+from symsi.interpolants.named import NAMED, as_schedule
+from symsi.interpolants.named import schedule as named
+from symsi.interpolants.schedule import Schedule
 from symsi.models.flow_map import FlowMap
 from symsi.models.map_net import MapNet
 from symsi.models.pretrained import load
 from symsi.models.pretrained_map import load_map, save_map
 from symsi.models.protocol import Model
 from symsi.models.unet import UNet
+from symsi.solvers.advice import advice
 from symsi.solvers.planning import plan
 from symsi.training.checkpoint import metadata_of
 from symsi.training.distillation import MapRecipe, distill_map
 
 __all__ = ["distill"]
-
-_SCHEDULE = "trigonometric"
 
 
 def distill(
@@ -52,8 +54,9 @@ def distill(
     recipe    fields of `symsi.training.distillation.MapRecipe`: steps (7000), batch (32), rate (4e-4), loss
               ("regression", or "lmd" or "psd-m" in the last `late` (0.3) of the steps), seed (0), ...
 
-    The map starts as the model, u_{s,s} = v bit for bit, in the lazy (trigonometric) schedule, and runs where the model
-    is. Raises SymsiError for a model that is no U-Net, for options that the recipe does not have, and for a loss that
+    The map starts as the model, u_{s,s} = v bit for bit, and runs where the model is. Its schedule is the lazy one
+    (trigonometric), or a noise network's own (`symsi.solvers.advice`), where the teacher takes the fewest evaluations.
+    Raises SymsiError for a model that is no U-Net, for options that the recipe does not have, and for a loss that
     is nan, naming the step.
     """
     known = [field.name for field in fields(MapRecipe)]
@@ -73,16 +76,20 @@ def distill(
 def _run(
     teacher: Model, output: Path, recipe: MapRecipe, minutes: float | None, log: Callable[[str], None], force: bool
 ) -> FlowMap:
-    own, started = teacher.function, time.monotonic()
+    own, started, best = teacher.function, time.monotonic(), advice(teacher)
     if output.suffix != ".safetensors":
         raise SymsiError(f"weights are a .safetensors file; got {output.name!r}.")
     if not isinstance(own, UNet):
         raise SymsiError(f"a map is made from a U-Net such as digits28; {teacher.name} is none.")
     check_free(output, force=force)
-    path = plan(teacher, schedule=_SCHEDULE, solver="ab2", steps=8, grid="shifted(shift=2)")
+    if not _is_named(as_schedule(teacher.schedule)):
+        raise SymsiError(
+            f"a map's file names the schedule of its teacher, and {teacher.schedule} is none of {', '.join(NAMED)}."
+        )
+    schedule, path = str(best.schedule), plan(teacher, schedule=best.schedule, solver="ab2", steps=8, grid=best.grid)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        net = MapNet(copy.deepcopy(own), teacher.schedule, _SCHEDULE, teacher.prediction)
+        net = MapNet(copy.deepcopy(own), teacher.schedule, schedule, teacher.prediction)
     net = net.to(device=teacher.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     checkpoint, lines = output.with_suffix(".checkpoint"), output.with_suffix(".log")
     if not checkpoint.exists():
@@ -108,6 +115,13 @@ def _run(
     }
     changed = {k: v for k, v in asdict(recipe).items() if v != getattr(MapRecipe(), k)}
     note = f"symsi.distill({teacher.name!r}, {', '.join(f'{k}={v!r}' for k, v in changed.items())})"
-    save_map(output, average, own.config, teacher, _SCHEDULE, asdict(recipe), cost=cost, note=note, force=force)
+    save_map(output, average, own.config, teacher, schedule, asdict(recipe), cost=cost, note=note, force=force)
     device, dtype = teacher.device or "cpu", teacher.dtype or torch.float32
     return load_map(output, device=device, dtype=dtype)
+
+
+def _is_named(schedule: Schedule) -> bool:
+    try:
+        return named(str(schedule)) == schedule
+    except SymsiError:
+        return False

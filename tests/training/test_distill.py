@@ -69,6 +69,19 @@ def test_a_late_loss_leaves_the_first_steps_as_they_are_and_goes_on_from_them(
     assert any(not torch.equal(plain[name], whole[name]) for name in whole)
 
 
+def test_a_noise_network_of_ddpm_has_a_map_in_its_own_schedule() -> None:
+    model = symsi.Model(UNet(CONFIG), schedule="ddpm", prediction="noise", shape=(1, 8, 8), classes=3)
+    fast = symsi.distill(model, steps=1, **SMALL)
+    assert str(fast.schedule) == "ddpm"
+    assert symsi.sample(fast, shape=2, steps=2, conditions={"label": torch.arange(2)}).x.isfinite().all()
+
+
+def test_a_schedule_without_a_name_is_refused_before_training() -> None:
+    model = symsi.Model(UNet(CONFIG), schedule=symsi.Schedule("1-t", "t**3"), shape=(1, 8, 8))
+    with pytest.raises(symsi.SymsiError, match=r"beta=t\*\*3\) is none of linear"):
+        symsi.distill(model, steps=1, **SMALL)
+
+
 @pytest.mark.slow  # three imports of torch and 120 steps
 def test_a_killed_distillation_goes_on_to_the_same_bits(file: Path, tmp_path: Path) -> None:
     path, steps = tmp_path / "killed.safetensors", 65
