@@ -42,7 +42,7 @@ _DEFAULT = MapRecipe()
     default=_DEFAULT.loss,
     show_default=True,
     type=click.Choice(LOSSES),
-    help="Of the last --late of the steps: the slope in t against the teacher's velocity (lmd, 2.5 times the cost), or "
+    help="Of the last --late of the steps: the slope in t against the teacher's velocity (lmd, 3 times the cost), or "
     "two steps against one (psd-m, twice the cost). Before that, and by default, regression on trajectories.",
 )
 @click.option(
