@@ -290,3 +290,39 @@ def test_roughness_tells_an_embedding_that_turns_too_fast() -> None:
     assert by_s > 0.9
     assert abs(by_t - (2 * torch.pi * 0.01) ** 2 / 6) < 1e-6  # of a sine
     assert objectives.roughness(lambda x, s, t: x, x, s, s + 0.5) == (0.0, 0.0)
+
+
+class _Backward(torch.autograd.Function):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: object, inputs: object, output: object) -> None:
+        """Nothing is kept."""
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class Kernel(torch.nn.Module):
+    """A layer with a hand-written backward pass alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = _Backward.apply(x)
+        return found
+
+
+def test_a_layer_without_a_forward_derivative_is_named() -> None:
+    x, s, t = torch.ones(2, 1), torch.zeros(2), torch.ones(2)
+    net = torch.nn.Sequential(torch.nn.Linear(1, 1), Kernel())
+    with pytest.raises(symsi.SymsiError, match=r"its layer Kernel does not give.*Use psd"):
+        objectives.lsd(lambda x, s, t: net(x * t[:, None]), x, s, t)
+    objectives.psd(lambda x, s, t: net(x * t[:, None]), x, s, t / 2, t)
+
+
+def test_what_fails_without_a_derivative_too_fails_as_it_is() -> None:
+    x, s, t = torch.ones(2, 1), torch.zeros(2), torch.ones(2)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        objectives.lsd(lambda x, s, t: torch.nn.functional.linear(x * t[:, None], torch.ones(3, 2)), x, s, t)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from symsi.errors import SymsiError
@@ -203,18 +203,28 @@ def _along(u: Average, x: Tensor, s: Tensor, t: Tensor, direction: Tensor) -> tu
 
 
 def _jvp(function: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Value and directional derivative. Raises SymsiError for what the network cannot differentiate."""
+    """Value and directional derivative. Raises SymsiError for what the network cannot differentiate, with the layer."""
     try:
         with sdpa_kernel(SDPBackend.MATH):
             value, rate = torch.func.jvp(function, at, along)[:2]
     except (NotImplementedError, RuntimeError) as error:
-        if "forward" not in str(error).lower():
-            raise
+        with torch.no_grad():
+            function(*at)  # where this fails, it is not for the derivative
         raise SymsiError(
-            f"this objective needs a derivative that the network does not give: {str(error)[:200]} "
-            "Use psd or progressive, which need none."
+            f"this objective needs a forward derivative that {_layer(error)} does not give: {str(error)[:200]} "
+            "Use psd or progressive, which need none; GroupNorm needs weights in the plain memory format."
         ) from error
     return value, rate
+
+
+def _layer(error: BaseException) -> str:
+    """The innermost layer in which an error was raised."""
+    found, place = "the network", error.__traceback__
+    while place is not None:
+        owner = place.tb_frame.f_locals.get("self")
+        found = f"its layer {type(owner).__name__}" if isinstance(owner, nn.Module) else found
+        place = place.tb_next
+    return found
 
 
 def _stopped(v: Velocity, x: Tensor, t: Tensor) -> Tensor:
