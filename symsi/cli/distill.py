@@ -45,9 +45,7 @@ _DEFAULT = MapRecipe()
     help="Of the last --late of the steps: the slope in t against the teacher's velocity (lmd, 3 times the cost), or "
     "two steps against one (psd-m, twice the cost). Before that, and by default, regression on trajectories.",
 )
-@click.option(
-    "--late", default=_DEFAULT.late, show_default=True, type=click.FloatRange(0, 1), help="Share of --steps."
-)
+@click.option("--late", default=_DEFAULT.late, show_default=True, type=click.FloatRange(0, 1), help="Share of --steps.")
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), help="Stop then at the latest; the map so far is written."
 )
