@@ -109,9 +109,9 @@ def _run(
     cost = {
         "steps": int(said["step"]),
         "images": int(said["step"]) * recipe.batch,
-        "minutes": round(float(said["minutes"]), 1),
-        "trajectories": int(said["trajectories"]),
-        "teacher_evaluations": int(said["trajectories"]) * path.evaluations,
+        "minutes": round(float(said.get("minutes", 0)), 1),
+        "trajectories": int(said.get("trajectories", 0)),
+        "teacher_evaluations": int(said.get("trajectories", 0)) * path.evaluations,
     }
     changed = {k: v for k, v in asdict(recipe).items() if v != getattr(MapRecipe(), k)}
     note = f"symsi.distill({teacher.name!r}, {', '.join(f'{k}={v!r}' for k, v in changed.items())})"
