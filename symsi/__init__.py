@@ -56,6 +56,7 @@ _PUBLIC = {
     "convert_path": "symsi.sampling.paths",
     "density": "symsi.sampling.state",
     "diffusion": "symsi.theory.diffusion",
+    "distill": "symsi.training.distill",
     "excess_cost": "symsi.theory.diffusion",
     "export": "symsi.exports",
     "fit_solver": "symsi.calibration.solver",

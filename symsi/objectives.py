@@ -13,6 +13,7 @@ from symsi.training.objectives.flow_maps import (
     mean_flow,
     progressive,
     psd,
+    roughness,
     shortcut,
 )
 from symsi.training.objectives.times import LAWS, times
@@ -33,6 +34,7 @@ __all__ = [
     "mean_flow",
     "progressive",
     "psd",
+    "roughness",
     "score",
     "shortcut",
     "times",

@@ -51,6 +51,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "symsi.coefficients",
         "symsi.calibration",
         "symsi.adapters",
+        "symsi.training",
         "symsi.metrics",
         "symsi.bench",
         "torch",

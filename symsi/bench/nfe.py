@@ -34,6 +34,7 @@ __all__ = [
     "PEERS",
     "TASKS",
     "Contender",
+    "Judge",
     "Task",
     "quality_at_nfe",
     "task",
@@ -169,7 +170,7 @@ def quality_at_nfe(
             raise unknown("method", name_of, known)
     if repeats < 2 or samples < 2 or min(nfe, default=0) < 1:
         raise SymsiError("the benchmark needs repeats >= 2, samples >= 2 and NFE >= 1.")
-    judge = _Judge(task(name), samples, repeats, batch)
+    judge = Judge(task(name), samples, repeats, batch)
     rows: list[dict[str, Any]] = []
     for k, (name_of, counts) in enumerate(wanted):
         method, settled = known[name_of], 0
@@ -214,8 +215,8 @@ def _cost(options: Mapping[str, Any]) -> int | None:
     return None if made is None else int(made.origin["calibration"].split()[0])
 
 
-class _Judge:
-    """The task with its converged samples by seed, and what was calibrated for it."""
+class Judge:
+    """A task with its converged samples by seed, and what was calibrated for it."""
 
     def __init__(self, given: Task, samples: int, repeats: int, batch: int) -> None:
         self.task, self.samples, self.repeats, self.batch = given, samples, repeats, batch
@@ -242,19 +243,22 @@ class _Judge:
         ours = isinstance(method, Contender)
         options = self._options(method, nfe) if ours else {}
         draw: Callable[..., Tensor] = partial(self._ours, options) if ours else partial(self._peer, method.name, nfe)
+        deterministic = not ours or "diffusion" not in method.options
+        kind = "peer" if not ours or method.gradient else "ours"
+        found = self.measured(draw, deterministic=deterministic, method=method.name, kind=kind, nfe=nfe)
+        return found | {"calibration": _cost(options)}
+
+    def measured(self, draw: Callable[..., Tensor], *, deterministic: bool = True, **about: Any) -> dict[str, Any]:
+        """Judge the samples draw(seed) of every seed; the row begins with `about`."""
         draw(0, 2)  # tables, imports
         started = time.perf_counter()
         results = [draw(seed) for seed in range(self.repeats)]
         elapsed = time.perf_counter() - started
-        deterministic = not ours or "diffusion" not in method.options
         return {
-            "method": method.name,
-            "kind": "peer" if not ours or method.gradient else "ours",
-            "nfe": nfe,
+            **about,
             **self._score(results),
             "rmse_converged": mean(map(rmse, results, self.converged)) if deterministic else None,
             "us_per_sample": elapsed / (self.samples * self.repeats) * 1e6,
-            "calibration": _cost(options),
         }
 
     def _score(self, results: Sequence[Tensor]) -> dict[str, Any]:

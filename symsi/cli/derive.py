@@ -9,17 +9,21 @@ import click
 from sympy import sstr
 
 from symsi.algebra.proof import Proof
-from symsi.cli import derive_bridge
+from symsi.cli import derive_bridge, derive_map
 from symsi.cli.derive_bridge import Sides
 from symsi.cli.options import Pair, at_most_one, conversion_options
-from symsi.exports.latex import bridge_tex, conversion_tex
-from symsi.exports.markdown import bridge_markdown, conversion_markdown
+from symsi.errors import SymsiError
+from symsi.exports.latex import bridge_tex, conversion_tex, map_tex
+from symsi.exports.markdown import bridge_markdown, conversion_markdown, map_markdown
 from symsi.interpolants.schedule import Schedule
 from symsi.theory.bridge import Bridge, bridge_record
 from symsi.theory.conversion import FIELDS, Conversion
+from symsi.theory.map_conversion import MapConversion, map_record
 from symsi.theory.record import record
 
 __all__ = ["command"]
+
+Found = Conversion | Bridge | MapConversion
 
 
 @click.command("derive")
@@ -27,6 +31,7 @@ __all__ = ["command"]
 @click.option("--interpolant", "sides", metavar="NAME", help="Two-sided: linear, trigonometric, encoding-decoding.")
 @click.option("--gamma", metavar="NAME|EXPR", help="Of it: brownian, quadratic, sine, sigmoid, or an expression in t.")
 @click.option("--given", default="velocity,latent", show_default=True, help="Its two predictions; EXPR may use gamma.")
+@click.option("--flow-map", "of_maps", is_flag=True, help="How a flow map of --from becomes one of --to (T21).")
 @click.option("--latex", "as_latex", is_flag=True, help="Print a LaTeX document with limits and proof.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown document with limits and proof.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; formulas parse back with SymPy.")
@@ -36,6 +41,7 @@ def command(
     sides: str | None,
     gamma: str | None,
     given: str,
+    of_maps: bool,
     as_latex: bool,
     as_markdown: bool,
     as_json: bool,
@@ -43,7 +49,8 @@ def command(
 ) -> None:
     """Derive time map, scale, diffusion, fields and drift, with their limits at both ends.
 
-    With --interpolant or --gamma, the fields between two laws: alpha x0 + beta x1 + gamma z.
+    With --interpolant or --gamma, the fields between two laws: alpha x0 + beta x1 + gamma z. With --flow-map, the map
+    of two times of one schedule from that of another, and how residuals convert.
 
     Exits with 1 if a proof is asked for, as --proof, --latex and --markdown do, and does not succeed.
 
@@ -53,11 +60,16 @@ def command(
       symsi derive --from "shifted(shift=3)" --to vp --latex > vp.tex
       symsi derive --alpha "1-t**n" --beta "t**n" --parameter n=3 --json
       symsi derive --interpolant linear --gamma "sqrt(2*t*(1-t))" --diffusion gamma
+      symsi derive --flow-map --from linear --to trigonometric
       symsi derive --from linear --to-alpha "cos(pi*t/2)**n" --to-beta "sin(pi*t/2)" --parameter n=2
     """
     at_most_one(**{"--json": as_json, "--latex": as_latex, "--markdown": as_markdown})
     asked = Sides(sides, gamma, given)
-    found = asked.bridge(pair) if asked.asked else pair.conversion()
+    if of_maps and asked.asked:
+        raise SymsiError("--flow-map is of schedules; leave --interpolant and --gamma out.")
+    found: Found = asked.bridge(pair) if asked.asked else pair.conversion()
+    if of_maps:
+        found = derive_map.map_conversion(pair)
     proof = found.proof() if with_proof or as_latex or as_markdown else None
     if proof and (as_latex or as_markdown):
         click.echo(_page(found, proof, as_latex), nl=False)
@@ -69,17 +81,23 @@ def command(
         raise SystemExit(1)
 
 
-def _page(found: Conversion | Bridge, proof: Proof, as_latex: bool) -> str:
+def _page(found: Found, proof: Proof, as_latex: bool) -> str:
+    if isinstance(found, MapConversion):
+        return map_tex(found, proof) if as_latex else map_markdown(found, proof)
     if isinstance(found, Bridge):
         return bridge_tex(found, proof) if as_latex else bridge_markdown(found, proof)
     return conversion_tex(found, proof) if as_latex else conversion_markdown(found, proof)
 
 
-def _record(found: Conversion | Bridge) -> dict[str, Any]:
+def _record(found: Found) -> dict[str, Any]:
+    if isinstance(found, MapConversion):
+        return map_record(found)
     return bridge_record(found) if isinstance(found, Bridge) else record(found)
 
 
-def _text(found: Conversion | Bridge) -> str:
+def _text(found: Found) -> str:
+    if isinstance(found, MapConversion):
+        return derive_map.text(found)
     return derive_bridge.text(found) if isinstance(found, Bridge) else text(found)
 
 

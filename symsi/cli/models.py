@@ -6,7 +6,9 @@ import json
 
 import click
 
-from symsi.models.pretrained import SHIPPED, load
+from symsi.models.flow_map import FlowMap
+from symsi.models.pretrained import SHIPPED
+from symsi.models.pretrained_map import described_map, load_any, shipped_maps
 
 __all__ = ["command"]
 
@@ -14,23 +16,28 @@ __all__ = ["command"]
 @click.command("models")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """List the models that ship with symsi.
+    """List the models and flow maps that ship with symsi.
 
     \b
     Example:
       symsi models --json
     """
     rows = {}
-    for name, text in SHIPPED.items():
-        model = load(name)
+    texts = dict(SHIPPED)
+    for name in shipped_maps():
+        said = described_map(name)
+        minutes = f", {said['cost']['minutes']:.0f} minutes of training" if "minutes" in said["cost"] else ""
+        texts[name] = f"flow map of {said['teacher']}, samples in 1, 2, 4 or any number of evaluations{minutes}"
+    for name, text in texts.items():
+        model = load_any(name)
         rows[name] = {
             "text": text,
             "schedule": str(model.schedule),
-            "prediction": model.prediction,
+            "prediction": "flow map" if isinstance(model, FlowMap) else model.prediction,
             "shape": list(model.shape or ()),
         }
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
     for name, row in rows.items():
-        click.echo(f"{name:<10} {row['text']}; samples {tuple(row['shape'])}")
+        click.echo(f"{name:<15} {row['text']}; samples {tuple(row['shape'])}")

@@ -15,7 +15,8 @@ from symsi.cli.text_to_image import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.interpolants.named import as_schedule
-from symsi.models.pretrained import load
+from symsi.models.flow_map import FlowMap
+from symsi.models.pretrained_map import load_any
 from symsi.models.protocol import as_device
 from symsi.models.reference import load as load_reference
 from symsi.plotting.pictures import check_picture
@@ -96,6 +97,7 @@ def command(
       symsi sample digits.npz --schedule "lazy(kappa=1)" --diffusion optimal --steps 8 --picture digits.png
       symsi sample digits.png --plan solver.json
       symsi sample digits.png --tolerance 1e-2
+      symsi sample digits.png --model map.safetensors --steps 1
       symsi sample sevens.png --label 7 --guidance 1.5 --solver ab2 --steps 6
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --count 1 --steps 6 --compare
     """
@@ -148,26 +150,35 @@ def command(
         check_picture(picture, force=force)
         if picture == output:
             raise SymsiError(f"OUTPUT and --picture are both {output}; leave --picture out.")
-    network = load(model, device=device, dtype=getattr(torch, dtype))
+    network = load_any(model, device=device, dtype=getattr(torch, dtype))
+    for option in _NOT_OF_MAPS if isinstance(network, FlowMap) else ():
+        if _said(option):
+            raise SymsiError(
+                f"{network.name} is a flow map, whose steps go from time to time by themselves: leave "
+                f"--{option.removesuffix('_file')} out; --steps and --grid say at which times it stops."
+            )
     check_memory(count, network.shape or (1,), getattr(torch, dtype), as_device(device), 0)
     conditions = {"label": _classes(labels, count, network.classes)} if network.classes else {}
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")
-    best = advice(network)
-    target = best.schedule if schedule is None else as_schedule(schedule)
-    words: dict[str, Any] = {
-        "schedule": target,
-        "diffusion": diffusion,
-        "solver": solver,
-        "steps": steps if counted is None else None,
-        "grid": points or (best.grid if target == best.schedule else "shifted(shift=2)"),
-        "last": last,
-        "reference": load_reference(reference) if reference else None,
-    }
+    number = steps if counted is None else None
+    words: dict[str, Any] = {"steps": number, "grid": points}
+    if not isinstance(network, FlowMap):
+        best = advice(network)
+        target = best.schedule if schedule is None else as_schedule(schedule)
+        words |= {
+            "schedule": target,
+            "diffusion": diffusion,
+            "solver": solver,
+            "grid": points or (best.grid if target == best.schedule else "shifted(shift=2)"),
+            "last": last,
+            "reference": load_reference(reference) if reference else None,
+        }
+        words = words if tolerance is None else {"schedule": target, "tolerance": tolerance}
     found = sample(
         network,
         shape=count,
-        **({"plan": made} if made else words if tolerance is None else {"schedule": target, "tolerance": tolerance}),
+        **({"plan": made} if made else words),
         guidance=guidance,
         conditions=conditions,
         seed=seed,
@@ -178,10 +189,11 @@ def command(
     write_samples(found, output, force=force)
     if picture:
         found.plot(picture, force=force)
-    click.echo(f"{count} samples at {found.nfe} evaluations each: {output}")
+    click.echo(f"{count} samples at {found.nfe} evaluation{'s' * (found.nfe > 1)} each: {output}")
 
 
 _STEPPED = ("diffusion", "solver", "steps", "grid", "last", "reference", "plan_file", "pipeline")
+_NOT_OF_MAPS = ("schedule", "diffusion", "solver", "last", "reference", "plan_file", "tolerance", "guidance")
 _PLANNED = ("schedule", "diffusion", "solver", "steps", "grid", "last", "reference")
 
 

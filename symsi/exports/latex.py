@@ -12,8 +12,9 @@ from symsi.algebra.proof import Proof, Remark
 from symsi.files import write_text
 from symsi.theory.bridge import Bridge
 from symsi.theory.conversion import Conversion
+from symsi.theory.map_conversion import MapConversion
 
-__all__ = ["bridge_tex", "conversion_tex", "limit_tex", "proofs_tex", "title", "write_tex"]
+__all__ = ["bridge_tex", "conversion_tex", "limit_tex", "map_tex", "proofs_tex", "title", "write_tex"]
 
 _PAGE = r"""\documentclass{article}
 \usepackage{amsmath,graphicx,longtable}
@@ -47,6 +48,11 @@ def conversion_tex(conversion: Conversion, proof: Proof) -> str:
 def bridge_tex(bridge: Bridge, proof: Proof) -> str:
     """Return the same on a two-sided interpolant and its fields."""
     return _document(proof.title, bridge.latex(), "0", bridge.limits, proof)
+
+
+def map_tex(found: MapConversion, proof: Proof) -> str:
+    """Return the same on a conversion of flow maps."""
+    return _document(proof.title, found.latex(), latex(found.conversion.start), found.limits, proof)
 
 
 def _document(heading: str, formulas: str, start: str, limits: Mapping[str, tuple[Limit, Limit]], proof: Proof) -> str:

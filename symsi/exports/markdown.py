@@ -11,8 +11,9 @@ from symsi.algebra.proof import Proof
 from symsi.exports.latex import limit_tex, title
 from symsi.theory.bridge import Bridge
 from symsi.theory.conversion import Conversion
+from symsi.theory.map_conversion import MapConversion
 
-__all__ = ["bridge_markdown", "conversion_markdown"]
+__all__ = ["bridge_markdown", "conversion_markdown", "map_markdown"]
 
 
 def conversion_markdown(conversion: Conversion, proof: Proof) -> str:
@@ -23,6 +24,11 @@ def conversion_markdown(conversion: Conversion, proof: Proof) -> str:
 def bridge_markdown(bridge: Bridge, proof: Proof) -> str:
     """Return the same on a two-sided interpolant and its fields."""
     return _document(proof.title, bridge.latex(), "0", bridge.limits, proof)
+
+
+def map_markdown(found: MapConversion, proof: Proof) -> str:
+    """Return the same on a conversion of flow maps."""
+    return _document(proof.title, found.latex(), latex(found.conversion.start), found.limits, proof)
 
 
 def _document(heading: str, formulas: str, start: str, limits: Mapping[str, tuple[Limit, Limit]], proof: Proof) -> str:

@@ -117,6 +117,8 @@ def read_weights(path: Path, form: str, version: str) -> tuple[dict[str, str], d
     except (OSError, SafetensorError) as error:
         raise SymsiError(f"cannot read weights from {path}: {trouble(error)}.") from None
     if metadata.get("format") != form:
+        if metadata.get("format") == "symsi-map":
+            raise SymsiError(f"{path} holds a flow map, which takes two times: symsi.models.load_map reads it.")
         writer = "symsi train" if form == _FORMAT else "symsi distill"
         raise SymsiError(
             f"{path} holds no {form.replace('-', ' ')}; `{writer}` writes one, and {', '.join(SHIPPED)} ships."

@@ -1,4 +1,4 @@
-"""Weights files of flow maps, one safetensors file each with all that is needed to make them again."""
+"""Weights files of flow maps, one safetensors file each, with what they were made from and what that cost."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -16,13 +18,14 @@ from symsi.files import write_atomic
 from symsi.interpolants.named import schedule as named
 from symsi.models.flow_map import FlowMap
 from symsi.models.map_net import MapNet
-from symsi.models.pretrained import described, read_weights
+from symsi.models.pretrained import SHIPPED, WEIGHTS, described, load, read_weights
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
 
-__all__ = ["load_map", "save_map"]
+__all__ = ["described_map", "load_any", "load_map", "save_map", "shipped_maps"]
 
 _FORMAT, _VERSION = "symsi-map", "1"
+_RECORDS = ("recipe", "cost")  # what a file says in JSON, beside words
 
 
 def save_map(
@@ -33,10 +36,11 @@ def save_map(
     schedule: str,
     recipe: Mapping[str, object],
     *,
+    cost: Mapping[str, object] | None = None,
     note: str = "",
     force: bool = False,
 ) -> Path:
-    """Write a distilled map's weights atomically, with its teacher, recipe and their hash.
+    """Write a distilled map's weights atomically, with its teacher, recipe, what it cost and their hash.
 
     Raises SymsiError if `path` exists.
     """
@@ -53,21 +57,46 @@ def save_map(
         "offset": repr(model.offset),
         "teacher": model.name,
         "recipe": json.dumps(dict(recipe)),
+        "cost": json.dumps(dict(cost or {})),
         "hash": _digest(held),
         "note": note,
     }
     return write_atomic(Path(path), lambda temporary: save_file(held, temporary, metadata=metadata), force=force)
 
 
-def load_map(path: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> FlowMap:
-    """Return the flow map in a `.safetensors` file that `save_map` wrote.
+def shipped_maps() -> dict[str, Path]:
+    """Return the files of the maps that ship, by name."""
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors")) if _format(path) == _FORMAT}
 
-    Conditions: `label`, (B,) integers, or None for no class. Raises UnknownNameError for another name, and
+
+def described_map(name: str | Path) -> dict[str, Any]:
+    """Return what the file of a map says: "teacher", "schedule", "recipe", "cost" (steps, images, minutes), "note"."""
+    path = _path(name)
+    metadata = read_weights(path, _FORMAT, _VERSION)[0]
+    with described(path):
+        words = {key: metadata[key] for key in ("teacher", "schedule", "note")}
+        return words | {key: json.loads(metadata.get(key, "{}")) for key in _RECORDS}
+
+
+def load_any(
+    name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Model | FlowMap:
+    """Return a model or a map, by the name of one that ships or from a file; raises as `load` and `load_map` do."""
+    path, ships = Path(name), shipped_maps()
+    if path.suffix != ".safetensors" and str(name) not in [*SHIPPED, *ships]:
+        raise unknown("model", str(name), [*SHIPPED, *ships, "PATH.safetensors"])
+    if str(name) in ships or (path.suffix == ".safetensors" and _format(path) == _FORMAT):
+        return load_map(name, device=device, dtype=dtype)
+    return load(name, device=device, dtype=dtype)
+
+
+def load_map(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> FlowMap:
+    """Return a map that ships, by name, or the one in a `.safetensors` file that `symsi.distill` wrote.
+
+    Conditions: `label`, (B,) integers; it was trained without guidance. Raises UnknownNameError for another name, and
     SymsiError for a file that is missing, damaged, of another version, or does not hold the weights it describes.
     """
-    path, where = Path(path), as_device(device)
-    if path.suffix != ".safetensors":
-        raise unknown("flow map", str(path), ["PATH.safetensors"])
+    path, where = _path(name), as_device(device)
     metadata, weights = read_weights(path, _FORMAT, _VERSION)
     with described(path):
         config = Config.from_json(json.loads(metadata["config"]))
@@ -84,11 +113,30 @@ def load_map(path: str | Path, *, device: torch.device | str = "cpu", dtype: tor
         schedule=schedule,
         shape=shape,
         name=path.stem,
-        unconditional={"label": None} if config.classes else {},
         classes=config.classes,
         offset=offset,
         gain=gain,
     )
+
+
+def _path(name: str | Path) -> Path:
+    """The file of a map that ships, or one by its path. Raises UnknownNameError."""
+    path = Path(name)
+    if path.suffix == ".safetensors":
+        return path
+    ships = shipped_maps()
+    if str(name) not in ships:
+        raise unknown("flow map", str(name), [*ships, "PATH.safetensors"])
+    return ships[str(name)]
+
+
+def _format(path: Path) -> str:
+    """The format that a weights file says it has; "" where it says none, or is no such file."""
+    try:
+        with safe_open(path, "pt") as file:
+            return str((file.metadata() or {}).get("format", ""))
+    except (OSError, SafetensorError):
+        return ""
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:

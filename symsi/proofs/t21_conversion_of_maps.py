@@ -5,7 +5,7 @@ from sympy import Integer, diff
 from symsi.algebra.proof import Derivation, Proof
 from symsi.proofs import run_script
 from symsi.proofs.setting import conversion
-from symsi.theory.flow_map import converted, displacement, eulerian, lagrangian, semigroup, slope
+from symsi.theory.flow_map import converted, covariance, displacement, eulerian, lagrangian, semigroup, slope
 from symsi.theory.rules import field_in
 
 
@@ -60,11 +60,12 @@ def prove() -> Proof:
     )
     velocity, a, b = d.function("v_base", "any"), d.symbol("a", 0, 1), d.symbol("b", 0, 1)
     here, there = x / c_s, moved(tau_s, tau, x / c_s)
+    factors = covariance(c, diff(tau_s, s), diff(tau, t))
     of_base = lagrangian(moved(a, b, y), velocity(b, moved(a, b, y)), b)
     d.equal(
         "The Lagrangian residual, with v_bar = (c'/c) x + c tau' v(tau, x/c).",
         lagrangian(c * there, diff(c, t) * there + c * diff(tau, t) * velocity(tau, there), t),
-        c * diff(tau, t) * of_base.subs({a: tau_s, b: tau, y: here}, simultaneous=True),
+        factors["lagrangian"] * of_base.subs({a: tau_s, b: tau, y: here}, simultaneous=True),
         "chain rule, T6",
         "lagrangian",
     )
@@ -73,7 +74,7 @@ def prove() -> Proof:
     d.equal(
         "The Eulerian residual.",
         eulerian(c * there, own, x, s),
-        c * diff(tau_s, s) * at_start.subs({a: tau_s, b: tau, y: here}, simultaneous=True),
+        factors["eulerian"] * at_start.subs({a: tau_s, b: tau, y: here}, simultaneous=True),
         "chain rule, T6",
         "eulerian",
     )
@@ -81,7 +82,7 @@ def prove() -> Proof:
     d.equal(
         "The semigroup's.",
         semigroup(c * there, c * moved(tau_q, tau, middle / c_q)),
-        c * semigroup(there, moved(tau_q, tau, moved(tau_s, tau_q, here))),
+        factors["semigroup"] * semigroup(there, moved(tau_q, tau, moved(tau_s, tau_q, here))),
         "substitution",
         "semigroup",
     )

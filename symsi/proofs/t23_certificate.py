@@ -19,6 +19,11 @@ def prove() -> Proof:
     d.claim("slope", "d/dq X_{q,t}(x_q) = r_q.")
     d.claim("identity", "So X_{s,t}(x_s) - x_t = -int_s^t r_q dq, as X_{t,t}(x_t) = x_t.")
     d.claim("bound", "So E|X_{s,t}(x_s) - x_t|^2 <= (t - s) int_s^t E|r_q|^2 dq.")
+    d.claim(
+        "knots",
+        "So too with differences d_k of X_{q,t}(x_q) between any knots for r: E|X_{s,t}(x_s) - x_t|^2 <= "
+        "(t - s) sum_k E|d_k|^2/(q_{k+1} - q_k). A knot more can only raise it, and it is at most the integral's.",
+    )
     d.cite("identity", "a function is the integral of its slope", "fundamental theorem of calculus")
     d.cite("bound", "(int r dq)^2 <= (t - s) int r^2 dq", "Cauchy, Schwarz")
     q, s, t = (d.symbol(n, 0, 1) for n in ("q", "s", "t"))
@@ -31,6 +36,15 @@ def prove() -> Proof:
         diff(ahead, h).subs(h, 0).doit().expand(),
         "chain rule",
         "slope",
+    )
+    a, b, k = d.real("a"), d.real("b"), d.symbol("k")
+    wide = d.symbol("l")
+    d.equal(
+        "What a knot more adds, between changes a and b over times k and l: a square. Without any, it is the error.",
+        a**2 / k + b**2 / wide - (a + b) ** 2 / (k + wide),
+        (a * wide - b * k) ** 2 / (k * wide * (k + wide)),
+        "common denominator",
+        "knots",
     )
     level, tilt = d.real("r_0"), d.real("r_1")
     r = level + tilt * (q - (s + t) / 2)

@@ -6,7 +6,7 @@ from sympy import Expr, diff
 
 from symsi.interpolants.rows import Combination
 
-__all__ = ["converted", "displacement", "eulerian", "lagrangian", "semigroup", "slope"]
+__all__ = ["converted", "covariance", "displacement", "eulerian", "lagrangian", "semigroup", "slope"]
 
 
 def displacement(x: Expr, s: Expr, t: Expr, u: Expr) -> Expr:
@@ -42,3 +42,8 @@ def converted(s: Expr, t: Expr, times: tuple[Expr, Expr], scales: tuple[Expr, Ex
     """
     (c_s, c_t), (tau_s, tau_t) = scales, times
     return Combination((c_t / c_s - 1) / (t - s), (c_t * (tau_t - tau_s) / (t - s),))
+
+
+def covariance(c_t: Expr, rate_s: Expr, rate_t: Expr) -> dict[str, Expr]:
+    """T21: what the residuals of any map are multiplied by, at (tau_s, tau_t, x/c_s): c_t tau_t', c_t tau_s', c_t."""
+    return {"lagrangian": c_t * rate_t, "eulerian": c_t * rate_s, "semigroup": c_t}

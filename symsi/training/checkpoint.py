@@ -13,7 +13,7 @@ from torch import Tensor
 from symsi.errors import SymsiError
 from symsi.files import write_atomic
 
-__all__ = ["resume", "save_checkpoint"]
+__all__ = ["metadata_of", "resume", "save_checkpoint"]
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each weight
 _KINDS = ("weight", "average", *_MOMENTS)
@@ -33,6 +33,15 @@ def save_checkpoint(
             tensors[f"{kind}.{name}"] = optimizer.state[weight][kind]
     held = {name: tensor.contiguous() for name, tensor in tensors.items()}
     write_atomic(path, lambda temporary: save_file(held, temporary, metadata=metadata), force=True)
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """Return what a checkpoint says of itself. Raises SymsiError for one that is damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise _unfit(path, str(error)) from None
 
 
 def resume(
@@ -68,10 +77,15 @@ def resume(
     with torch.no_grad():
         for name, weight in weights.items():
             weight.copy_(held[f"weight.{name}"])
-            average[name] = held[f"average.{name}"].to(weight.device)
-            moments = {kind: held[f"{kind}.{name}"].to(weight.device) for kind in _MOMENTS}
+            average[name] = _laid_out(held[f"average.{name}"], weight)
+            moments = {kind: _laid_out(held[f"{kind}.{name}"], weight) for kind in _MOMENTS}
             optimizer.state[weight] = {"step": torch.tensor(float(step), device=weight.device), **moments}
     return int(step)
+
+
+def _laid_out(found: Tensor, weight: Tensor) -> Tensor:
+    """A copy where the weight is, with its strides: the fused step goes through memory in one order for all."""
+    return torch.empty_like(weight, requires_grad=False).copy_(found)
 
 
 def _check(path: Path, name: str, held: Mapping[str, Tensor], weight: Tensor) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from symsi.errors import SymsiError
+
 __all__ = ["descend", "rise_and_fall"]
 
 
@@ -27,13 +29,19 @@ def descend(
 ) -> None:
     """Move the weights against a loss' gradient, clipped to length 1, and their average towards them.
 
-    The average keeps a share of min(ema, (step + 1)/(step + 10)).
+    The average keeps a share of min(ema, (step + 1)/(step + 10)). Raises SymsiError, before anything is changed, where
+    the loss or its gradient is nan or infinite, naming the step.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(weights.values(), 1.0)
+    length = nn.utils.clip_grad_norm_(weights.values(), 1.0)
+    if not bool(loss.isfinite() & length.isfinite()):
+        raise SymsiError(
+            f"the loss of step {step + 1} is {loss.item():.4g} and its gradient's length {float(length):.4g}; the "
+            "last checkpoint is as it was. Check the data and the teacher, or start anew with a smaller rate."
+        )
     optimizer.step()
     keep = min(ema, (step + 1) / (step + 10))
     with torch.no_grad():

@@ -1,29 +1,37 @@
-"""Distillation of a flow map from cached trajectories of a teacher, resumable."""
+"""Distillation of a flow map from cached trajectories of a teacher, then by an objective, resumable."""
 
 from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from symsi.errors import SymsiError
+from symsi.errors import SymsiError, unknown
 from symsi.models.map_net import MapNet
 from symsi.models.protocol import Model
+from symsi.models.velocity_field import VelocityField
 from symsi.solvers.plan import Plan
-from symsi.training.checkpoint import resume, save_checkpoint
+from symsi.training.checkpoint import metadata_of, resume, save_checkpoint
 from symsi.training.descent import descend, rise_and_fall
+from symsi.training.objectives.flow_maps import diagonal, lagrangian, loss, psd, roughness
 from symsi.training.trajectories import Trajectories, trajectories
 
-__all__ = ["MapRecipe", "distill_map", "regression"]
+__all__ = ["LOSSES", "MapRecipe", "consistency_loss", "distill_map", "regression"]
+
+LOSSES = ("regression", "lmd", "psd-m")
 
 _HELD_OUT = 1 << 33  # the seed of trajectories that no step sees, plus the recipe's
-_MAY_CHANGE = ("steps", "decay", "chunks")  # of a recipe when its run goes on: how long it is, and on how many paths
+_MAY_CHANGE = ("steps", "decay", "chunks", "loss", "late")  # of a recipe when its run goes on
+_ROUGH = 0.25  # of a derivative, at which it says little of differences
 _TEACHER = 1 << 34  # and of those that it learns from; the judges' seeds are small
 
 
@@ -34,10 +42,12 @@ class MapRecipe:
     The learning rate rises over `warmup` steps, stays, and falls to 0 over the last `decay` of all `steps`. Of each
     batch a share `diagonal` has s = t and learns the velocity; of the rest, `noise` starts from the noise, and `whole`
     of that goes all the way. The teacher runs `chunk` trajectories at a time, `chunks` in all, one more every `grow`
-    steps. `ema` is the decay of the average of the weights, which is what is saved.
+    steps. `ema` is the decay of the average of the weights, which is what is saved. All is regression on pairs of
+    states, or, in the last `late` of the steps, the `loss`: "lmd" or "psd-m" (see `consistency_loss`). Raises
+    SymsiError for another loss and for numbers out of range.
     """
 
-    steps: int = 1400
+    steps: int = 7000
     batch: int = 32
     rate: float = 4e-4
     warmup: int = 40
@@ -52,6 +62,26 @@ class MapRecipe:
     grow: int = 100
     held_out: int = 64
     seed: int = 0
+    loss: str = "regression"
+    late: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Check the loss and the numbers."""
+        if self.loss not in LOSSES:
+            raise unknown("loss", self.loss, LOSSES)
+        for name in ("steps", "batch", "warmup", "chunk", "chunks", "first", "grow", "held_out"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise SymsiError(f"{name} must be a whole number from 1 on; got {value!r}.")
+        for name in ("decay", "ema", "noise", "whole", "diagonal", "late"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SymsiError(f"{name} is a share, from 0 to 1; got {getattr(self, name)}.")
+        if not (self.rate > 0 and self.decay > 0):
+            raise SymsiError(f"rate and decay must be positive; got {self.rate} and {self.decay}.")
+
+    def loss_at(self, step: int) -> str:
+        """Return the loss of a step."""
+        return self.loss if step >= self.steps * (1 - self.late) else "regression"
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, as a multiple of `rate`."""
@@ -76,10 +106,11 @@ def distill_map(
     """Train `net`, a MapNet around the model's, on trajectories of `plan`; return the average of its weights.
 
     Step k uses random numbers of (seed, k) alone and chunks that lie in `cache`, so a run that was killed goes on from
-    `checkpoint`, written every `every` steps, to the same weights; steps, decay and chunks may be others then. `log`
-    gets a JSON line with the root mean square error of held-out samples at 1, 2 and 4 steps. It stops early, with a
-    checkpoint, where `until()` holds. Raises SymsiError for a loss that is nan or infinite, naming the step: the last
-    checkpoint is as it was.
+    `checkpoint`, written every `every` steps, to the same weights; steps, decay, chunks and the late loss may be others
+    then. `log` gets a JSON line with the root mean square error of held-out samples at 1, 2 and 4 steps, and minutes
+    with those of runs before. It stops early, with a checkpoint, where `until()` holds. Raises SymsiError for a loss or
+    gradient that is nan or infinite, naming the step: the last checkpoint is as it was. Warns where the network's
+    derivative in t says little of it (`roughness`), and "lmd" needs it.
     """
     cache.mkdir(exist_ok=True)
     weights = dict(net.named_parameters())
@@ -89,41 +120,47 @@ def distill_map(
     average = {name: weight.detach().clone() for name, weight in weights.items()}
     told = {name: value for name, value in asdict(recipe).items() if name not in _MAY_CHANGE}
     about = json.dumps(told | {"plan": plan.hash, "model": model.name})
-    begun = resume(checkpoint, weights, average, optimizer, about, recipe.steps) if checkpoint.exists() else 0
+    begun, before = 0, 0.0
+    if checkpoint.exists():
+        begun = resume(checkpoint, weights, average, optimizer, about, recipe.steps)
+        before = float(metadata_of(checkpoint).get("minutes", 0))
+    field = VelocityField(model, plan.origin["schedule"])
     times = torch.tensor(plan.grid, dtype=torch.float32)
     judge = trajectories(model, plan, 0, recipe.held_out, _HELD_OUT + recipe.seed, cache)
     held: Trajectories | None = None
     taken, started, total, since = 0, time.monotonic(), 0.0, begun
     net.train()
+    rough = recipe.loss != "lmd"  # nothing to look at
     for step in range(begun, recipe.steps):
         while taken < recipe.chunks_at(step):
             more = trajectories(model, plan, taken * recipe.chunk, recipe.chunk, _TEACHER + recipe.seed, cache)
             held, taken = more if held is None else held.joined(more), taken + 1
         assert held is not None
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-        loss = regression(net, held, times, recipe, generator)
-        if not bool(loss.isfinite()):
-            raise SymsiError(
-                f"the loss of step {step + 1} is {loss.item()}; {checkpoint} holds the last good step. "
-                "Go on from it with a smaller rate, or check the teacher."
-            )
+        if recipe.loss_at(step) == "regression":
+            found = regression(net, held, times, recipe, generator)
+        else:
+            if not rough:
+                rough = _look(net, judge, times)
+            found = consistency_loss(net, field, held, times, recipe, generator)
         rate = recipe.rate * recipe.rate_at(step)
-        descend(loss, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema)
-        total += loss.item()
+        descend(found, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema)
+        total += found.item()
         stop = until()
         if (step + 1) % every == 0 or step + 1 == recipe.steps or stop:
-            count, elapsed = step + 1 - since, time.monotonic() - started
+            count, minutes = step + 1 - since, before + (time.monotonic() - started) / 60
             line = {
                 "step": step + 1,
                 "images": (step + 1) * recipe.batch,
                 "loss": round(total / count, 5),
                 "held_out_rmse": _held_out(net, average, judge, times),
                 "trajectories": len(held),
-                "minutes": round(elapsed / 60, 1),
+                "minutes": round(minutes, 1),
             }
             log(json.dumps(line))
             total, since = 0.0, step + 1
-            save_checkpoint(checkpoint, weights, average, optimizer, {"step": str(step + 1), "about": about})
+            told_of = {"step": str(step + 1), "about": about, "minutes": repr(minutes), "trajectories": str(len(held))}
+            save_checkpoint(checkpoint, weights, average, optimizer, told_of)
         if stop:
             break
     return average
@@ -133,6 +170,59 @@ def regression(
     net: nn.Module, held: Trajectories, times: Tensor, recipe: MapRecipe, generator: torch.Generator
 ) -> Tensor:
     """Return the mean of |X_{s,t}(x_s) - x_t|^2/(t - s) over pairs of knots, with |u_{s,s}(x_s) - v_s|^2 at s = t."""
+    pairs = _pairs(held, times, recipe, generator)
+    x, s, t = (v.to(_place(net)) for v in (pairs.x, times[pairs.start], times[pairs.stop]))
+    after = held.x[pairs.stop, pairs.row].float().to(x.device)
+    span = (t - s).reshape(-1, *[1] * (x.ndim - 1))
+    flat = span == 0
+    target = torch.where(flat, pairs.velocity.to(x.device), (after - x) / torch.where(flat, 1.0, span))
+    weight = torch.where(flat, 0.25, span)
+    found: Tensor = (weight * (net(x, s, t, label=pairs.label.to(x.device)) - target).square()).mean()
+    return found
+
+
+def consistency_loss(
+    net: nn.Module,
+    field: VelocityField,
+    held: Trajectories,
+    times: Tensor,
+    recipe: MapRecipe,
+    generator: torch.Generator,
+) -> Tensor:
+    """The mean of alpha_t r^2, r `lagrangian`, stopped, at t from s to a later knot, or of `psd` at a middle one.
+
+    Off its data a teacher's velocity grows towards t = 1: without alpha_t the last tenth of times weighs some three
+    times all others (digits28). At s = t the first is the teacher's velocity; to the second that is added, from a share
+    of `diagonal` of the batch.
+    """
+    pairs = _pairs(held, times, recipe, generator)
+    part = torch.rand(recipe.batch, generator=generator)
+    s, q, t = times[pairs.start], times[(pairs.start + pairs.stop) // 2], times[pairs.stop]
+    between = s + part * (t - s)
+    x, label, s, q, t, between = (v.to(_place(net)) for v in (pairs.x, pairs.label, s, q, t, between))
+    if recipe.loss == "lmd":
+        u = partial(_told, _plain(net), label)
+        weight = field.kernels.functions["schedule"](between.to(torch.float64))["alpha"].to(x.dtype)
+        found = lagrangian(u, partial(field, label=label), x, s, between, stop=True)
+        return loss(found * weight.sqrt().reshape(-1, *[1] * (x.ndim - 1)))
+    u = partial(_told, net, label)
+    few = slice(0, max(1, round(recipe.diagonal * recipe.batch)))
+    flat = diagonal(partial(_told, net, label[few]), x[few], s[few], pairs.velocity[few].to(x.device))
+    return loss(psd(u, x, s, q, t)) + recipe.diagonal * loss(flat)
+
+
+class _Pairs(NamedTuple):
+    """Knots `start` and `stop` and rows of trajectories, with the state and the velocity at the first, and labels."""
+
+    row: Tensor
+    start: Tensor
+    stop: Tensor
+    x: Tensor
+    velocity: Tensor
+    label: Tensor
+
+
+def _pairs(held: Trajectories, times: Tensor, recipe: MapRecipe, generator: torch.Generator) -> _Pairs:
     knots, batch = len(times) - 1, recipe.batch
     row = torch.randint(len(held), (batch,), generator=generator)
     dice = torch.rand(4, batch, generator=generator)
@@ -142,14 +232,36 @@ def regression(
     same = dice[3] < recipe.diagonal
     start = torch.where(same, (dice[1] * knots).long(), start)
     stop = torch.where(same, start, stop)
-    s, t = times[start], times[stop]
-    x, after = held.x[start, row].float(), held.x[stop, row].float()
-    span = (t - s).reshape(-1, *[1] * (x.ndim - 1))
-    flat = same.reshape(span.shape)
-    target = torch.where(flat, held.velocity[start, row].float(), (after - x) / torch.where(flat, 1.0, span))
-    weight = torch.where(flat, 0.25, span)
-    found: Tensor = (weight * (net(x, s, t, label=held.label[row]) - target).square()).mean()
-    return found
+    return _Pairs(row, start, stop, held.x[start, row].float(), held.velocity[start, row].float(), held.label[row])
+
+
+def _plain(net: nn.Module) -> Callable[..., Tensor]:
+    """The network with weights laid out in their order: torch has no forward derivative of GroupNorm in another."""
+    weights = {name: weight.clone(memory_format=torch.contiguous_format) for name, weight in net.named_parameters()}
+    return lambda *given, **told: torch.func.functional_call(net, weights, given, told)
+
+
+def _told(net: Callable[..., Tensor], label: Tensor, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+    return net(x, s, t, label=label)
+
+
+def _place(net: nn.Module) -> torch.device:
+    return next(net.parameters()).device
+
+
+def _look(net: nn.Module, judge: Trajectories, times: Tensor) -> bool:
+    """Warn where the derivative in t that LMD takes says little of the network; return True."""
+    knot = len(times) // 2
+    x, label = (v[:8].to(_place(net)) for v in (judge.x[knot].float(), judge.label))
+    s = times[knot].to(x.device).repeat(len(x))
+    share = roughness(partial(_told, _plain(net), label), x, s, (s + times[-1].to(x.device)) / 2)[1]
+    if share > _ROUGH:
+        warnings.warn(
+            f"the network's derivative in t is {100 * share:.0f} % off a difference over 0.02: its embedding of t "
+            "turns too fast for loss 'lmd'. Use 'psd-m', or a smoother embedding.",
+            stacklevel=3,
+        )
+    return True
 
 
 @torch.no_grad()
@@ -157,10 +269,10 @@ def _held_out(net: nn.Module, average: dict[str, Tensor], judge: Trajectories, t
     """The error of 1, 2 and 4 equal steps of the averaged weights against the teacher's samples."""
     found = {}
     for steps in (1, 2, 4):
-        x = judge.x[0].float()
+        x, label = judge.x[0].float().to(_place(net)), judge.label.to(_place(net))
         points = torch.linspace(float(times[0]), float(times[-1]), steps + 1)
         for s, t in pairwise(points):
-            moment = [torch.full((len(x),), float(v)) for v in (s, t)]
-            x = x + (t - s) * torch.func.functional_call(net, average, (x, *moment), {"label": judge.label})
-        found[str(steps)] = round(float((x - judge.x[-1].float()).square().mean().sqrt()), 4)
+            moment = [torch.full((len(x),), float(v), device=x.device) for v in (s, t)]
+            x = x + float(t - s) * torch.func.functional_call(net, average, (x, *moment), {"label": label})
+        found[str(steps)] = round(float((x.cpu() - judge.x[-1].float()).square().mean().sqrt()), 4)
     return found

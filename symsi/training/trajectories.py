@@ -28,8 +28,8 @@ __all__ = ["Trajectories", "trajectories"]
 class Trajectories:
     """States x (K + 1, N, *shape) and velocities (K, N, *shape) at the knots of the teacher's grid, and labels (N,).
 
-    States and velocities are those of the plan's schedule; the last state is a sample, where nothing was evaluated.
-    They are held in float16.
+    A label of -1 is none. States and velocities are those of the plan's schedule, in float16 on the CPU; the last state
+    is a sample, where nothing was evaluated.
     """
 
     x: Tensor
@@ -81,8 +81,8 @@ def _run(model: Model, plan: Plan, first: int, count: int, seed: int) -> Traject
     path = made.path
     assert path is not None
     velocity = _velocity(model, plan)
-    values = [velocity(k, path[k], heard[k]).half() for k in range(len(heard))]
-    return Trajectories(path.half().contiguous(), torch.stack(values), conditions.get("label", index * 0))
+    values = [velocity(k, path[k], heard[k]).half().cpu() for k in range(len(heard))]
+    return Trajectories(path.half().cpu().contiguous(), torch.stack(values), conditions.get("label", index * 0 - 1))
 
 
 def _velocity(model: Model, plan: Plan) -> Callable[[int, Tensor, Tensor], Tensor]:

@@ -15,7 +15,8 @@ import symsi
 from symsi.models.map_net import MapNet
 from symsi.models.pretrained_map import load_map, save_map
 from symsi.models.unet import Config, UNet
-from symsi.training.distillation import MapRecipe, distill_map
+from symsi.models.velocity_field import VelocityField
+from symsi.training.distillation import MapRecipe, consistency_loss, distill_map
 from symsi.training.trajectories import trajectories
 
 CONFIG = Config(width=8, multipliers=(1, 2), classes=3, heads=2)
@@ -166,3 +167,32 @@ def test_a_file_that_is_not_what_it_says_is_refused(file: Path, spoil: Callable[
 def test_a_name_that_no_map_has_is_refused() -> None:
     with pytest.raises(symsi.UnknownNameError, match="flow map"):
         load_map("nonsense")
+
+
+@pytest.mark.parametrize("loss", ["lmd", "psd-m"])
+def test_a_late_loss_is_its_objective_with_the_diagonal_kept(tmp_path: Path, loss: str) -> None:
+    """From the noise over the whole span, so that the times are known: 0, the middle knot or part of the way, and 1."""
+    model, net = teacher(), student()
+    plan, recipe = path(model), replace(RECIPE, loss=loss, noise=1.0, whole=1.0, diagonal=0.25 * (loss == "psd-m"))
+    held, times = trajectories(model, plan, 0, 6, 5, tmp_path), torch.tensor(plan.grid)
+    torch.nn.init.normal_(net.span[2].weight, std=0.1)
+    field = VelocityField(model, "trigonometric")
+    generator = torch.Generator().manual_seed(3)
+    row, dice = torch.randint(6, (4,), generator=generator), torch.rand(4, 4, generator=generator)
+    part = torch.rand(4, generator=generator)
+    label, same = held.label[row], dice[3] < recipe.diagonal
+    start = torch.where(same, (dice[1] * 4).long(), 0)
+    x, s, t = held.x[start, row].float(), times[start], torch.where(same, times[start], 1.0)
+
+    def u(x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return net(x, s, t, label=label)
+
+    if loss == "lmd":
+        residual = symsi.objectives.lagrangian(u, lambda y, r: field(y, r, label=label), x, s, part)
+        wanted = (torch.cos(torch.pi / 2 * part).reshape(-1, 1, 1, 1) * residual.square()).mean()
+    else:
+        residual = symsi.objectives.psd(u, x, s, torch.where(same, s, times[2]), t)
+        flat = net(x[:1], s[:1], s[:1], label=label[:1]) - held.velocity[start[:1], row[:1]].float()
+        wanted = residual.square().mean() + 0.25 * flat.square().mean()
+    found = consistency_loss(net, field, held, times, recipe, torch.Generator().manual_seed(3))
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=0)

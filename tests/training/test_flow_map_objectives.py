@@ -262,3 +262,67 @@ def test_residuals_that_are_not_finite_and_steps_past_the_end_are_refused(draw: 
         objectives.loss(x * float("nan"))
     with pytest.raises(symsi.SymsiError, match="at most 1"):
         objectives.shortcut(Gaussian("linear").u, x, s, torch.full_like(s, 0.9))
+
+
+def test_a_stopped_lagrangian_is_the_lagrangian_and_moves_u_alone() -> None:
+    case, x = Gaussian("linear"), torch.linspace(-1, 1, 4, dtype=torch.float64)[:, None]
+    s = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    t = s + 0.5
+    level = torch.tensor(0.2, dtype=torch.float64, requires_grad=True)
+
+    def u(x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return case.u(x, s, t) + level * t[:, None]
+
+    stopped, whole = (objectives.lagrangian(u, case.v, x, s, t, stop=stop) for stop in (True, False))
+    torch.testing.assert_close(stopped, whole, **TIGHT)
+    (slope,) = torch.autograd.grad(stopped.sum(), level)
+    torch.testing.assert_close(slope, t.sum(), **TIGHT)  # du/dlevel, not d(u + (t - s) u')/dlevel
+
+
+def test_roughness_tells_an_embedding_that_turns_too_fast() -> None:
+    s = torch.linspace(0.1, 0.4, 50, dtype=torch.float64)
+    x = torch.ones(50, 2, dtype=torch.float64)
+
+    def u(x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return torch.sin(2 * torch.pi * 500 * s + 1)[:, None] * x + torch.sin(2 * torch.pi * t)[:, None] * x
+
+    by_s, by_t = objectives.roughness(u, x, s, s + 0.5)
+    assert by_s > 0.9
+    assert abs(by_t - (2 * torch.pi * 0.01) ** 2 / 6) < 1e-6  # of a sine
+    assert objectives.roughness(lambda x, s, t: x, x, s, s + 0.5) == (0.0, 0.0)
+
+
+class _Backward(torch.autograd.Function):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: object, inputs: object, output: object) -> None:
+        """Nothing is kept."""
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class Kernel(torch.nn.Module):
+    """A layer with a hand-written backward pass alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = _Backward.apply(x)
+        return found
+
+
+def test_a_layer_without_a_forward_derivative_is_named() -> None:
+    x, s, t = torch.ones(2, 1), torch.zeros(2), torch.ones(2)
+    net = torch.nn.Sequential(torch.nn.Linear(1, 1), Kernel())
+    with pytest.raises(symsi.SymsiError, match=r"its layer Kernel does not give.*Use psd"):
+        objectives.lsd(lambda x, s, t: net(x * t[:, None]), x, s, t)
+    objectives.psd(lambda x, s, t: net(x * t[:, None]), x, s, t / 2, t)
+
+
+def test_what_fails_without_a_derivative_too_fails_as_it_is() -> None:
+    x, s, t = torch.ones(2, 1), torch.zeros(2), torch.ones(2)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        objectives.lsd(lambda x, s, t: torch.nn.functional.linear(x * t[:, None], torch.ones(3, 2)), x, s, t)

@@ -7,6 +7,7 @@ import click
 from symsi.cli.bench.advice import advice
 from symsi.cli.bench.certificate import certificate
 from symsi.cli.bench.fitted import fitted
+from symsi.cli.bench.flow_map import flow_map
 from symsi.cli.bench.kernels import kernels
 from symsi.cli.bench.nfe import nfe
 from symsi.cli.bench.sampler import sampler
@@ -27,9 +28,10 @@ def command() -> None:
       symsi bench kernels --size 100000 --size 10000000
       symsi bench nfe --model digits28 --nfe 2,4,8 --plot nfe.png
       symsi bench fitted --steps 3
+      symsi bench map digits28-map.safetensors
       symsi bench sampler
     """
 
 
-for benchmark in (advice, certificate, kernels, nfe, fitted, sampler, pipelines):
+for benchmark in (advice, certificate, kernels, nfe, fitted, flow_map, sampler, pipelines):
     command.add_command(benchmark)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from symsi.errors import SymsiError
@@ -34,6 +34,7 @@ __all__ = [
     "mean_flow",
     "progressive",
     "psd",
+    "roughness",
     "shortcut",
 ]
 
@@ -60,10 +61,19 @@ def diagonal(u: Average, x: Tensor, t: Tensor, rate: Tensor) -> Tensor:
     return u(x, t, t) - rate
 
 
-def lagrangian(u: Average, v: Velocity, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
-    """LMD: d/dt X_{s,t}(x) - v_t(X_{s,t}(x)); the teacher's value is stopped."""
-    moved, rate = _by_end(u, x, s, t)
-    return rate - _stopped(v, moved, t)
+def lagrangian(u: Average, v: Velocity, x: Tensor, s: Tensor, t: Tensor, *, stop: bool = False) -> Tensor:
+    """LMD: d/dt X_{s,t}(x) - v_t(X_{s,t}(x)); the teacher's value is stopped.
+
+    With `stop` so is all but u_{s,t}(x): u - sg(v_t(X_{s,t}(x)) - (t - s) d/dt u), which takes no derivative of a
+    derivative.
+    """
+    if not stop:
+        moved, rate = _by_end(u, x, s, t)
+        return rate - _stopped(v, moved, t)
+    with torch.no_grad():
+        moved, rate = _by_end(u, x, s, t)
+    here = u(x, s, t)
+    return here + (rate - here - _stopped(v, moved, t)).detach()
 
 
 def eulerian(u: Average, v: Velocity, x: Tensor, s: Tensor, t: Tensor, *, stop: bool = False) -> Tensor:
@@ -148,6 +158,27 @@ def shortcut(u: Average, x: Tensor, s: Tensor, width: Tensor) -> Tensor:
     return psd(u, x, s, s + width, end)
 
 
+def roughness(u: Average, x: Tensor, s: Tensor, t: Tensor, *, step: float = 0.01) -> tuple[float, float]:
+    """How far du/ds and du/dt are from central differences over 2 `step`, as shares of the larger: root mean squares.
+
+    An embedding of a time that turns faster than that gives a derivative that says nothing of the function: a share
+    above 1/4 or so. Then leave out the objectives that differentiate there: `eulerian`, `esd`, `mean_flow` in s,
+    `lagrangian`, `lsd`, `map_matching` in t. Times s and t, (B,), lie at least `step` inside of what u takes.
+    """
+    one = torch.ones_like(s)
+    with torch.no_grad():
+        by_s = _jvp(lambda start: u(x, start, t), (s,), (one,))[1]
+        by_t = _jvp(lambda end: u(x, s, end), (t,), (one,))[1]
+        wide_s = (u(x, s + step, t) - u(x, s - step, t)) / (2 * step)
+        wide_t = (u(x, s, t + step) - u(x, s, t - step)) / (2 * step)
+    return _share(by_s, wide_s), _share(by_t, wide_t)
+
+
+def _share(slope: Tensor, wide: Tensor) -> float:
+    size = max(float(slope.square().mean()), float(wide.square().mean()))
+    return (float((slope - wide).square().mean()) / size) ** 0.5 if size else 0.0
+
+
 def _by_end(u: Average, x: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """X_{s,t}(x) and its derivative in t."""
 
@@ -172,18 +203,28 @@ def _along(u: Average, x: Tensor, s: Tensor, t: Tensor, direction: Tensor) -> tu
 
 
 def _jvp(function: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Value and directional derivative. Raises SymsiError for what the network cannot differentiate."""
+    """Value and directional derivative. Raises SymsiError for what the network cannot differentiate, with the layer."""
     try:
         with sdpa_kernel(SDPBackend.MATH):
             value, rate = torch.func.jvp(function, at, along)[:2]
     except (NotImplementedError, RuntimeError) as error:
-        if "forward" not in str(error).lower():
-            raise
+        with torch.no_grad():
+            function(*at)  # where this fails, it is not for the derivative
         raise SymsiError(
-            f"this objective needs a derivative that the network does not give: {str(error)[:200]} "
-            "Use psd or progressive, which need none."
+            f"this objective needs a forward derivative that {_layer(error)} does not give: {str(error)[:200]} "
+            "Use psd or progressive, which need none; GroupNorm needs weights in the plain memory format."
         ) from error
     return value, rate
+
+
+def _layer(error: BaseException) -> str:
+    """The innermost layer in which an error was raised."""
+    found, place = "the network", error.__traceback__
+    while place is not None:
+        owner = place.tb_frame.f_locals.get("self")
+        found = f"its layer {type(owner).__name__}" if isinstance(owner, nn.Module) else found
+        place = place.tb_next
+    return found
 
 
 def _stopped(v: Velocity, x: Tensor, t: Tensor) -> Tensor:
