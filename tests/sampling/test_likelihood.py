@@ -136,6 +136,19 @@ def test_data_predictions_give_the_law_of_a_grid_that_ends_short_of_the_data(gen
         torch.testing.assert_close(found.nats, log_density(law, x), rtol=0, atol=1e-6)
 
 
+def test_in_the_modes_of_a_gaussian_its_law_short_of_the_data_is_exact_in_one_step() -> None:
+    end, variances = 0.8, torch.tensor([2.0, 0.3], dtype=DOUBLE)
+    alpha, beta = math.cos(math.pi * end / 2), math.sin(math.pi * end / 2)
+    law = gaussian([1.0, -2.0], variances)
+    late = gaussian(beta * law.mean, beta**2 * variances + alpha**2)
+    reference = symsi.Reference("pca", variances, law.mean, torch.eye(2, dtype=DOUBLE))
+    x = late.sample(5)
+    found = symsi.log_likelihood(
+        law.model(), x, reference=reference, schedule="trigonometric", grid=[0.0, end], **QUIET
+    )
+    torch.testing.assert_close(found.nats, log_density(late, x), rtol=0, atol=1e-10)
+
+
 def test_a_plan_is_run_the_other_way_round_and_its_samples_come_back(three_modes: Mixture) -> None:
     model = three_modes.model()
     plan = symsi.plan(model, schedule="trigonometric", solver="heun", steps=100)
@@ -178,6 +191,13 @@ def test_the_standard_error_covers_and_falls_as_the_root_of_the_probes(
         errors[probes] = float(off.square().mean().sqrt())
         assert errors[probes] == pytest.approx(float(stated.square().mean().sqrt()), rel=0.05)
     assert errors[8] / errors[32] == pytest.approx(2, rel=0.05)
+
+
+def test_the_stated_error_is_that_of_the_mean_of_its_probes(rotated: tuple[symsi.Model, Tensor, Tensor]) -> None:
+    runs = [probed(rotated, probes=4, seed=seed) for seed in range(30)]  # 40 samples each
+    off = torch.stack([run.nats - rotated[2] for run in runs])
+    stated = torch.stack([run.standard_error for run in runs])
+    assert float(off.square().mean() / stated.square().mean()) == pytest.approx(1, abs=0.2)
 
 
 def test_probes_depend_on_seed_sample_probe_and_evaluation_alone(rotated: tuple[symsi.Model, Tensor, Tensor]) -> None:
