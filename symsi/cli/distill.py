@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import torch
 
+from symsi.cli.running import check_weights, reporter, until
 from symsi.errors import SymsiError
-from symsi.files import check_free, write_text
 from symsi.models.map_net import MapNet
 from symsi.models.pretrained import load
 from symsi.models.pretrained_map import save_map
@@ -66,9 +66,7 @@ def command(
     Example:
       symsi distill digits28 --minutes 60 -o digits28-map.safetensors
     """
-    if output.suffix != ".safetensors":
-        raise SymsiError(f"weights are a .safetensors file; got {output.name!r}.")
-    check_free(output, force=force)
+    check_weights(output, force=force)
     started = time.monotonic()
     teacher, own = load(model), load(model).function
     if not isinstance(own, UNet):
@@ -76,18 +74,7 @@ def command(
     torch.manual_seed(seed)
     net = MapNet(own, teacher.schedule, _SCHEDULE, teacher.prediction)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    checkpoint, log = output.with_suffix(".checkpoint"), output.with_suffix(".log")
-    if not checkpoint.exists():
-        write_text(log, "", force=force)
-
-    def report(line: str) -> None:
-        with log.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-        click.echo(line)
-
-    def late() -> bool:
-        return minutes is not None and time.monotonic() - started > 60 * minutes
-
+    checkpoint, report, late = output.with_suffix(".checkpoint"), reporter(output, force=force), until(minutes)
     recipe = MapRecipe(steps=steps, batch=batch, rate=rate, decay=decay, chunks=chunks, seed=seed)
     path = plan(teacher, schedule=_SCHEDULE, solver="ab2", steps=8, grid="shifted(shift=2)")
     cache = output.with_suffix(".trajectories")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from symsi.files import write_atomic
 from symsi.interpolants.named import schedule as named
 from symsi.models.flow_map import FlowMap
 from symsi.models.map_net import MapNet
-from symsi.models.pretrained import described, read_weights
+from symsi.models.pretrained import described, digest, read_weights
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
 
@@ -53,7 +52,7 @@ def save_map(
         "offset": repr(model.offset),
         "teacher": model.name,
         "recipe": json.dumps(dict(recipe)),
-        "hash": _digest(held),
+        "hash": digest(held),
         "note": note,
     }
     return write_atomic(Path(path), lambda temporary: save_file(held, temporary, metadata=metadata), force=force)
@@ -76,7 +75,7 @@ def load_map(path: str | Path, *, device: torch.device | str = "cpu", dtype: tor
         net.load_state_dict(weights)
         shape = tuple(json.loads(metadata["shape"]))
         gain, offset = float(metadata["gain"]), float(metadata["offset"])
-        same = metadata["hash"] == _digest(weights)
+        same = metadata["hash"] == digest(weights)
     if not same:
         raise SymsiError(f"{path} does not hold the weights it describes: their hash is another.")
     return FlowMap(
@@ -89,11 +88,3 @@ def load_map(path: str | Path, *, device: torch.device | str = "cpu", dtype: tor
         offset=offset,
         gain=gain,
     )
-
-
-def _digest(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names and float32 numbers, in the order of names."""
-    found = hashlib.sha256()
-    for name in sorted(weights):
-        found.update(name.encode() + weights[name].detach().cpu().float().contiguous().numpy().tobytes())
-    return found.hexdigest()
