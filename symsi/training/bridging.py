@@ -17,7 +17,7 @@ from symsi.errors import SymsiError
 from symsi.interpolants.named_two_sided import as_interpolant
 from symsi.interpolants.two_sided import Interpolant
 from symsi.training.checkpoint import resume, save_checkpoint
-from symsi.training.couplings import independent, paired
+from symsi.training.couplings import check_samples, paired
 from symsi.training.descent import descend, rise_and_fall
 from symsi.training.objectives.bridges import bridge_losses
 from symsi.training.objectives.times import times
@@ -75,8 +75,9 @@ def train_bridge(
 
     The net returns a tensor like x for each of the recipe's predictions, in a tuple if there are several. Row i of x0
     goes with row i of x1, both (N, *shape); with a `coupling`, such as `symsi.couplings.optimal`, batches of either are
-    drawn apart and it pairs their rows. Step k uses random numbers of (seed, k) alone, so that a run that was killed
-    goes on from `checkpoint`, written every `every` steps, to the same bits; steps and decay may be others then. `log`
+    drawn apart and it pairs their rows. Step k uses random numbers of (seed, k) alone, but for a coupling's own, so
+    that a run that was killed goes on from `checkpoint`, written every `every` steps, to the same bits; steps and decay
+    may be others then. `log`
     gets a JSON line with the losses, a mean over numbers, of the steps since the last line and of the `held_out` pairs
     under the averaged weights. It stops early, with a checkpoint, where `until()` holds.
 
@@ -85,8 +86,8 @@ def train_bridge(
     checkpoint is as it was.
     """
     path = as_interpolant(interpolant)
-    for pair in ((x0, x1), held_out):
-        (paired if coupling is None or pair is held_out else independent)(*pair)
+    (paired if coupling is None else check_samples)(x0, x1)
+    paired(*held_out)
     weights = dict(net.named_parameters())
     optimizer = torch.optim.AdamW(weights.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     average = {name: weight.detach().clone() for name, weight in weights.items()}
