@@ -51,6 +51,7 @@ NAMES = (
     "optimal_diffusion",
     "endpoints",
     "modal",
+    "bridges",
 )
 SUFFIXES = (".png", ".pdf")
 # alpha^2 = beta (1 - beta), as lazy(kappa=1), in a clock in which velocity and drift are finite at t = 0

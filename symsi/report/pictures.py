@@ -83,6 +83,14 @@ FIGURES = (
         "Revealed fraction w against t, a curve for each mode, with images along the path.",
         "Which mode is revealed when, and the posterior mean of an image along the path.",
     ),
+    Figure(
+        "bridges",
+        ("T13", "T16", "T17"),
+        "Paths between two mixtures under the ODE and three SDEs, forward and backward, over the density; below, "
+        "paths of Schrodinger bridges between two Gaussians, straighter as sigma falls.",
+        "One family of marginal laws under the ODE and any epsilon, either way (T13), by the exact fields of mixtures "
+        "(T16); the Schrodinger bridge between Gaussians tends to optimal transport as sigma falls (T17).",
+    ),
 )
 
 
