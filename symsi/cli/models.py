@@ -7,6 +7,7 @@ import json
 import click
 
 from symsi.models.pretrained import SHIPPED, load
+from symsi.models.pretrained_bridge import BRIDGES, load_bridge
 
 __all__ = ["command"]
 
@@ -29,8 +30,16 @@ def command(as_json: bool) -> None:
             "prediction": model.prediction,
             "shape": list(model.shape or ()),
         }
+    for name, text in BRIDGES.items():
+        bridge = load_bridge(name)
+        rows[name] = {
+            "text": text,
+            "interpolant": str(bridge.interpolant),
+            "prediction": ", ".join(bridge.predictions),
+            "shape": list(bridge.shape or ()),
+        }
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
     for name, row in rows.items():
-        click.echo(f"{name:<10} {row['text']}; samples {tuple(row['shape'])}")
+        click.echo(f"{name:<20}{row['text']}; samples {tuple(row['shape'])}")

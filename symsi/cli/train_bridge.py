@@ -27,8 +27,8 @@ _PAIRS = 128  # held out, for the loss in the log
 @click.option("--dataset", "name", default="mnist", show_default=True, metavar="mnist|fashion")
 @click.option("--data", type=click.Path(path_type=Path), help="Where the images lie, as for `symsi train flow`.")
 @click.option("--regression", is_flag=True, help="Train the mean of the image given the degraded one instead.")
-@click.option("--gamma", default="brownian(a=0.25)", show_default=True, metavar="NAME|EXPR", help="Of the latent.")
-@click.option("--steps", default=2500, show_default=True, type=click.IntRange(1), help="Of --batch pairs each.")
+@click.option("--gamma", default="brownian(a=0.0625)", show_default=True, metavar="NAME|EXPR", help="Of the latent.")
+@click.option("--steps", default=2100, show_default=True, type=click.IntRange(1), help="Of --batch pairs each.")
 @click.option("--batch", default=32, show_default=True, type=click.IntRange(1))
 @click.option("--rate", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True))
 @click.option(

@@ -38,7 +38,7 @@ class BridgeRecipe:
     to 0 over the last `decay` of all `steps`; `ema` is the decay of the average of the weights, which is what is saved.
     """
 
-    steps: int = 2500
+    steps: int = 2100
     batch: int = 32
     rate: float = 1e-3
     warmup: int = 100

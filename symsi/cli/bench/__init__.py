@@ -9,6 +9,7 @@ from symsi.cli.bench.certificate import certificate
 from symsi.cli.bench.fitted import fitted
 from symsi.cli.bench.kernels import kernels
 from symsi.cli.bench.nfe import nfe
+from symsi.cli.bench.restore import restore
 from symsi.cli.bench.sampler import sampler
 from symsi.cli.bench.schedulers import pipelines
 
@@ -27,9 +28,10 @@ def command() -> None:
       symsi bench kernels --size 100000 --size 10000000
       symsi bench nfe --model digits28 --nfe 2,4,8 --plot nfe.png
       symsi bench fitted --steps 3
+      symsi bench restore --nfe 3,10
       symsi bench sampler
     """
 
 
-for benchmark in (advice, certificate, kernels, nfe, fitted, sampler, pipelines):
+for benchmark in (advice, certificate, kernels, nfe, fitted, restore, sampler, pipelines):
     command.add_command(benchmark)
