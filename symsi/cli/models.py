@@ -8,6 +8,7 @@ import click
 
 from symsi.models.flow_map import FlowMap
 from symsi.models.pretrained import SHIPPED
+from symsi.models.pretrained_bridge import BRIDGES, load_bridge
 from symsi.models.pretrained_map import described_map, load_any, shipped_maps
 
 __all__ = ["command"]
@@ -36,8 +37,16 @@ def command(as_json: bool) -> None:
             "prediction": "flow map" if isinstance(model, FlowMap) else model.prediction,
             "shape": list(model.shape or ()),
         }
+    for name, text in BRIDGES.items():
+        bridge = load_bridge(name)
+        rows[name] = {
+            "text": text,
+            "interpolant": str(bridge.interpolant),
+            "prediction": ", ".join(bridge.predictions),
+            "shape": list(bridge.shape or ()),
+        }
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
     for name, row in rows.items():
-        click.echo(f"{name:<15} {row['text']}; samples {tuple(row['shape'])}")
+        click.echo(f"{name:<20}{row['text']}; samples {tuple(row['shape'])}")

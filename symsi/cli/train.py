@@ -8,16 +8,17 @@ import click
 import torch
 from torch import Tensor
 
+from symsi.cli.train_bridge import bridge
 from symsi.coefficients.kernels import kernels
 from symsi.coefficients.runtime import mix
-from symsi.errors import SymsiError
-from symsi.files import check_free, write_text
+from symsi.files import write_text
 from symsi.models import features as network
 from symsi.models.datasets import DATASETS, dataset
 from symsi.models.pretrained import save
 from symsi.models.unet import Config, UNet
 from symsi.training.classifier import train_classifier
 from symsi.training.matching import Recipe, train_flow
+from symsi.training.running import check_weights, reporter
 
 __all__ = ["command"]
 
@@ -39,6 +40,7 @@ def command() -> None:
       symsi train flow digits28.safetensors
       symsi train features digits28-features.safetensors
       symsi train flow fashion28.safetensors --dataset fashion
+      symsi train bridge digits28-restore.safetensors --minutes 40
       symsi train flow noise.safetensors --dataset fashion --schedule ddpm --prediction noise
     """
 
@@ -59,7 +61,7 @@ def flow(
 
     OUTPUT.checkpoint is written every 250 steps: the same command goes on from there. The log goes to OUTPUT.log.
     """
-    _check(output, force)
+    check_weights(output, force=force)
     given = dataset(name)
     images, labels = given.read(data, "train")
     pair = kernels(schedule).functions["schedule"]
@@ -71,15 +73,7 @@ def flow(
     torch.manual_seed(seed)
     config = Config()
     net = UNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    checkpoint, log = output.with_suffix(".checkpoint"), output.with_suffix(".log")
-    if not checkpoint.exists():
-        write_text(log, "", force=force)
-
-    def report(line: str) -> None:
-        with log.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-        click.echo(line)
-
+    checkpoint, report = output.with_suffix(".checkpoint"), reporter(output, click.echo, force=force)
     recipe = Recipe(steps=steps, seed=seed)
     run = ", ".join(word for word in (schedule, prediction, name, str(config)) if word not in ("velocity", "mnist"))
     average = train_flow(net, images, labels, interpolant, recipe, checkpoint, report, run=run, prediction=prediction)
@@ -109,7 +103,7 @@ def flow(
 @click.option("--force", is_flag=True, help="Replace the weights if they are there.")
 def features(output: Path, name: str, data: Path | None, epochs: int, seed: int, force: bool) -> None:
     """Train the classifier whose features the metrics use; about 5 minutes on 2 idle cores."""
-    _check(output, force)
+    check_weights(output, force=force)
     given = dataset(name)
     lines: list[str] = []
 
@@ -125,7 +119,4 @@ def features(output: Path, name: str, data: Path | None, epochs: int, seed: int,
     write_text(output.with_suffix(".log"), "\n".join(lines) + "\n", force=force)
 
 
-def _check(output: Path, force: bool) -> None:
-    if output.suffix != ".safetensors":
-        raise SymsiError(f"weights are a .safetensors file; got {output.name!r}.")
-    check_free(output, force=force)
+command.add_command(bridge)

@@ -51,6 +51,8 @@ NAMES = (
     "optimal_diffusion",
     "endpoints",
     "modal",
+    "bridges",
+    "restore",
 )
 SUFFIXES = (".png", ".pdf")
 # alpha^2 = beta (1 - beta), as lazy(kappa=1), in a clock in which velocity and drift are finite at t = 0

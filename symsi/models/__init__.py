@@ -4,7 +4,20 @@ from symsi.models.analytic import empirical, gaussian, mixture
 from symsi.models.between import between
 from symsi.models.flow_map import FlowMap
 from symsi.models.pretrained import load
+from symsi.models.pretrained_bridge import load_bridge
 from symsi.models.pretrained_map import load_map
 from symsi.models.protocol import Model
+from symsi.models.restoring import degrade
 
-__all__ = ["FlowMap", "Model", "between", "empirical", "gaussian", "load", "load_map", "mixture"]
+__all__ = [
+    "FlowMap",
+    "Model",
+    "between",
+    "degrade",
+    "empirical",
+    "gaussian",
+    "load",
+    "load_bridge",
+    "load_map",
+    "mixture",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from symsi.models.digits8 import distribution
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
 
-__all__ = ["SHIPPED", "WEIGHTS", "described", "load", "read_weights", "save"]
+__all__ = ["SHIPPED", "WEIGHTS", "described", "digest", "load", "read_weights", "save"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED: Mapping[str, str] = {
@@ -119,9 +120,9 @@ def read_weights(path: Path, form: str, version: str) -> tuple[dict[str, str], d
     if metadata.get("format") != form:
         if metadata.get("format") == "symsi-map":
             raise SymsiError(f"{path} holds a flow map, which takes two times: symsi.models.load_map reads it.")
-        writer = "symsi train" if form == _FORMAT else "symsi distill"
+        writer = {"symsi-map": "distill", "symsi-bridge": "train bridge"}.get(form, "train flow")
         raise SymsiError(
-            f"{path} holds no {form.replace('-', ' ')}; `{writer}` writes one, and {', '.join(SHIPPED)} ships."
+            f"{path} holds no {form.replace('-', ' ')}; `symsi {writer}` writes one, `symsi models` lists what ships."
         )
     if metadata.get("version") != version:
         raise SymsiError(
@@ -131,3 +132,11 @@ def read_weights(path: Path, form: str, version: str) -> tuple[dict[str, str], d
     if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
         raise SymsiError(f"{path} has weights that are nan or inf.")
     return metadata, weights
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names and float32 numbers, in the order of names."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(name.encode() + weights[name].detach().cpu().float().contiguous().numpy().tobytes())
+    return found.hexdigest()

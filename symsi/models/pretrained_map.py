@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from symsi.files import write_atomic
 from symsi.interpolants.named import schedule as named
 from symsi.models.flow_map import FlowMap
 from symsi.models.map_net import MapNet
-from symsi.models.pretrained import SHIPPED, WEIGHTS, described, load, read_weights
+from symsi.models.pretrained import SHIPPED, WEIGHTS, described, digest, load, read_weights
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
 
@@ -58,7 +57,7 @@ def save_map(
         "teacher": model.name,
         "recipe": json.dumps(dict(recipe)),
         "cost": json.dumps(dict(cost or {})),
-        "hash": _digest(held),
+        "hash": digest(held),
         "note": note,
     }
     return write_atomic(Path(path), lambda temporary: save_file(held, temporary, metadata=metadata), force=force)
@@ -105,7 +104,7 @@ def load_map(name: str | Path, *, device: torch.device | str = "cpu", dtype: tor
         net.load_state_dict(weights)
         shape = tuple(json.loads(metadata["shape"]))
         gain, offset = float(metadata["gain"]), float(metadata["offset"])
-        same = metadata["hash"] == _digest(weights)
+        same = metadata["hash"] == digest(weights)
     if not same:
         raise SymsiError(f"{path} does not hold the weights it describes: their hash is another.")
     return FlowMap(
@@ -137,11 +136,3 @@ def _format(path: Path) -> str:
             return str((file.metadata() or {}).get("format", ""))
     except (OSError, SafetensorError):
         return ""
-
-
-def _digest(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names and float32 numbers, in the order of names."""
-    found = hashlib.sha256()
-    for name in sorted(weights):
-        found.update(name.encode() + weights[name].detach().cpu().float().contiguous().numpy().tobytes())
-    return found.hexdigest()

@@ -36,6 +36,7 @@ def sample_bridge(
     solver: str | None = None,
     steps: int | None = None,
     grid: Grid | None = None,
+    last: str | None = None,
     conditions: Mapping[str, Any] | None = None,
     seed: int = 0,
     first: int = 0,
@@ -50,9 +51,9 @@ def sample_bridge(
     """Carry samples of x0 to samples of x1, or backward, by a two-sided model.
 
     start       samples of x0 (of x1 for direction="backward"), (N, *shape)
-    plan        how, as `symsi.bridge_plan` or `symsi.load_plan` gives it, instead of the next five arguments, which
+    plan        how, as `symsi.bridge_plan` or `symsi.load_plan` gives it, instead of the next six arguments, which
                 `symsi.bridge_plan` describes: direction "forward" or "backward", diffusion "ode" (default) or epsilon
-                such as "gamma", solver, steps, grid
+                such as "gamma", solver, steps, grid, last
     conditions  passed to the model; tensors with N rows are split with the batch
     seed, first sample i gets the noise of (seed, first + i, step), whatever the batch
     batch       rows a call at most
@@ -73,7 +74,14 @@ def sample_bridge(
     batch = count if batch is None else whole_number("batch", batch, 1)
     first, seed = whole_number("first", first, 0), check_seed(seed)
     check_inputs(known.called, where, kind, 1.0, given, conditions, count)
-    asked = {"direction": direction, "diffusion": diffusion, "solver": solver, "steps": steps, "grid": grid}
+    asked = {
+        "direction": direction,
+        "diffusion": diffusion,
+        "solver": solver,
+        "steps": steps,
+        "grid": grid,
+        "last": last,
+    }
     options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     made = bridge_plan(known, **options) if plan is None else check_bridge_plan(plan, known, options)
     check_memory(count, form, kind, where, len(made.grid) if trajectory else 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from symsi.models.two_sided import BridgeModel, as_bridge_model
 from symsi.solvers.grids import Grid, time_grid
 from symsi.solvers.nodes import Nodes
 from symsi.solvers.plan import Plan
-from symsi.solvers.table import SOLVERS
+from symsi.solvers.table import SOLVERS, check_last
 from symsi.theory.bridge import Bridge
 
 __all__ = ["DIRECTIONS", "bridge_origin", "bridge_plan"]
@@ -38,6 +39,7 @@ def bridge_plan(
     solver: str | None = None,
     steps: int | None = None,
     grid: Grid = "uniform",
+    last: str = "step",
 ) -> Plan:
     """Return the numbers that `sample_bridge` would follow, for `sample_bridge(model, start, plan=...)`.
 
@@ -45,6 +47,8 @@ def bridge_plan(
     diffusion   "ode", or epsilon >= 0 in t, alpha, beta, gamma, such as "gamma", which every end bears
     solver      "euler", "heun", "ab2" (default), "ab3"; with noise "euler-maruyama" (default), "ab2-maruyama"
     grid        "uniform"; "cosine", t = (1 - cos(pi k/K))/2, denser at both ends; or the increasing times themselves
+    last        the last step: "step" as the others, or "land" on the prediction of x1, backward of x0, without noise;
+                it leaves none of the latent behind, and needs two predictions
 
     Raises EndpointError where a drift has no value at an end that the grid evaluates, with what that end bears, and
     SymsiError for what does not fit.
@@ -58,12 +62,16 @@ def bridge_plan(
     times = _times(grid, steps)
     nodes = _nodes(known, fields, times if direction == "forward" else times[::-1], both_ends=chosen.both_ends)
     stages, spans = chosen.rows(nodes, chosen.order)
+    if check_last(last, nodes):
+        landing, spans[-1] = replace(nodes, data=_data(known, fields, nodes.times)).landing()
+        stages = [*(stage for stage in stages if stage.step < landing.step), landing]
     origin = {
         **bridge_origin(known),
         "direction": direction,
         "diffusion": "ode" if fields.epsilon == 0 else str(fields.epsilon),
         "solver": name,
         "grid": grid if isinstance(grid, str) else "times",
+        "last": last,
     }
     return Plan(stages, nodes.grid, spans=spans, origin=origin)
 
@@ -121,3 +129,23 @@ def _nodes(model: BridgeModel, fields: Bridge, times: tuple[float, ...], *, both
         start=1.0,
         asks=tuple(model.predictions),
     )
+
+
+def _data(model: BridgeModel, fields: Bridge, times: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:
+    """The end that a grid leads to, x1 or x0, as a row over the state and the predictions, where the last step starts.
+
+    Raises SymsiError for a grid that ends elsewhere or a model of one prediction, EndpointError for a step that starts
+    where the row has no value.
+    """
+    goal = "x1" if times[0] < times[-1] else "x0"
+    if len(model.predictions) < 2 or times[-1] != (goal == "x1"):
+        raise SymsiError(
+            f"last='land' goes to the prediction of {goal} at t = {goal[1]}: it needs a grid that ends there, here at "
+            f"{times[-1]:g}, and two predictions; {model.name} has {' and '.join(model.predictions)}. Use last='step'."
+        )
+    *before, point = times[:-1]
+    if point in (0.0, 1.0):
+        fields.require(goal, int(point))
+    names = (f"{goal}_state", *(f"{goal}_{kind}" for kind in fields.given))
+    table = tabulate(fields.functions, (point,), names)
+    return tuple((0.0,) * len(before) + (float(table[name]),) for name in names)

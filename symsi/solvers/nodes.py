@@ -19,16 +19,16 @@ class Nodes:
 
     `field` (of z, of P) gives the drift that the solver integrates over the grid, F = field[0] z + field[1] P, with one
     more entry for each further prediction that `asks` names;
-    `data` likewise gives eta_X; both have an entry for every point that a solver evaluates, `field` at the last one for
-    solvers of both ends where it has a limit there. `alpha` and `beta` are the base's at the model's times; `spread` is
-    the standard deviation of the noise of each step over the scale at its end.
+    `data` likewise gives what the last step may land on, eta_X; both have an entry for every point that a solver
+    evaluates, `field` at the last one for solvers of both ends where it has a limit there. `alpha` and `beta` are the
+    base's at the model's times; `spread` is the standard deviation of the noise of each step over the scale at its end.
     """
 
     grid: tuple[float, ...]
     times: tuple[float, ...]
     scales: tuple[float, ...]
     field: tuple[tuple[float, ...], ...]
-    data: tuple[tuple[float, ...], tuple[float, ...]]
+    data: tuple[tuple[float, ...], ...]
     alpha: tuple[float, ...]
     beta: tuple[float, ...]
     spread: tuple[float, ...]
@@ -42,9 +42,8 @@ class Nodes:
     def landing(self) -> tuple[Stage, Span]:
         """Return the last step as one to the data prediction, x = eta_X."""
         last = len(self.grid) - 2
-        stage = Stage(
-            last + 1, self.times[last], (1.0,), keep=0.0, state=self.data[0][last], gains=(self.data[1][last],)
-        )
+        state, *gains = (part[last] for part in self.data)
+        stage = Stage(last + 1, self.times[last], (1.0,), keep=0.0, state=state, gains=gains, asks=self.asks)
         return stage, LANDING
 
 

@@ -14,7 +14,16 @@ from torch import Tensor
 
 from symsi.errors import MissingPackageError, SymsiError
 
-__all__ = ["ENTRIES", "entropic", "entropic_plan", "gaussian_coupling", "independent", "optimal", "paired"]
+__all__ = [
+    "ENTRIES",
+    "check_samples",
+    "entropic",
+    "entropic_plan",
+    "gaussian_coupling",
+    "independent",
+    "optimal",
+    "paired",
+]
 
 ENTRIES = 2**26  # of a cost matrix: 512 MiB in float64
 Pairs = tuple[Tensor, Tensor]
@@ -25,14 +34,14 @@ def independent(x0: Tensor, x1: Tensor, generator: torch.Generator | None = None
 
     Each is shuffled; the smaller is gone through again and again. Raises SymsiError for samples that do not fit.
     """
-    _check(x0, x1)
+    check_samples(x0, x1)
     size = max(len(x0), len(x1))
     return _cycled(x0, size, generator), _cycled(x1, size, generator)
 
 
 def paired(x0: Tensor, x1: Tensor) -> Pairs:
     """Return x0 and x1 as they are, row i with row i. Raises SymsiError for unequal counts or rows that do not fit."""
-    _check(x0, x1)
+    check_samples(x0, x1)
     if len(x0) != len(x1):
         raise SymsiError(
             f"paired samples must be as many; got {len(x0)} of x0 and {len(x1)} of x1. Row i of x0 goes with row i of "
@@ -89,7 +98,7 @@ def entropic_plan(x0: Tensor, x1: Tensor, sigma: float, *, tolerance: float = 1e
     the smaller sigma^2 is beside c. Raises SymsiError where they are not after `steps`, for sigma that is not positive,
     a cost matrix above `ENTRIES`, or rows that do not fit.
     """
-    _check(x0, x1)
+    check_samples(x0, x1)
     if not (math.isfinite(sigma) and sigma > 0):
         raise SymsiError(f"sigma must be positive; got {sigma}. At sigma = 0 the coupling is that of optimal.")
     kernel = -_cost(x0, x1) / sigma**2
@@ -164,7 +173,7 @@ def _cost(x0: Tensor, x1: Tensor) -> Tensor:
     return torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist").square() / 2
 
 
-def _check(x0: Tensor, x1: Tensor) -> None:
+def check_samples(x0: Tensor, x1: Tensor) -> None:
     """Raise SymsiError unless both hold finite samples of one shape, naming the first row that does not."""
     for name, x in (("x0", x0), ("x1", x1)):
         if x.ndim < 2 or not len(x) or not x.is_floating_point():

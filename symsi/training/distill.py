@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import torch
 
 from symsi.errors import SymsiError, unknown
-from symsi.files import check_free, write_text
 from symsi.interpolants.named import NAMED, as_schedule
 from symsi.interpolants.named import schedule as named
 from symsi.interpolants.schedule import Schedule
@@ -27,6 +25,7 @@ from symsi.solvers.advice import advice
 from symsi.solvers.planning import plan
 from symsi.training.checkpoint import metadata_of
 from symsi.training.distillation import MapRecipe, distill_map
+from symsi.training.running import check_weights, reporter, until
 
 __all__ = ["distill"]
 
@@ -76,12 +75,10 @@ def distill(
 def _run(
     teacher: Model, output: Path, recipe: MapRecipe, minutes: float | None, log: Callable[[str], None], force: bool
 ) -> FlowMap:
-    own, started, best = teacher.function, time.monotonic(), advice(teacher)
-    if output.suffix != ".safetensors":
-        raise SymsiError(f"weights are a .safetensors file; got {output.name!r}.")
+    own, late, best = teacher.function, until(minutes), advice(teacher)
+    check_weights(output, force=force)
     if not isinstance(own, UNet):
         raise SymsiError(f"a map is made from a U-Net such as digits28; {teacher.name} is none.")
-    check_free(output, force=force)
     if not _is_named(as_schedule(teacher.schedule)):
         raise SymsiError(
             f"a map's file names the schedule of its teacher, and {teacher.schedule} is none of {', '.join(NAMED)}."
@@ -91,19 +88,8 @@ def _run(
         torch.manual_seed(recipe.seed)
         net = MapNet(copy.deepcopy(own), teacher.schedule, schedule, teacher.prediction)
     net = net.to(device=teacher.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    checkpoint, lines = output.with_suffix(".checkpoint"), output.with_suffix(".log")
-    if not checkpoint.exists():
-        write_text(lines, "", force=force)
-
-    def report(line: str) -> None:
-        with lines.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-        log(line)
-
-    def late() -> bool:
-        return minutes is not None and time.monotonic() - started > 60 * minutes
-
-    cache = output.with_suffix(".trajectories")
+    checkpoint, cache = output.with_suffix(".checkpoint"), output.with_suffix(".trajectories")
+    report = reporter(output, log, force=force)
     average = distill_map(net, teacher, path, recipe, checkpoint, cache, report, until=late)
     said = metadata_of(checkpoint)
     cost = {

@@ -47,6 +47,12 @@ CLAIMS = {
     "optimal_diffusion": (("path KL, kappa = 1, wrong late", 0.03, 0.3),),
     "endpoints": (("symsi, worst ulp", 0.0, 0.5001),),
     "modal": (("mode 1 is half", 0.05, 0.15), ("mode 128 is half", 0.6, 0.85)),
+    "bridges": (
+        ("energy distance to the law", -0.02, 0.02),
+        ("sigma = 2: covariance", -0.05, 0.09),  # exact: 0.02, and 0.278; 1000 pairs
+        ("sigma = 0.1: covariance", 0.22, 0.34),
+    ),
+    "restore": (("ODE, rmse of the shown", 0.02, 0.2), ("regression, rmse of the shown", 0.02, 0.15)),
 }
 
 

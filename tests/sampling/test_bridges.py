@@ -283,3 +283,16 @@ def test_answers_that_are_no_predictions_are_refused_in_words() -> None:
         run(lambda x, t: (x * math.nan, x))
     with pytest.raises(symsi.ModelError, match="wrote into its input"):
         run(lambda x, t: (x.add_(1), x))
+
+
+@pytest.mark.parametrize("diffusion", ["ode", "gamma"])
+def test_a_landing_leaves_none_of_the_latent_where_data_are_points(diffusion: str) -> None:
+    """Four points under sqrt(t (1 - t)): the nearest of them to each sample, in 10 evaluations."""
+    points = torch.tensor([[2.0, 0.0], [0.0, 2.0], [-2.0, 0.0], [0.0, -2.0]], dtype=DOUBLE)
+    start = symsi.models.gaussian([0.0, 0.0], 1.0)
+    model = symsi.models.between(start, symsi.models.mixture([0.25] * 4, points, [1e-12] * 4), "linear")
+    left = {}
+    for last in ("step", "land"):
+        x = symsi.sample_bridge(model, start.sample(200), diffusion=diffusion, steps=10, last=last, **QUIET).x
+        left[last] = torch.cdist(x, points).min(1).values.median().item()
+    assert left["land"] < 0.02 < 0.1 < left["step"]

@@ -22,6 +22,32 @@ def test_forward_and_backward_rows_are_the_drifts_and_the_noise_of_each_step() -
         assert [float(stage.noise) for stage in plan.stages] == pytest.approx(expected, abs=1e-15)
 
 
+def test_the_last_step_lands_on_the_end_that_the_grid_leads_to() -> None:
+    """With alpha = 1 - t, beta = t and gamma = t (1 - t): x1 = x + (1 - t) v - (1 - t)^2 eta_z, x0 = x - t v + ..."""
+    for direction, grid, gains in (
+        ("forward", [0, 0.25, 1], (0.75, -(0.75**2))),
+        ("backward", [0, 0.25, 1], (-0.25, -(0.25**2))),
+    ):
+        for diffusion in ("ode", "gamma"):
+            plan = symsi.bridge_plan(MODEL, direction=direction, diffusion=diffusion, grid=grid, last="land")
+            *_, stage = plan.stages
+            assert (stage.time, stage.keep, stage.state, stage.noise) == (0.25, 0.0, 1.0, 0.0)
+            assert stage.asks == ("velocity", "latent")
+            assert tuple(stage.gains) == pytest.approx(gains, abs=1e-15)
+
+
+def test_a_landing_that_no_model_or_grid_allows_is_refused() -> None:
+    alone = symsi.BridgeModel(lambda x, t: x, "linear", "velocity", name="alone")
+    with pytest.raises(symsi.SymsiError, match="two predictions; alone has velocity"):
+        symsi.bridge_plan(alone, steps=3, last="land")
+    with pytest.raises(symsi.SymsiError, match=r"needs a grid that ends there, here at 0\.5"):
+        symsi.bridge_plan(MODEL, grid=[0, 0.25, 0.5], last="land")
+    with pytest.raises(symsi.EndpointError, match="x1 has no value at t = 0"):
+        symsi.bridge_plan(symsi.BridgeModel(lambda x, t: (x, x), "linear"), steps=1, last="land")
+    with pytest.raises(symsi.UnknownNameError, match="last step"):
+        symsi.bridge_plan(MODEL, steps=3, last="lant")
+
+
 def test_a_plan_that_falls_is_kept_in_a_file(tmp_path: Path) -> None:
     plan = symsi.bridge_plan(MODEL, direction="backward", diffusion="gamma/2", steps=5, grid="cosine")
     assert symsi.load_plan(plan.save(tmp_path / "plan.json")) == plan
