@@ -386,4 +386,19 @@ EQUIVALENT |= {
         "1.0 -> 2.0",
         "options = options_of(check_plan(plan, model, options, shape, 1.0))",
     ): "fitted plans alone know a guidance, and are refused",
+    **{
+        (
+            "sampling/likelihood.py",
+            "_flow",
+            f"max((len(s.weights) for s in rows.stages)) - 1 -> max((len(s.weights) for s in rows.stages)){other}",
+            "fields = [field, *fields[: max(len(s.weights) for s in rows.stages) - 1]]",
+        ): _UNUSED
+        for other in (" + 1", "")
+    },
+    (
+        "sampling/likelihood.py",
+        "_flow",
+        "_check_finite(nats, z, said, stage.time, begin) -> _check_finite(nats, said, z, stage.time, begin)",
+        "_check_finite(nats, z, said, stage.time, begin)",
+    ): "where a prediction is not finite, the state after it is not",
 }

@@ -147,6 +147,8 @@ def test_in_the_modes_of_a_gaussian_its_law_short_of_the_data_is_exact_in_one_st
         law.model(), x, reference=reference, schedule="trigonometric", grid=[0.0, end], **QUIET
     )
     torch.testing.assert_close(found.nats, log_density(late, x), rtol=0, atol=1e-10)
+    deviation = (beta**2 * variances + alpha**2).sqrt()
+    torch.testing.assert_close(found.z, (x - beta * law.mean) / deviation, rtol=0, atol=1e-10)
 
 
 def test_a_plan_is_run_the_other_way_round_and_its_samples_come_back(three_modes: Mixture) -> None:

@@ -92,6 +92,12 @@ def test_a_diffusion_that_is_none_is_refused(text: str, message: str) -> None:
         bridge("linear", sp.Symbol("optimal"))
 
 
+def test_a_diffusion_may_use_the_interpolants_own_coefficients() -> None:
+    found = bridge("trigonometric(gamma=quadratic)", diffusion="alpha*beta**2*gamma")
+    t = sp.Symbol("t")
+    assert sp.simplify(found.epsilon - sp.cos(sp.pi * t / 2) * sp.sin(sp.pi * t / 2) ** 2 * t * (1 - t)) == 0
+
+
 def test_a_record_is_json_whose_formulas_parse_back() -> None:
     b = bridge("linear(gamma=sqrt(2*t*(1-t)))", "gamma")
     data = json.loads(json.dumps(bridge_record(b)))
