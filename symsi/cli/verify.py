@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,8 @@ from symsi.exports.latex import proofs_tex
 from symsi.proofs import THEOREMS, prove_all
 
 __all__ = ["command"]
+
+_WORTH = 3  # theorems that a process of its own is worth
 
 
 @click.command("verify")
@@ -40,7 +43,9 @@ def command(only: tuple[str, ...], as_json: bool, steps: bool, as_latex: bool, a
     at_most_one(**{"--json": as_json, "--latex": as_latex, "--markdown": as_markdown, "--steps": steps})
     started = time.perf_counter()
     wanted = only or tuple(THEOREMS)
-    proofs = list(tqdm(prove_all(wanted), total=len(wanted), desc="proving", unit="theorem", disable=None, leave=False))
+    workers = max(1, min(os.cpu_count() or 1, len(wanted) // _WORTH))
+    proving = prove_all(wanted, workers=workers)
+    proofs = list(tqdm(proving, total=len(wanted), desc="proving", unit="theorem", disable=None, leave=False))
     seconds = time.perf_counter() - started
     if as_json:
         click.echo(json.dumps({"theorems": [_record(p) for p in proofs], "seconds": round(seconds, 3)}, indent=2))

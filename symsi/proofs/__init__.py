@@ -28,11 +28,23 @@ def load(theorem: str) -> Callable[[], Proof]:
     return prove
 
 
-def prove_all(only: tuple[str, ...] = ()) -> Iterator[Proof]:
-    """Prove the named theorems, or all of them, one after the other."""
-    provers = [load(name) for name in only or THEOREMS]
-    for prove in provers:
-        yield prove()
+def prove_all(only: tuple[str, ...] = (), *, workers: int = 1) -> Iterator[Proof]:
+    """Prove the named theorems, or all of them, in order: one after the other, or in so many processes."""
+    names = only or tuple(THEOREMS)
+    provers = [load(name) for name in names]
+    if workers == 1:
+        for prove in provers:
+            yield prove()
+    else:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            yield from pool.map(_prove, names)
+
+
+def _prove(name: str) -> Proof:
+    return load(name)()
 
 
 def run_script(prove: Callable[[], Proof]) -> None:

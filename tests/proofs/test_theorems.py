@@ -17,7 +17,7 @@ from symsi.algebra.proof import Derivation, Proof, Status, StepKind, Verdict
 from symsi.errors import UnknownNameError
 from symsi.interpolants import lazy, rows
 from symsi.interpolants.rows import Pair, Row, Triple
-from symsi.proofs import THEOREMS, load, run_script
+from symsi.proofs import THEOREMS, load, prove_all, run_script
 from symsi.proofs.index import index
 from symsi.theory import (
     diffusion,
@@ -44,6 +44,11 @@ def proofs() -> dict[str, Proof]:
 
 def test_the_index_is_what_the_proofs_give(proofs: dict[str, Proof]) -> None:
     assert (SCRIPTS / "README.md").read_text() == index(proofs.values())
+
+
+def test_processes_prove_the_same_in_the_same_order(proofs: dict[str, Proof]) -> None:
+    for name, proof in zip(("T23", "T9"), prove_all(("T23", "T9"), workers=2), strict=True):
+        assert replace(proof, seconds=0.0).markdown() == replace(proofs[name], seconds=0.0).markdown()
 
 
 def test_no_step_is_justified_by_a_later_theorem(proofs: dict[str, Proof]) -> None:
