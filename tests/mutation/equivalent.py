@@ -401,4 +401,15 @@ EQUIVALENT |= {
         "_check_finite(nats, z, said, stage.time, begin) -> _check_finite(nats, said, z, stage.time, begin)",
         "_check_finite(nats, z, said, stage.time, begin)",
     ): "where a prediction is not finite, the state after it is not",
+    **{
+        ("solvers/backward.py", "_plain", what, "spread=(0.0,) * (len(points) - 1),"): _UNUSED
+        for what in ("0.0 -> 1.0", "len(points) - 1 -> len(points) + 1", "len(points) - 1 -> len(points)")
+    },
+    ("solvers/backward.py", "_plain", "1.0 -> 2.0", "start=1.0,"): _UNUSED,
+    (
+        "solvers/backward.py",
+        "_plain",
+        "1.0 -> 2.0",
+        'taus = [min(1.0, max(0.0, v)) for v in table["time"].tolist()]',
+    ): "tables of times end at 1, and no earlier time rounds beyond it",
 }

@@ -136,6 +136,14 @@ def test_data_predictions_give_the_law_of_a_grid_that_ends_short_of_the_data(gen
         torch.testing.assert_close(found.nats, log_density(law, x), rtol=0, atol=1e-6)
 
 
+def test_a_grid_that_starts_late_starts_from_the_law_of_data_of_unit_variance_there() -> None:
+    law = gaussian([0.0, 0.0], 1.0)
+    x = law.sample(5)
+    grid = [0.1 + 0.9 * k / 20 for k in range(21)]
+    found = symsi.log_likelihood(law.model(), x, schedule="linear", solver="rk4", grid=grid, **QUIET)
+    torch.testing.assert_close(found.nats, log_density(law, x), rtol=0, atol=1e-5)
+
+
 def test_in_the_modes_of_a_gaussian_its_law_short_of_the_data_is_exact_in_one_step() -> None:
     end, variances = 0.8, torch.tensor([2.0, 0.3], dtype=DOUBLE)
     alpha, beta = math.cos(math.pi * end / 2), math.sin(math.pi * end / 2)

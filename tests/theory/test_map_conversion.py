@@ -32,6 +32,14 @@ def test_formulas_are_the_numbers_of_a_converted_map(base: str, target: str) -> 
             assert float(m.formulas[name].subs(at)) == pytest.approx(float(wanted[k]), rel=1e-11)
 
 
+@pytest.mark.parametrize("pair", PAIRS)
+def test_averages_are_state_times_x_and_prediction_times_u(pair: tuple[str, str]) -> None:
+    m = convert_map(*pair)
+    x, u, f = Symbol("x"), Symbol("u"), m.formulas
+    assert (m.average - f["state"] * x - f["prediction"] * u).expand() == 0
+    assert (m.diagonal - f["diagonal_state"] * x - f["diagonal_prediction"] * u).expand() == 0
+
+
 def test_residuals_convert_by_their_factors() -> None:
     m = convert_map("linear", "trigonometric")
     s, t, shift = 0.2, 0.7, 1e-5
