@@ -144,6 +144,27 @@ def test_a_grid_that_starts_late_starts_from_the_law_of_data_of_unit_variance_th
     torch.testing.assert_close(found.nats, log_density(law, x), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("end", [0.9, 1.0])
+@pytest.mark.parametrize("solver", ["euler", "ab2"])
+def test_in_the_modes_of_another_gaussian_many_steps_lead_to_the_law(end: float, solver: str) -> None:
+    alpha, beta = math.cos(math.pi * end / 2), math.sin(math.pi * end / 2)
+    variances = torch.tensor([2.0, 0.5], dtype=DOUBLE)
+    law = gaussian([0.3, -0.2], variances)
+    late = law if end == 1 else gaussian(beta * law.mean, beta**2 * variances + alpha**2)
+    reference = symsi.Reference(
+        "pca", torch.tensor([1.5, 0.7], dtype=DOUBLE), law.mean + 0.1, torch.eye(2, dtype=DOUBLE)
+    )
+    x = late.sample(5)
+    options = {"reference": reference, "schedule": "trigonometric", "solver": solver, **QUIET}
+    errors = []
+    for steps in (40, 80):
+        grid = [end * k / steps for k in range(steps + 1)]
+        nats = symsi.log_likelihood(law.model(), x, grid=grid, **options).nats
+        errors.append(float((nats - log_density(late, x)).abs().max()))
+    assert errors[1] < 0.02
+    assert errors[0] / errors[1] > 1.7
+
+
 def test_in_the_modes_of_a_gaussian_its_law_short_of_the_data_is_exact_in_one_step() -> None:
     end, variances = 0.8, torch.tensor([2.0, 0.3], dtype=DOUBLE)
     alpha, beta = math.cos(math.pi * end / 2), math.sin(math.pi * end / 2)
