@@ -21,7 +21,7 @@ from symsi.models.digits8 import distribution
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
 
-__all__ = ["SHIPPED", "WEIGHTS", "described", "digest", "load", "read_weights", "save"]
+__all__ = ["SHIPPED", "WEIGHTS", "check_digest", "described", "digest", "load", "read_weights", "save"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED: Mapping[str, str] = {
@@ -132,6 +132,12 @@ def read_weights(path: Path, form: str, version: str) -> tuple[dict[str, str], d
     if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
         raise SymsiError(f"{path} has weights that are nan or inf.")
     return metadata, weights
+
+
+def check_digest(path: Path, wanted: str, weights: Mapping[str, Tensor]) -> None:
+    """Raise SymsiError where the digest of a file's weights is not the one that it names."""
+    if wanted != digest(weights):
+        raise SymsiError(f"{path} does not hold the weights it describes: their hash is another.")
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:

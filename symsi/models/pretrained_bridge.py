@@ -13,7 +13,7 @@ from torch import Tensor
 from symsi.errors import SymsiError, unknown
 from symsi.files import write_atomic
 from symsi.interpolants.two_sided import Interpolant
-from symsi.models.pretrained import WEIGHTS, described, digest, read_weights
+from symsi.models.pretrained import WEIGHTS, check_digest, described, digest, read_weights
 from symsi.models.protocol import as_device
 from symsi.models.restoring import Restorer
 from symsi.models.two_sided import BridgeModel
@@ -83,8 +83,6 @@ def load_bridge(
         interpolant = Interpolant(*(parts[part] for part in _PARTS))
         shape = tuple(json.loads(metadata["shape"]))
         gain, offset = float(metadata["gain"]), float(metadata["offset"])
-        same = metadata["hash"] == digest(weights)
-    if not same:
-        raise SymsiError(f"{path} does not hold the weights it describes: their hash is another.")
+        check_digest(path, metadata["hash"], weights)
     net = net.to(device=where, dtype=dtype).eval().requires_grad_(False)
     return BridgeModel(net, interpolant, predictions, shape, path.stem, offset=offset, gain=gain)

@@ -12,12 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from symsi.errors import SymsiError, unknown
+from symsi.errors import unknown
 from symsi.files import write_atomic
 from symsi.interpolants.named import schedule as named
 from symsi.models.flow_map import FlowMap
 from symsi.models.map_net import MapNet
-from symsi.models.pretrained import SHIPPED, WEIGHTS, described, digest, load, read_weights
+from symsi.models.pretrained import SHIPPED, WEIGHTS, check_digest, described, digest, load, read_weights
 from symsi.models.protocol import Model, as_device
 from symsi.models.unet import Config, UNet
 
@@ -104,9 +104,7 @@ def load_map(name: str | Path, *, device: torch.device | str = "cpu", dtype: tor
         net.load_state_dict(weights)
         shape = tuple(json.loads(metadata["shape"]))
         gain, offset = float(metadata["gain"]), float(metadata["offset"])
-        same = metadata["hash"] == digest(weights)
-    if not same:
-        raise SymsiError(f"{path} does not hold the weights it describes: their hash is another.")
+        check_digest(path, metadata["hash"], weights)
     return FlowMap(
         net.to(device=where, dtype=dtype).eval().requires_grad_(False),
         schedule=schedule,

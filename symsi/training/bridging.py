@@ -13,12 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from symsi.errors import SymsiError
 from symsi.interpolants.named_two_sided import as_interpolant
 from symsi.interpolants.two_sided import Interpolant
 from symsi.training.checkpoint import resume, save_checkpoint
 from symsi.training.couplings import check_samples, paired
-from symsi.training.descent import descend, rise_and_fall
+from symsi.training.descent import RiseAndFall, descend
 from symsi.training.objectives.bridges import bridge_losses
 from symsi.training.objectives.times import times
 
@@ -30,7 +29,7 @@ _HELD_OUT = 1 << 33  # the seed of the times and latents of held-out losses
 
 
 @dataclass(frozen=True)
-class BridgeRecipe:
+class BridgeRecipe(RiseAndFall):
     """What is learned, how long and how fast.
 
     `predictions` are fields of `symsi.bridge`, one a head, each regressed in pairs +z, -z where `antithetic`. Times
@@ -49,10 +48,6 @@ class BridgeRecipe:
     law: str = "uniform"
     at: float | None = None
     seed: int = 0
-
-    def rate_at(self, step: int) -> float:
-        """Return the learning rate of a step, as a multiple of `rate`."""
-        return rise_and_fall(step, self.steps, self.warmup, self.decay)
 
 
 def train_bridge(
@@ -106,11 +101,6 @@ def train_bridge(
             batch = coupling(x0[rows], x1[torch.randint(len(x1), (recipe.batch,), generator=generator)])
         losses = learn(net, *batch, generator)
         loss = torch.stack(list(losses.values())).sum()
-        if not bool(loss.isfinite()):
-            raise SymsiError(
-                f"the loss of step {step + 1} is {loss.item()}; {checkpoint} holds the last good step, if there is "
-                "one. Go on from it with a smaller rate."
-            )
         rate = recipe.rate * recipe.rate_at(step)
         descend(loss, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema)
         totals = {name: total + losses[name].item() for name, total in totals.items()}

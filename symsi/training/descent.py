@@ -9,12 +9,19 @@ from torch import Tensor, nn
 
 from symsi.errors import SymsiError
 
-__all__ = ["descend", "rise_and_fall"]
+__all__ = ["RiseAndFall", "descend"]
 
 
-def rise_and_fall(step: int, steps: int, warmup: int, decay: float) -> float:
-    """Return the share of a learning rate: it rises over `warmup` steps and falls to 0 over the last `decay` of all."""
-    return min(1.0, (step + 1) / warmup, (steps - step) / (decay * steps))
+class RiseAndFall:
+    """A recipe whose learning rate rises over `warmup` steps and falls to 0 over the last `decay` of all `steps`."""
+
+    steps: int
+    warmup: int
+    decay: float
+
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate of a step, as a multiple of `rate`."""
+        return min(1.0, (step + 1) / self.warmup, (self.steps - step) / (self.decay * self.steps))
 
 
 def descend(

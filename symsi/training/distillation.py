@@ -21,7 +21,7 @@ from symsi.models.protocol import Model
 from symsi.models.velocity_field import VelocityField
 from symsi.solvers.plan import Plan
 from symsi.training.checkpoint import metadata_of, resume, save_checkpoint
-from symsi.training.descent import descend, rise_and_fall
+from symsi.training.descent import RiseAndFall, descend
 from symsi.training.objectives.flow_maps import diagonal, lagrangian, loss, psd, roughness
 from symsi.training.trajectories import Trajectories, trajectories
 
@@ -36,7 +36,7 @@ _TEACHER = 1 << 34  # and of those that it learns from; the judges' seeds are sm
 
 
 @dataclass(frozen=True)
-class MapRecipe:
+class MapRecipe(RiseAndFall):
     """How long, how fast, and from which pairs of times.
 
     The learning rate rises over `warmup` steps, stays, and falls to 0 over the last `decay` of all `steps`. Of each
@@ -82,10 +82,6 @@ class MapRecipe:
     def loss_at(self, step: int) -> str:
         """Return the loss of a step."""
         return self.loss if step >= self.steps * (1 - self.late) else "regression"
-
-    def rate_at(self, step: int) -> float:
-        """Return the learning rate of a step, as a multiple of `rate`."""
-        return rise_and_fall(step, self.steps, self.warmup, self.decay)
 
     def chunks_at(self, step: int) -> int:
         """Return how many chunks of trajectories a step draws from."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from symsi.training.checkpoint import resume, save_checkpoint
-from symsi.training.descent import descend, rise_and_fall
+from symsi.training.descent import RiseAndFall, descend
 
 __all__ = ["Recipe", "train_flow"]
 
@@ -21,7 +21,7 @@ Interpolant = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(RiseAndFall):
     """How long and how fast: the learning rate rises over `warmup` steps and falls to 0 over the last `decay` of all.
 
     `unlabelled` is the share of samples without a label, for classifier-free guidance; `ema` the decay of the average
@@ -36,10 +36,6 @@ class Recipe:
     ema: float = 0.999
     unlabelled: float = 0.1
     seed: int = 0
-
-    def rate_at(self, step: int) -> float:
-        """Return the learning rate of a step, as a multiple of `rate`."""
-        return rise_and_fall(step, self.steps, self.warmup, self.decay)
 
 
 def train_flow(

@@ -70,7 +70,7 @@ def test_without_noise_nothing_is_nan_at_the_ends(dtype: torch.dtype) -> None:
     with pytest.raises(symsi.InterpolantError, match=r"gamma must be .* positive .* Write one such as"):
         symsi.Interpolant("1-t", "t", "0")
     straight = symsi.interpolant("linear", "brownian", a=1e-24)
-    x0, x1 = torch.randn(8, 2, dtype=dtype), torch.randn(8, 2, dtype=dtype)
+    x0, x1 = torch.randn(2, 8, 2, dtype=dtype, generator=torch.Generator().manual_seed(0))
     t = torch.tensor([0.0, 1.0] * 4, dtype=dtype)
     weight = torch.zeros((), dtype=dtype, requires_grad=True)
 
