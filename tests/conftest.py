@@ -1,5 +1,9 @@
 """Exact models that samplers are held against."""
 
+import os
+
+os.environ.setdefault("SYMPY_CACHE_SIZE", "20000")  # as the command line does
+
 import pytest
 import torch
 

@@ -111,18 +111,14 @@ class Declared:
         if values:
             raise ValueError(f"{values[0]} depends on a bound variable, and is no constant")
         whole = sp.Tuple(*exprs)
-        meaning: dict[Symbol, Expr] = {}
-        ranges: dict[Symbol, Range] = {}
         atoms = {kind: whole.atoms(kind) for kind in (sp.Subs, sp.Derivative, AppliedUndef)}
         ordered = [a for kind in atoms for a in sorted(atoms[kind], key=lambda a: (-sp.count_ops(a), str(a)))]
-        for atom in [*ordered, *sorted(whole.free_symbols, key=str)]:
-            if whole.has(atom):
-                unknown = sp.Dummy(sp.sstr(atom)) if bare else self._unknown(atom)
-                meaning[unknown] = atom
-                whole = whole.xreplace({atom: unknown})
-                bounds = self._bounds(atom)
-                if bounds is not None:
-                    ranges[unknown] = bounds
+        ordered += sorted(whole.free_symbols, key=str)
+        unknowns = {a: sp.Dummy(sp.sstr(a)) if bare else self._unknown(a) for a in ordered}
+        whole = whole.xreplace(unknowns)  # the outermost first: what stands in a derivative is no unknown by that
+        meaning = {u: a for a, u in unknowns.items() if u in whole.free_symbols}
+        bounds = {u: self._bounds(a) for u, a in meaning.items()}
+        ranges = {u: b for u, b in bounds.items() if b is not None}
         return Abstract(tuple(whole), meaning, ranges)
 
     def _unknown(self, atom: Expr) -> Symbol:

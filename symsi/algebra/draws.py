@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy as sp
 from sympy import Expr, Rational, Symbol, oo, sympify
+from sympy.concrete.expr_with_limits import ExprWithLimits
 
 __all__ = ["concretize", "draw_function", "draw_parameters", "draw_points"]
 
@@ -110,5 +111,6 @@ def concretize(expr: Expr, bodies: Mapping[Any, Callable[..., Expr]]) -> Expr:
             outer = concretize(derivative.xreplace({inner[0]: z}), bodies)
             expr = expr.xreplace({derivative: outer.subs(z, concretize(inner[0], bodies))})
     for f, body in bodies.items():
-        expr = expr.replace(f, body)
-    return expr.doit()
+        if expr.has(f):
+            expr = expr.replace(f, body)
+    return expr.doit() if expr.has(sp.Derivative, sp.Subs, ExprWithLimits) else expr
