@@ -5,6 +5,7 @@ from sympy import Expr, diff, exp, log, sqrt
 from symsi.algebra.proof import Derivation, Proof
 from symsi.interpolants.rows import Triple
 from symsi.proofs import run_script
+from symsi.theory.three_parts import brownian_diffusion, drift_row
 from symsi.theory.two_gaussians import (
     GaussianEnds,
     bridge_covariance,
@@ -37,6 +38,11 @@ def prove() -> Proof:
     )
     d.claim("g", "Cov(X_0, X_t) = C (1 - t) + K t, of the growth rate A = (S'/2 - epsilon)/S: K couples the ends.")
     d.claim("h", "As sigma -> 0, S -> ((1 - t) sqrt(C) + t sqrt(D))^2 and K -> sqrt(C D): optimal transport.")
+    d.claim(
+        "i",
+        "Of given ends and gamma^2 = k alpha beta, v + epsilon s under epsilon = k (alpha beta' - alpha' beta)/2 is "
+        "the drift of a Brownian bridge of variance k, with time beta/c and scaled by c = alpha + beta.",
+    )
     t, x = d.symbol("t", 0, 1), d.real("x")
     size, goal, sigma = d.symbol("C"), d.symbol("D"), d.symbol("sigma")
     ends = GaussianEnds(d.real("m"), size, d.real("n"), goal)
@@ -95,6 +101,7 @@ def prove() -> Proof:
         + diff(sqrt(straight), t) / sqrt(straight) * (x - (1 - t) * ends.mean_0 - t * ends.mean_1)
     )
     d.tends("The velocity, that of straight paths of optimal transport.", v, sigma, moved, proves="h")
+    _brownian(d, t)
     return d.proof()
 
 
@@ -119,6 +126,18 @@ def _doob(d: Derivation, t: Expr, x: Expr) -> None:
         "c",
     )
     d.equal("which solves the equation.", diff(made, t).subs(moved), -(sigma**2) / 2 * diff(made, x, 2), "(b)", "c")
+
+
+def _brownian(d: Derivation, t: Expr) -> None:
+    """A Brownian bridge dY = (x1 - Y)/(1 - r) dr + sqrt(k) dW at the time r = beta/c, times c."""
+    alpha, beta, level = d.function("alpha")(t), d.function("beta")(t), d.symbol("k")
+    p = Triple.of(alpha, beta, sqrt(level * alpha * beta), t)
+    epsilon, c = brownian_diffusion(p, level), alpha + beta
+    ends = {"x0": d.real("x0"), "x1": d.real("x1"), "latent": d.real("z")}
+    place, time = p.state(**ends) / c, beta / c
+    pull = (ends["x1"] - place) / (1 - time) * diff(time, t)
+    d.equal("The drift.", drift_row(p, epsilon)(**ends), diff(c, t) * place + c * pull, "definition of Y", "i")
+    d.equal("And the diffusion.", 2 * epsilon, c**2 * level * diff(time, t), "quotient rule", "i")
 
 
 if __name__ == "__main__":

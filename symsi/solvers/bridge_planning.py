@@ -44,7 +44,8 @@ def bridge_plan(
     """Return the numbers that `sample_bridge` would follow, for `sample_bridge(model, start, plan=...)`.
 
     direction   "forward", from x0 to x1, or "backward"
-    diffusion   "ode", or epsilon >= 0 in t, alpha, beta, gamma, such as "gamma", which every end bears
+    diffusion   "ode", or epsilon >= 0 in t, alpha, beta, gamma, such as "gamma", which every end bears; or
+                "brownian" (see `symsi.bridge`), which needs the score for a prediction at the end it starts from
     solver      "euler", "heun", "ab2" (default), "ab3"; with noise "euler-maruyama" (default), "ab2-maruyama"
     grid        "uniform"; "cosine", t = (1 - cos(pi k/K))/2, denser at both ends; or the increasing times themselves
     last        the last step: "step" as the others, or "land" on the prediction of x1, backward of x0, without noise;

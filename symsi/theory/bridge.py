@@ -14,13 +14,13 @@ from symsi.algebra.multiprecision import sample_unit
 from symsi.algebra.parse import as_expression
 from symsi.algebra.proof import Derivation, Proof
 from symsi.algebra.simplify import simplify
-from symsi.algebra.symbols import x
+from symsi.algebra.symbols import t, x
 from symsi.errors import DiffusionError, EndpointError, InterpolantError, unknown
 from symsi.interpolants.named_two_sided import as_interpolant
 from symsi.interpolants.rows import Combination, Triple, determinant
 from symsi.interpolants.two_sided import Interpolant
 from symsi.theory.functions import Functions
-from symsi.theory.three_parts import FIELDS, PREDICTIONS, drift_row, predict, row, written
+from symsi.theory.three_parts import FIELDS, PREDICTIONS, brownian_diffusion, drift_row, predict, row, written
 
 __all__ = ["FORMAT", "SYMBOLS", "Bridge", "bridge", "bridge_record"]
 
@@ -135,18 +135,33 @@ def bridge(
 ) -> Bridge:
     """Return every field of an interpolant, or of a named one, from the two predictions that are given.
 
-    `diffusion` is "ode" or epsilon as an expression in t, alpha, beta, gamma: "gamma", "gamma/2". `given` are two of
+    `diffusion` is "ode", or epsilon as an expression in t, alpha, beta, gamma: "gamma", "gamma/2"; or "brownian",
+    that of the Brownian bridges which I is, x0 and x1 given, for gamma^2 = k alpha beta with k a constant: k/2 where
+    alpha = 1 - t and beta = t (T17), the Schroedinger bridge's where its coupling joins the ends. `given` are two of
     velocity, score, latent, ends, x0, x1. Raises UnknownNameError, InterpolantError, DiffusionError or ParseError.
     """
     found = as_interpolant(interpolant)
     names = ("t", "alpha", "beta", "gamma", *(s.name for s in found.free_parameters))
-    epsilon = Integer(0) if diffusion == "ode" else as_expression(diffusion, names)
+    if diffusion == "brownian":
+        epsilon = _of_brownian_bridges(found)
+    else:
+        epsilon = Integer(0) if diffusion == "ode" else as_expression(diffusion, names)
     parts = {Symbol(name): getattr(found, name) for name in ("alpha", "beta", "gamma")}
     foreign = sorted(s.name for s in epsilon.free_symbols - {Symbol(name) for name in names})
     if foreign:
         raise DiffusionError(f"epsilon may use {', '.join(names)}; {epsilon} also has {foreign[0]}.")
     first, second = given
     return Bridge(found, simplify(epsilon.subs(parts)), (first, second))
+
+
+def _of_brownian_bridges(i: Interpolant) -> Expr:
+    level = simplify(i.gamma**2 / (i.alpha * i.beta))
+    if level.has(t):
+        raise DiffusionError(
+            f"diffusion 'brownian' is that of Brownian bridges, gamma^2 = k alpha beta with a constant k; of {i} "
+            f"gamma^2/(alpha beta) is {level}. Take gamma 'brownian', or an epsilon such as 'gamma'."
+        )
+    return brownian_diffusion(i.triple, level)
 
 
 def _prove(b: Bridge) -> Proof:

@@ -12,7 +12,7 @@ from sympy import Expr, Integer
 from symsi.errors import unknown
 from symsi.interpolants.rows import Combination, Row, Triple, combine, determinant
 
-__all__ = ["FIELDS", "PREDICTIONS", "drift_row", "predict", "row", "written"]
+__all__ = ["FIELDS", "PREDICTIONS", "brownian_diffusion", "drift_row", "predict", "row", "written"]
 
 PREDICTIONS = ("velocity", "score", "latent", "ends", "x0", "x1")
 FIELDS = (*PREDICTIONS, "forward", "backward")
@@ -44,6 +44,14 @@ def row(p: Triple, kind: str) -> Row:
 def drift_row(p: Triple, epsilon: Expr) -> Row:
     """b_F = v + epsilon s, of dX = b_F dt + sqrt(2 epsilon) dW; -epsilon gives b_B, that backward in time."""
     return Row(x0=p.alpha_dot, x1=p.beta_dot, latent=p.gamma_dot - epsilon / p.gamma)
+
+
+def brownian_diffusion(p: Triple, level: Expr) -> Expr:
+    """epsilon = k (alpha beta' - alpha' beta)/2 for gamma^2 = k alpha beta, `level` k: I is then a Brownian bridge.
+
+    Of given ends that is, scaled by alpha + beta and with beta/(alpha + beta) for time (T17).
+    """
+    return level * determinant(p) / 2
 
 
 def written(p: Triple, kind: str, epsilon: Expr = _ZERO) -> Row:

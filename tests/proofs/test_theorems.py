@@ -261,6 +261,7 @@ WRONG: list[tuple[str, str, Any, Callable[[Callable[..., Any]], Callable[..., An
     ),
     ("T17", "backward drift", (two_gaussians, "gaussian_bridge_drift"), lambda f: lambda p, g, e, y: f(p, g, -e, y)),
     ("T17", "coupling of another variance", (two_gaussians, "bridge_covariance"), lambda f: scaled(f, 2)),
+    ("T17", "twice the bridges' diffusion", (three_parts, "brownian_diffusion"), lambda f: lambda p, k: f(p, 2 * k)),
     ("T18", "diffusion by c", (rescaling, "rescaled_diffusion"), lambda f: lambda e, c, r: c * r * e),
     ("T18", "slope without the scale's own", (rescaling, "rescaled"), lambda f: lambda p, c, s, r: f(p, c, 0 * s, r)),
     (

@@ -92,6 +92,14 @@ def test_a_diffusion_that_is_none_is_refused(text: str, message: str) -> None:
         bridge("linear", sp.Symbol("optimal"))
 
 
+def test_the_diffusion_of_brownian_bridges() -> None:
+    assert bridge("linear(gamma=sqrt(3*t*(1-t)))", "brownian").epsilon == Rational(3, 2)
+    turning = bridge("trigonometric(gamma=sqrt(2*cos(pi*t/2)*sin(pi*t/2)))", "brownian")
+    assert sp.simplify(turning.epsilon - sp.pi / 2) == 0  # k = 2, of alpha beta' - alpha' beta = pi/2
+    with pytest.raises(DiffusionError, match=r"of linear\(gamma=quadratic\) gamma\^2/\(alpha beta\) is t\*\(1 - t\)"):
+        bridge("linear(gamma=quadratic)", "brownian")
+
+
 def test_a_diffusion_may_use_the_interpolants_own_coefficients() -> None:
     found = bridge("trigonometric(gamma=quadratic)", diffusion="alpha*beta**2*gamma")
     t = sp.Symbol("t")
