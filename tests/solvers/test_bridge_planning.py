@@ -22,6 +22,11 @@ def test_forward_and_backward_rows_are_the_drifts_and_the_noise_of_each_step() -
         assert [float(stage.noise) for stage in plan.stages] == pytest.approx(expected, abs=1e-15)
 
 
+def test_the_diffusion_of_brownian_bridges_is_a_half_of_gammas_constant() -> None:
+    model = symsi.BridgeModel(lambda x, t: (x, x), "linear(gamma=sqrt(3*t*(1-t)))", ("velocity", "score"))
+    assert symsi.bridge_plan(model, diffusion="brownian", steps=5) == symsi.bridge_plan(model, diffusion=1.5, steps=5)
+
+
 def test_the_last_step_lands_on_the_end_that_the_grid_leads_to() -> None:
     """With alpha = 1 - t, beta = t and gamma = t (1 - t): x1 = x + (1 - t) v - (1 - t)^2 eta_z, x0 = x - t v + ..."""
     for direction, grid, gains in (
