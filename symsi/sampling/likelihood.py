@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,10 +12,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from symsi.coefficients.runtime import working
+from symsi.coefficients.two_sided import bridge_kernels
 from symsi.errors import ModelError, SymsiError, unknown
 from symsi.interpolants.schedule import Schedule
 from symsi.models.protocol import Model, as_model
 from symsi.models.reference import Reference
+from symsi.models.two_sided import BridgeModel
 from symsi.sampling.divergence import exact_trace, probed_traces
 from symsi.sampling.inputs import check_inputs, check_plan, whole_number
 from symsi.sampling.noise import check_seed
@@ -36,8 +38,8 @@ class Likelihood:
 
     `bits_per_dim` is -nats/(D log 2), smaller for what is likelier; `standard_error` (N,) that of `nats` over the
     probes of each sample, 0 where the divergence is exact. `nfe` counts evaluations of the model a sample, and
-    `products` the products with its Jacobian in each. `z` (N, *shape) is the noise that the ODE takes to x. For
-    pictures of pixels y = offset + gain x, log p(y) = log p(x) - D log gain.
+    `products` the products with its Jacobian in each. `z` (N, *shape) is the noise, or x0 of a two-sided
+    model, that the ODE takes to x. For pictures of pixels y = offset + gain x, log p(y) = log p(x) - D log gain.
     """
 
     nats: Tensor
@@ -59,9 +61,10 @@ class Likelihood:
 
 @torch.inference_mode(False)
 def log_likelihood(
-    model: Model | Callable[..., Tensor],
+    model: Model | BridgeModel | Callable[..., Tensor],
     x: Tensor,
     *,
+    start: Callable[[Tensor], Tensor] | None = None,
     plan: Plan | None = None,
     schedule: Schedule | str | None = None,
     solver: str | None = None,
@@ -78,6 +81,8 @@ def log_likelihood(
 ) -> Likelihood:
     """Return log p(x) of samples x (N, *shape) under the law that the model's probability-flow ODE samples.
 
+    start       log p of x0, from (N, *shape) to (N,): of a two-sided model, and needed there. Its velocity carries x
+                back to x0 as it is: schedule, reference and plan are none of its options
     plan        the ODE's, as `symsi.plan` makes it: its schedule, grid, solver and reference, the other way round
     schedule    instead of a plan: any; by default "trigonometric", lazy coordinates, where N(0, I) is exact
                 in one step. The law is the same under every schedule
@@ -100,7 +105,7 @@ def log_likelihood(
     and ModelError for a model that cannot be differentiated or a field that is not finite, as at t = 1 of data
     without a density.
     """
-    known = as_model(model)
+    known = _velocity(model) if isinstance(model, BridgeModel) else as_model(model)
     kind = known.dtype or working(_checked(x, known))
     place = known.device or x.device
     count, shape = len(x), tuple(x.shape[1:])
@@ -113,7 +118,13 @@ def log_likelihood(
         raise unknown("divergence", str(method), DIVERGENCES)
     probes = whole_number("probes (one has no standard error)", probes, 2)
     asked = {"schedule": schedule, "solver": solver, "steps": steps, "grid": grid, "reference": reference}
-    rows = _rows(known, plan, {name: value for name, value in asked.items() if value is not None}, shape)
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if isinstance(model, BridgeModel):
+        _check_two_sided(model, start, {**asked, **({} if plan is None else {"plan": plan})})
+        asked["schedule"] = known.schedule
+    elif start is not None:
+        raise SymsiError(f"{known.name} starts from noise, N(0, I): `start` is the density of a two-sided model's x0.")
+    rows = _rows(known, plan, asked, shape)
     found: list[tuple[Tensor, ...]] = []
     with tqdm(
         total=rows.evaluations * -(-count // size),
@@ -136,9 +147,34 @@ def log_likelihood(
                 return probed_traces(said, at, q, time, seed=seed, samples=held, probes=probes, evaluation=e)
 
             moved = x[some].detach().to(place, working(torch.empty((), dtype=kind)), copy=True)
-            found.append(_flow(rows, predict, moved, kind, traces, begin, bar.update))
+            found.append(_flow(rows, predict, moved, kind, traces, start, begin, bar.update))
     nats, errors, z = (torch.cat(parts) for parts in zip(*found, strict=True))
     return Likelihood(nats, errors, rows.evaluations, x[0].numel() if method == "exact" else probes, z)
+
+
+def _velocity(model: BridgeModel) -> Model:
+    """The velocity of a two-sided model as one of the linear schedule, whose own coordinates it moves as it is."""
+    if "velocity" in model.predictions:
+        place = model.predictions.index("velocity")
+        return replace(model.called, function=lambda x, t, **told: model(x, t, **told)[place])
+    fields = bridge_kernels(model.bridge())
+
+    def velocity(x: Tensor, t: Tensor, **told: Any) -> Tensor:
+        first, second = model(x, t, **told)
+        return fields.field("velocity", x, first, second, t)
+
+    return replace(model.called, function=velocity)
+
+
+def _check_two_sided(model: BridgeModel, start: Any, asked: Mapping[str, Any]) -> None:
+    if not callable(start):
+        raise SymsiError(
+            f"{model.name} is two-sided: start=, a function that gives log p of x0 (N, *shape) as (N,), is needed; got "
+            f"{type(start).__name__}."
+        )
+    for name in ("plan", "schedule", "reference"):
+        if name in asked:
+            raise SymsiError(f"{name} is an option of one-sided models; {model.name} takes solver, steps and grid.")
 
 
 def _rows(model: Model, plan: Plan | None, options: dict[str, Any], shape: tuple[int, ...]) -> Backward:
@@ -162,6 +198,7 @@ def _flow(
     x: Tensor,
     kind: torch.dtype,
     traces: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor], int], Tensor],
+    density: Callable[[Tensor], Tensor] | None,
     begin: int,
     tick: Callable[[], Any],
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -212,14 +249,23 @@ def _flow(
             z = z + _placed(weight, z) * past
         _check_finite(nats, z, said, stage.time, begin)
         tick()
-    noise, n = _unit_noise(z, rows.start, size)
+    noise, n = _unit_noise(z, rows.start, size) if density is None else (_said(density, z), z)
     return nats + noise - trace(_log(rows.start), z), variance.sqrt(), whole(n, 0.0)
 
 
 def _unit_noise(z: Tensor, start: Coefficient, size: int) -> tuple[Tensor, Tensor]:
-    """log N(n; 0, I) of n = z/start, and n: the law at the start of a one-sided path, where a bridge has data."""
+    """log N(n; 0, I) of n = z/start, and n: the law at the start of a one-sided path."""
     n = z / _placed(start, z)
     return -n.flatten(1).square().sum(1, dtype=torch.float64) / 2 - size * math.log(2 * math.pi) / 2, n
+
+
+def _said(density: Callable[[Tensor], Tensor], x0: Tensor) -> Tensor:
+    """log p(x0) as the user's function says it."""
+    found = density(x0)
+    if not isinstance(found, Tensor) or found.shape != x0.shape[:1]:
+        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise SymsiError(f"start must give one log density a sample, shape ({len(x0)},); got {got}.")
+    return found.detach().to(x0.device, torch.float64)
 
 
 def _placed(value: Coefficient, like: Tensor) -> Any:
