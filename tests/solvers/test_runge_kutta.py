@@ -21,9 +21,10 @@ def test_a_tableau_fulfils_the_quadrature_conditions_of_its_order(tableau: Table
 
 
 def test_a_tableau_is_read_from_its_words() -> None:
-    assert HEUN.a == ((1,), (Fraction(1, 2), Fraction(1, 2)))
-    assert HEUN.c == (0, 1, 1)
-    assert HEUN.points == (0, 1)
+    found = Tableau(3, ("1/2", "-1 2", "1/6 2/3 1/6"))
+    assert found.a == ((Fraction(1, 2),), (-1, 2), (Fraction(1, 6), Fraction(2, 3), Fraction(1, 6)))
+    assert found.c == (0, Fraction(1, 2), 1, 1)
+    assert found.points == (0, Fraction(1, 2), 1)
 
 
 @pytest.mark.parametrize("method", [HEUN, RK4, DOPRI5])
