@@ -1,12 +1,14 @@
 """Rows over named parts: n - 1 rows and the state determine every other, for any n."""
 
+from dataclasses import fields
+
 import pytest
 import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from sympy import Rational, symbols
 
-from symsi.interpolants.rows import Pair, Row, combine, determinant
+from symsi.interpolants.rows import Pair, Row, Triple, combine, determinant
 
 FRACTIONS = st.fractions(min_value=-9, max_value=9, max_denominator=20).map(
     lambda f: Rational(f.numerator, f.denominator)
@@ -35,6 +37,14 @@ def test_two_parts_divide_by_the_determinant_that_conversions_do() -> None:
     found = combine(pair.state, pair.velocity, Row(noise=1, data=0))
     assert sp.fraction(sp.together(found.state))[1] in (determinant(pair), -determinant(pair))
     assert sp.simplify(found(*(row(noise=3, data=5) for row in (pair.state, pair.velocity))) - 3) == 0
+
+
+def test_a_schedule_is_a_triple_whose_latent_is_the_noise() -> None:
+    t = symbols("t")
+    alpha, beta = (1 - t) ** 2, sp.sin(t)
+    found, wanted = Triple.one_sided(Pair.of(alpha, beta, t)), Triple.of(sp.Integer(0), beta, alpha, t)
+    for part in fields(Triple):
+        assert sp.expand(getattr(found, part.name) - getattr(wanted, part.name)) == 0, part.name
 
 
 def test_a_row_is_a_mapping_and_the_sum_that_it_says() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -81,6 +82,16 @@ def test_samples_of_an_exact_map_are_exact_at_any_number_of_steps(schedule: str,
     z = symsi.sample(lambda x, t: x * 0, shape=(7, 3), steps=1, dtype=torch.float64).x
     assert out.nfe == steps
     assert torch.allclose(out.x, z * LAMBDA**0.5, rtol=1e-10)
+
+
+def test_a_map_that_starts_late_starts_from_the_size_that_unit_data_has_there() -> None:
+    flow, grid = gaussian_map("linear", 1.0), [0.2, 0.7, 1.0]
+    plan = symsi.plan(flow, grid=grid)
+    assert (plan.grid, plan.origin["grid"]) == (tuple(grid), "times")
+    assert plan.start == pytest.approx(math.hypot(0.8, 0.2), rel=1e-15)
+    assert symsi.plan(flow, steps=2).origin["grid"] == "uniform"
+    z = symsi.sample(lambda x, t: x * 0, shape=(7, 3), steps=1, dtype=torch.float64).x
+    torch.testing.assert_close(symsi.sample(flow, shape=(7, 3), plan=plan, dtype=torch.float64).x, z)
 
 
 def test_a_solver_beside_a_map_solves_its_velocity() -> None:
