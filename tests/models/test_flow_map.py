@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import symsi
+from symsi.coefficients.flow_map import map_coefficients
 
 SCHEDULES = ("linear", "trigonometric", "vp")
 LAMBDA = 0.3
@@ -63,6 +64,21 @@ def test_the_diagonal_of_a_converted_map_is_the_velocity_of_the_other_schedule(x
     found = gaussian_map("linear").convert("trigonometric").velocity(x, 0.37)
     t = torch.full((5,), 0.37, dtype=torch.float64)
     assert torch.allclose(found, velocity("trigonometric", x, t, LAMBDA), rtol=1e-8, atol=1e-8)
+
+
+def test_on_the_diagonal_a_conversion_has_the_derivative_of_the_velocitys() -> None:
+    """tan(pi t/2) = tau/(1 - tau) and C = cos + sin: v_bar = (C'/C) x + C tau' v with tau' = pi/(2 C^2)."""
+    found = map_coefficients(symsi.schedule("linear"), symsi.schedule("trigonometric"))
+    t = torch.tensor([0.3, 0.8, 1.0], dtype=torch.float64)
+    start = t.clone().requires_grad_()
+    row = found(start, t)
+    angle = math.pi / 2 * t
+    size, turn = angle.cos() + angle.sin(), angle.cos() - angle.sin()
+    torch.testing.assert_close(row.state.detach(), math.pi / 2 * turn / size)
+    torch.testing.assert_close(row.prediction.detach(), math.pi / 2 / size)
+    (slope,) = torch.autograd.grad(row.prediction.sum(), start)
+    torch.testing.assert_close(slope, -(math.pi**2) / 4 * turn / size**2)
+    assert torch.autograd.grad(found(start, t).state.sum(), start)[0].isfinite().all()
 
 
 def test_there_and_back_is_the_same_map(x: Tensor) -> None:

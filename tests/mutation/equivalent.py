@@ -451,12 +451,15 @@ EQUIVALENT |= {
         "1 -> 2",
         'table = tabulate(convert(own, own), times[:1], ("alpha", "beta"))',
     ): _UNUSED,
-    (
-        "coefficients/flow_map.py",
-        "map_coefficients",
-        "start + 1 -> start - 1",
-        "later = torch.where(same, start + 1, stop)  # anything else: the other branch is taken there",
-    ): "anything but the start will do",
+    **{
+        (
+            "coefficients/flow_map.py",
+            "map_coefficients",
+            what,
+            "later = torch.where(same, start + 1, stop)  # anything else: the other branch is taken there",
+        ): "anything but the start will do"
+        for what in ("start + 1 -> start - 1", "1 -> 2")
+    },
     (
         "theory/two_gaussians.py",
         "gaussian_bridge",

@@ -99,9 +99,11 @@ def test_the_first_row_in_modes_is_the_limit_of_rows_that_start_closer_and_close
         "pca", torch.tensor([2.0, 0.3]).double(), torch.tensor([0.5, -1.0]).double(), torch.eye(2).double()
     )
     model = symsi.models.gaussian([0.5, -1.0], [2.0, 0.3]).model(base)
-    at = backward(model, schedule="trigonometric", reference=reference, grid=[0.0, 1.0], shape=(2,)).stages[0]
+    at = backward(model, schedule="trigonometric", reference=reference, grid=[0.0, 0.5, 1.0], shape=(2,)).stages[0]
     for gap in (1e-3, 1e-5, 1e-7):
-        near = backward(model, schedule="trigonometric", reference=reference, grid=[0.0, 1 - gap], shape=(2,)).stages[0]
+        near = backward(
+            model, schedule="trigonometric", reference=reference, grid=[0.0, 0.5, 1 - gap], shape=(2,)
+        ).stages[0]
         for name in ("state", "gain", "offset", "keep"):
             torch.testing.assert_close(
                 *(torch.as_tensor(getattr(stage, name)).expand(2) for stage in (near, at)), rtol=0, atol=20 * gap
