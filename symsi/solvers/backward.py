@@ -185,9 +185,9 @@ def _modal(
     nodes = ModalNodes(
         grid=back,
         times=tuple(taus[::-1]),
-        scales=tuple(table["scale"].tolist()[::-1]),
+        scales=(),
         data=(tuple(data["data_input"].tolist()[::-1]), tuple(data["data_prediction"].tolist()[::-1])),
-        alpha=alpha[::-1],
+        alpha=(),
         beta=beta[::-1],
         mean=mean,
         start=torch.ones(()),
@@ -197,7 +197,7 @@ def _modal(
     if alpha[-1] == 0:
         stages[0] = _at_data(conversion, stages[0], taus[-1], variances, mean)
     start = (alpha[0] ** 2 + beta[0] ** 2 * variances).sqrt()
-    return Backward(tuple(stages), _volumes(stages), back, nodes.scales[0], beta[-1], start, reference)
+    return Backward(tuple(stages), _volumes(stages), back, float(table["scale"][-1]), beta[-1], start, reference)
 
 
 def _at_data(conversion: Conversion, stage: Stage, tau: float, variances: Tensor, mean: Tensor) -> Stage:

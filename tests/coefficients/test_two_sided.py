@@ -69,6 +69,17 @@ def test_a_symbolic_parameter_is_an_axis_of_a_table_and_refused_by_kernels() -> 
         interpolant_kernels(bridge)
 
 
+def test_one_number_is_a_time_as_a_tensor_is() -> None:
+    path = interpolant("linear", "quadratic")
+    b = bridge(path, "gamma")
+    assert interpolant_kernels(path).interpolant == path
+    for found in (interpolant_kernels(path).coefficients, bridge_kernels(b).coefficients):
+        for t in (0.0, 0.25, 1.0):
+            one, several = found(t), found(torch.tensor([t, 0.5], dtype=torch.float64))
+            assert one["gamma"].item() == t * (1 - t)
+            assert all(torch.equal(one[name], several[name][0]) for name in one)
+
+
 def test_the_rate_is_the_derivative_of_the_state() -> None:
     kernels = interpolant_kernels("trigonometric(gamma=sigmoid)")
     x0, x1, z = torch.randn(3, 5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).unbind()
@@ -141,8 +152,9 @@ def test_a_drift_is_the_velocity_less_epsilon_over_gamma_times_the_latent() -> N
 def test_a_field_without_a_value_at_an_end_is_refused_there() -> None:
     kernels = bridge_kernels(bridge("linear", 1))
     x = torch.zeros(2, 3)
-    with pytest.raises(EndpointError, match="bears epsilon"):
-        kernels.field("forward", x, x, x, 1.0)
+    for end in (0, 1):
+        with pytest.raises(EndpointError, match=f"no value at t = {end}.*bears epsilon"):
+            kernels.field("forward", x, x, x, float(end))
     with pytest.raises(UnknownNameError, match="field 'drift'"):
         kernels.field("drift", x, x, x, 0.5)
     with pytest.raises(SymsiError, match=r"one shape, samples first; got \(2, 3\), \(2, 2\), \(2, 3\)"):

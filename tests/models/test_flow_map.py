@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 import symsi
+from symsi.coefficients.flow_map import map_coefficients
 
 SCHEDULES = ("linear", "trigonometric", "vp")
 LAMBDA = 0.3
@@ -64,6 +66,21 @@ def test_the_diagonal_of_a_converted_map_is_the_velocity_of_the_other_schedule(x
     assert torch.allclose(found, velocity("trigonometric", x, t, LAMBDA), rtol=1e-8, atol=1e-8)
 
 
+def test_on_the_diagonal_a_conversion_has_the_derivative_of_the_velocitys() -> None:
+    """tan(pi t/2) = tau/(1 - tau) and C = cos + sin: v_bar = (C'/C) x + C tau' v with tau' = pi/(2 C^2)."""
+    found = map_coefficients(symsi.schedule("linear"), symsi.schedule("trigonometric"))
+    t = torch.tensor([0.3, 0.8, 1.0], dtype=torch.float64)
+    start = t.clone().requires_grad_()
+    row = found(start, t)
+    angle = math.pi / 2 * t
+    size, turn = angle.cos() + angle.sin(), angle.cos() - angle.sin()
+    torch.testing.assert_close(row.state.detach(), math.pi / 2 * turn / size)
+    torch.testing.assert_close(row.prediction.detach(), math.pi / 2 / size)
+    (slope,) = torch.autograd.grad(row.prediction.sum(), start)
+    torch.testing.assert_close(slope, -(math.pi**2) / 4 * turn / size**2)
+    assert torch.autograd.grad(found(start, t).state.sum(), start)[0].isfinite().all()
+
+
 def test_there_and_back_is_the_same_map(x: Tensor) -> None:
     flow = gaussian_map("linear")
     back = flow.convert("trigonometric").convert("linear")
@@ -81,6 +98,16 @@ def test_samples_of_an_exact_map_are_exact_at_any_number_of_steps(schedule: str,
     z = symsi.sample(lambda x, t: x * 0, shape=(7, 3), steps=1, dtype=torch.float64).x
     assert out.nfe == steps
     assert torch.allclose(out.x, z * LAMBDA**0.5, rtol=1e-10)
+
+
+def test_a_map_that_starts_late_starts_from_the_size_that_unit_data_has_there() -> None:
+    flow, grid = gaussian_map("linear", 1.0), [0.2, 0.7, 1.0]
+    plan = symsi.plan(flow, grid=grid)
+    assert (plan.grid, plan.origin["grid"]) == (tuple(grid), "times")
+    assert plan.start == pytest.approx(math.hypot(0.8, 0.2), rel=1e-15)
+    assert symsi.plan(flow, steps=2).origin["grid"] == "uniform"
+    z = symsi.sample(lambda x, t: x * 0, shape=(7, 3), steps=1, dtype=torch.float64).x
+    torch.testing.assert_close(symsi.sample(flow, shape=(7, 3), plan=plan, dtype=torch.float64).x, z)
 
 
 def test_a_solver_beside_a_map_solves_its_velocity() -> None:

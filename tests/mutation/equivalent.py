@@ -413,3 +413,63 @@ EQUIVALENT |= {
         'taus = [min(1.0, max(0.0, v)) for v in table["time"].tolist()]',
     ): "tables of times end at 1, and no earlier time rounds beyond it",
 }
+EQUIVALENT |= {
+    (
+        "solvers/backward.py",
+        "_modal",
+        "1.0 -> 2.0",
+        'taus = [min(1.0, max(0.0, v)) for v in table["time"].tolist()]',
+    ): "tables of times end at 1, and no earlier time rounds beyond it",
+    (
+        "solvers/bridge_planning.py",
+        "_times",
+        "math.pi * u -> -(math.pi * u)",
+        "return tuple((1 - math.cos(math.pi * u)) / 2 for u in even) if cosine else even",
+    ): "a cosine has no sign",
+    (
+        "solvers/bridge_planning.py",
+        "_nodes",
+        "-1 -> 1",
+        "rising = times[0] < times[-1]",
+    ): "a grid goes one way: its second point lies where its last does",
+    (
+        "solvers/bridge_planning.py",
+        "_data",
+        "-1 -> 1",
+        'goal = "x1" if times[0] < times[-1] else "x0"',
+    ): "a grid goes one way: its second point lies where its last does",
+    ("solvers/bridge_planning.py", "_nodes", "1.0 -> 2.0", "start=1.0,"): _UNUSED,
+    (
+        "solvers/bridge_planning.py",
+        "_data",
+        "0.0 -> 1.0",
+        "return tuple((0.0,) * len(before) + (float(table[name]),) for name in names)",
+    ): _UNUSED,
+    (
+        "solvers/flow_map.py",
+        "map_plan",
+        "1 -> 2",
+        'table = tabulate(convert(own, own), times[:1], ("alpha", "beta"))',
+    ): _UNUSED,
+    **{
+        (
+            "coefficients/flow_map.py",
+            "map_coefficients",
+            what,
+            "later = torch.where(same, start + 1, stop)  # anything else: the other branch is taken there",
+        ): "anything but the start will do"
+        for what in ("start + 1 -> start - 1", "1 -> 2")
+    },
+    (
+        "theory/two_gaussians.py",
+        "gaussian_bridge",
+        "bridge_gamma_squared(variance_0, variance_1, sigma) -> bridge_gamma_squared(variance_1, variance_0, sigma)",
+        "gamma = sqrt(bridge_gamma_squared(variance_0, variance_1, sigma))",
+    ): "gamma^2 knows the product of the variances alone",
+    (
+        "interpolants/rows.py",
+        "_sign",
+        "order[i] > order[j] -> order[i] <= order[j]",
+        "swaps = sum(order[i] > order[j] for i in range(len(order)) for j in range(i + 1, len(order)))",
+    ): "pairs in order are all pairs less the swaps: a factor of both determinants, of which the quotient is taken",
+}

@@ -1,6 +1,7 @@
 """Plans of bridges: their numbers by hand, both ways, kept in files, and grids that go one way."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,6 +28,65 @@ def test_the_diffusion_of_brownian_bridges_is_a_half_of_gammas_constant() -> Non
     assert symsi.bridge_plan(model, diffusion="brownian", steps=5) == symsi.bridge_plan(model, diffusion=1.5, steps=5)
 
 
+@pytest.mark.parametrize(("direction", "sign"), [("forward", -1.0), ("backward", 1.0)])
+def test_one_step_knows_its_direction(direction: str, sign: float) -> None:
+    (stage,) = symsi.bridge_plan(MODEL, direction=direction, diffusion="gamma", steps=1).stages
+    assert (stage.gains, stage.weights) == ((1.0, sign), (-sign,))
+
+
+def test_a_cosine_grid_is_even_in_the_angle() -> None:
+    assert symsi.bridge_plan(MODEL, steps=3, grid="cosine").grid == pytest.approx((0, 0.25, 0.75, 1), abs=1e-15)
+
+
+def test_a_constant_diffusion_is_in_the_drift_and_in_the_noise() -> None:
+    """epsilon = 1: b_F = v - eta_z/gamma with gamma = t (1 - t), and noise sqrt(2 h)."""
+    (stage,) = symsi.bridge_plan(MODEL, diffusion=1, grid=[0.2, 0.7]).stages
+    assert stage.gains == pytest.approx((1.0, -1 / 0.16), rel=1e-14)
+    assert stage.noise == pytest.approx(1, rel=1e-15)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_heun_evaluates_both_ends_of_a_step_and_euler_the_first(direction: str) -> None:
+    grid = [0, 0.25, 1] if direction == "forward" else [1, 0.25, 0]
+    rows = {s: symsi.bridge_plan(MODEL, direction=direction, solver=s, grid=[0, 0.25, 1]) for s in ("heun", "euler")}
+    assert [stage.time for stage in rows["heun"].stages] == [grid[0], grid[1], grid[1], grid[2]]
+    assert [stage.time for stage in rows["euler"].stages] == grid[:-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"diffusion": 1}, "forward has no value at t = 0"),
+        ({"diffusion": 1, "direction": "backward"}, "backward has no value at t = 1"),
+        ({"last": "land"}, "x1 has no value at t = 0"),
+        ({"last": "land", "direction": "backward"}, "x0 has no value at t = 1"),
+        ({"solver": "euler-maruyama"}, "does not step the ODE"),
+        ({"solver": "heun", "diffusion": "gamma"}, "does not step an SDE"),
+    ],
+)
+def test_what_no_step_can_start_from_is_refused_in_words(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(symsi.SymsiError, match=message):
+        symsi.bridge_plan(symsi.BridgeModel(lambda x, t: (x, x), "linear"), steps=1, **options)
+
+
+def test_a_plan_says_what_it_is_of() -> None:
+    plan = symsi.bridge_plan(MODEL, diffusion="gamma", steps=3, grid="cosine", last="land")
+    assert plan.origin == {
+        "interpolant": "alpha=1 - t, beta=t, gamma=t*(1 - t)",
+        "prediction": "velocity, latent",
+        "direction": "forward",
+        "diffusion": "t*(1 - t)",
+        "solver": "euler-maruyama",
+        "grid": "cosine",
+        "last": "land",
+    }
+    ode = symsi.bridge_plan(MODEL, direction="backward", grid=[0, 1]).origin
+    assert [ode[word] for word in ("direction", "diffusion", "solver", "grid", "last")] == [
+        *("backward", "ode", "ab2", "times", "step")
+    ]
+    assert symsi.bridge_plan(MODEL, diffusion=1, grid=[0.1, 0.9]).origin["diffusion"] == "1"
+
+
 def test_the_last_step_lands_on_the_end_that_the_grid_leads_to() -> None:
     """With alpha = 1 - t, beta = t and gamma = t (1 - t): x1 = x + (1 - t) v - (1 - t)^2 eta_z, x0 = x - t v + ..."""
     for direction, grid, gains in (
@@ -47,8 +107,6 @@ def test_a_landing_that_no_model_or_grid_allows_is_refused() -> None:
         symsi.bridge_plan(alone, steps=3, last="land")
     with pytest.raises(symsi.SymsiError, match=r"needs a grid that ends there, here at 0\.5"):
         symsi.bridge_plan(MODEL, grid=[0, 0.25, 0.5], last="land")
-    with pytest.raises(symsi.EndpointError, match="x1 has no value at t = 0"):
-        symsi.bridge_plan(symsi.BridgeModel(lambda x, t: (x, x), "linear"), steps=1, last="land")
     with pytest.raises(symsi.UnknownNameError, match="last step"):
         symsi.bridge_plan(MODEL, steps=3, last="lant")
 
