@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,12 @@ class MapNet(nn.Module):
             nn.init.zeros_(weight)
         self.span = nn.Sequential(nn.Linear(2 * size, embedded), nn.SiLU(), last)
         self._kernels: Kernels = kernels(convert(base, schedule, prediction=prediction))
+
+    def in_dialect(self, dialect: str) -> MapNet:
+        """Return the same network, with formulas that keep to the functions of "torch" or "onnx"."""
+        twin = copy(self)
+        twin._kernels = kernels(self._kernels.conversion, dialect)
+        return twin
 
     def forward(self, x: Tensor, s: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return u_{s,t}(x), with the shape of x."""
