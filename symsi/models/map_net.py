@@ -12,7 +12,7 @@ from symsi.coefficients.kernels import Kernels, kernels
 from symsi.coefficients.runtime import mix
 from symsi.interpolants.schedule import Schedule
 from symsi.models.unet import UNet
-from symsi.theory.conversion import convert
+from symsi.theory.conversion import Conversion, convert
 
 __all__ = ["LONGEST", "MapNet"]
 
@@ -36,6 +36,11 @@ class MapNet(nn.Module):
             nn.init.zeros_(weight)
         self.span = nn.Sequential(nn.Linear(2 * size, embedded), nn.SiLU(), last)
         self._kernels: Kernels = kernels(convert(base, schedule, prediction=prediction))
+
+    @property
+    def conversion(self) -> Conversion:
+        """From the schedule of the U-Net to that of the map, for what the U-Net predicts."""
+        return self._kernels.conversion
 
     def in_dialect(self, dialect: str) -> MapNet:
         """Return the same network, with formulas that keep to the functions of "torch" or "onnx"."""
