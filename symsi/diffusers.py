@@ -1,9 +1,27 @@
-"""Schedulers for the pipelines of diffusers, and a pipeline as a model; `pip install "symsi[diffusers]"`.
+"""Schedulers for the pipelines of diffusers, a pipeline of a flow map, a pipeline as a model.
+
+`pip install "symsi[diffusers]"`.
 
 A pipeline saved with one of them names this module: import it before `DiffusionPipeline.from_pretrained`.
 """
 
-from symsi.adapters.diffusers import LazyDiffusionScheduler, LazyFlowMatchScheduler, SchedulerMixin, pipeline_model
+from symsi.adapters.diffusers import (
+    FlowMapNetwork,
+    FlowMapPipeline,
+    LazyDiffusionScheduler,
+    LazyFlowMatchScheduler,
+    ModelMixin,
+    SchedulerMixin,
+    pipeline_model,
+)
 
 # diffusers loads a component by the base class of that name in its module.
-__all__ = ["LazyDiffusionScheduler", "LazyFlowMatchScheduler", "SchedulerMixin", "pipeline_model"]
+__all__ = [
+    "FlowMapNetwork",
+    "FlowMapPipeline",
+    "LazyDiffusionScheduler",
+    "LazyFlowMatchScheduler",
+    "ModelMixin",
+    "SchedulerMixin",
+    "pipeline_model",
+]

@@ -91,7 +91,8 @@ def certificate(flow: FlowMap, teacher: Model, *, count: int = 64, knots: int = 
 
     "error" is E|X_{0,1}(x_0) - x_1|^2. With d_k the change of X_{q,1}(x_q) between `knots` even times of Heun's path,
     "bound" is sum_k E|d_k|^2/(q_{k+1} - q_k): at least the error, growing to int E|r|^2 of the Eulerian residual r as
-    knots are added; "quadrature" is its growth from half the knots on. "residual" is sqrt(E|d_k|^2)/(q_{k+1} - q_k) by
+    knots are added; "quadrature" is its growth from half the knots on. "errors" and "bounds" are those of the step from
+    each of the knots "times" to the last. "residual" is sqrt(E|d_k|^2)/(q_{k+1} - q_k) by
     k. "semigroup" and "lagrangian" are mean squares of those residuals at random knots s < q < t, three a sample, the
     latter from s to q (at t = 1 a velocity off the data may be anything); "roughness" is that of u in s and t. Raises
     SymsiError unless knots are even.
@@ -106,6 +107,8 @@ def certificate(flow: FlowMap, teacher: Model, *, count: int = 64, knots: int = 
     ahead = torch.stack([flow(x, float(q), float(times[-1]), **told) for x, q in zip(path, times, strict=True)])
     coarse, fine = (_changes(ahead, times, stride) for stride in (2, 1))
     bounds = [float((times[-1] - times[0]) * (c.square() * h).sum()) for c, h in (coarse, fine)]
+    parts = fine[0].square() * fine[1]
+    later = (times[-1] - times) * torch.cat([parts.flip(0).cumsum(0).flip(0), parts.new_zeros(1)])
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.rand(count, knots + 1, generator=generator).argsort(1)[:, :3].sort(1).values
     s, q, t = times[chosen].unbind(1)
@@ -125,6 +128,9 @@ def certificate(flow: FlowMap, teacher: Model, *, count: int = 64, knots: int = 
         "error": float((ahead[0] - path[-1]).square().mean()),
         "bound": bounds[1],
         "quadrature": bounds[1] - bounds[0],
+        "times": times.tolist(),
+        "errors": (ahead - path[-1]).flatten(1).square().mean(1).tolist(),
+        "bounds": later.tolist(),
         "residual": fine[0].tolist(),
         "semigroup": float((once - twice).square().mean()),
         "lagrangian": float(slope.square().mean()),

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from tqdm import tqdm
 
 from symsi.cli.options import Pair, conversion_options
 from symsi.errors import SymsiError
 from symsi.exports import SUFFIXES, WHAT, export
-from symsi.exports.check import check
+from symsi.exports.check import Checked, check
+from symsi.exports.flow_map import MAP_SUFFIXES, check_map
 from symsi.exports.graph import DTYPES
 from symsi.files import check_free
+from symsi.models.flow_map import FlowMap
+from symsi.models.pretrained_map import load_map
+from symsi.theory.conversion import Conversion
 
 __all__ = ["command"]
 
 
 @click.command("export")
 @conversion_options
+@click.option("--map", "flow_map", metavar="NAME|FILE", help="Instead of --from: a flow map, as .pt2 or .onnx.")
 @click.option(
     "--what",
     default="drift",
@@ -36,6 +44,7 @@ __all__ = ["command"]
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 def command(
     pair: Pair,
+    flow_map: str | None,
     what: str,
     dtype: str,
     rank: int,
@@ -45,7 +54,7 @@ def command(
     as_json: bool,
     paths: tuple[Path, ...],
 ) -> None:
-    """Write a conversion to files; the suffix says how: .py, .pt2, .onnx, .tex or .json.
+    """Write a conversion, or a flow map, to files; the suffix says how: .py, .pt2, .onnx, .tex or .json.
 
     Each file is then run in a fresh process, where symsi cannot be imported, and its worst error printed.
 
@@ -54,17 +63,22 @@ def command(
       symsi export --from linear --to "lazy(kappa=1)" --diffusion optimal lazy.py lazy.tex
       symsi export --from linear --to vp --what step --rank 3 --dtype bfloat16 step.pt2
       symsi export --from linear --to vp --what velocity velocity.onnx
+      symsi export --map map.safetensors map.pt2 map.onnx
     """
-    conversion = pair.conversion()
+    if flow_map is not None:
+        _refuse_beside_a_map()
+        known: tuple[str, ...] = MAP_SUFFIXES
+        write: Callable[..., Checked | None] = partial(_map, load_map(flow_map), force=force)
+    else:
+        known = SUFFIXES
+        write = partial(_conversion, pair.conversion(), what=what, aot=aot, dtype=dtype, rank=rank, force=force)
     for path in paths:
-        if path.suffix not in SUFFIXES:  # before anything is written
-            raise SymsiError(f"cannot export to {path.name!r}: the suffix must be one of {', '.join(SUFFIXES)}.")
+        if path.suffix not in known:  # before anything is written
+            raise SymsiError(f"cannot export to {path.name!r}: the suffix must be one of {', '.join(known)}.")
         check_free(path, force=force)
     results = []
     for path in tqdm(paths, desc="exporting", unit="file", disable=True if len(paths) == 1 else None, leave=False):
-        compiled = aot and path.suffix == ".pt2"
-        export(conversion, path, what, aot=compiled, dtype=dtype, rank=rank, force=force)
-        found = None if no_check else check(conversion, path, what, aot=compiled, dtype=dtype, rank=rank)
+        found = write(path, checked=not no_check)
         results.append((path, found))
         if not as_json:
             tqdm.write(str(found or f"{path}: written, not checked"))
@@ -76,3 +90,28 @@ def command(
         click.echo(json.dumps({"files": rows}, indent=1))
     if any(f is not None and not f.good for _, f in results):
         raise SystemExit(1)
+
+
+_BESIDE_A_MAP = ("flow_map", "force", "no_check", "as_json", "paths")
+
+
+def _refuse_beside_a_map() -> None:
+    """Raise SymsiError for an option that says what a map already says."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = str(option.name)
+        if name not in _BESIDE_A_MAP and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise SymsiError(f"--map is exported as X_{{s,t}}(x) in float32 alone; leave {option.opts[0]} out.")
+
+
+def _map(flow: FlowMap, path: Path, *, force: bool, checked: bool) -> Checked | None:
+    export(flow, path, force=force)
+    return check_map(flow, path) if checked else None
+
+
+def _conversion(
+    conversion: Conversion, path: Path, *, what: str, aot: bool, dtype: str, rank: int, force: bool, checked: bool
+) -> Checked | None:
+    compiled = aot and path.suffix == ".pt2"
+    export(conversion, path, what, aot=compiled, dtype=dtype, rank=rank, force=force)
+    return check(conversion, path, what, aot=compiled, dtype=dtype, rank=rank) if checked else None

@@ -45,6 +45,14 @@ __all__ = ["command"]
     type=float,
     help="Instead of --steps and --grid: as many as an error of so much of the samples' size needs, such as 1e-2.",
 )
+@click.option(
+    "--stochastic",
+    type=float,
+    is_flag=False,
+    flag_value=1.0,
+    metavar="[SHARE]",
+    help="Of a flow map: each step draws so much of the noise's variance anew, from 0 to 1; all of it without a SHARE.",
+)
 @click.option("--count", default=64, show_default=True, type=click.IntRange(1), help="Samples.")
 @click.option("--label", "labels", multiple=True, type=int, metavar="N", help="Class; several are taken in turn.")
 @click.option("--guidance", default=1.0, show_default=True, help="Classifier-free guidance; other than 1 doubles NFE.")
@@ -75,6 +83,7 @@ def command(
     reference: Path | None,
     plan_file: Path | None,
     tolerance: float | None,
+    stochastic: float | None,
     count: int,
     labels: tuple[int, ...],
     guidance: float,
@@ -98,6 +107,7 @@ def command(
       symsi sample digits.png --plan solver.json
       symsi sample digits.png --tolerance 1e-2
       symsi sample digits.png --model map.safetensors --steps 1
+      symsi sample digits.png --model map.safetensors --steps 4 --stochastic
       symsi sample sevens.png --label 7 --guidance 1.5 --solver ab2 --steps 6
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --count 1 --steps 6 --compare
     """
@@ -114,7 +124,8 @@ def command(
     if counted is not None and _said("steps") and steps != counted:
         raise SymsiError(f"--grid {grid} has {counted} steps, --steps is {steps}; leave --steps out.")
     if pipeline:
-        for option, value in (("batch", batch), ("label", labels), ("picture", picture), ("model", _said("model"))):
+        alone = {"batch": batch, "label": labels, "picture": picture, "model": _said("model"), "stochastic": stochastic}
+        for option, value in alone.items():
             if value:
                 raise SymsiError(f"--pipeline and --{option} do not go together.")
         height, width = size or (None, None)
@@ -162,7 +173,7 @@ def command(
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")
     number = steps if counted is None else None
-    words: dict[str, Any] = {"steps": number, "grid": points}
+    words: dict[str, Any] = {"steps": number, "grid": points, "stochastic": stochastic}
     if not isinstance(network, FlowMap):
         best = advice(network)
         target = best.schedule if schedule is None else as_schedule(schedule)
@@ -192,9 +203,9 @@ def command(
     click.echo(f"{count} samples at {found.nfe} evaluation{'s' * (found.nfe > 1)} each: {output}")
 
 
-_STEPPED = ("diffusion", "solver", "steps", "grid", "last", "reference", "plan_file", "pipeline")
+_STEPPED = ("stochastic", "diffusion", "solver", "steps", "grid", "last", "reference", "plan_file", "pipeline")
 _NOT_OF_MAPS = ("schedule", "diffusion", "solver", "last", "reference", "plan_file", "tolerance", "guidance")
-_PLANNED = ("schedule", "diffusion", "solver", "steps", "grid", "last", "reference")
+_PLANNED = ("stochastic", "schedule", "diffusion", "solver", "steps", "grid", "last", "reference")
 
 
 def _said(option: str) -> bool:

@@ -25,7 +25,7 @@ from symsi.exports.graph import DTYPES
 from symsi.exports.module import reference
 from symsi.theory.conversion import FIELDS, Conversion
 
-__all__ = ["Checked", "check"]
+__all__ = ["Checked", "check", "run_alone"]
 
 _ALLOWED = 4.0  # ulp
 _ALLOWED_FLOAT64 = 2.0**22  # 1e-9: coefficients are computed in float64, so nothing is left over to round
@@ -114,8 +114,6 @@ def check(
         _, truth = reference(conversion)
         found = _run(_JSON, {"path": str(path)})
         return _compare(path, found, {n: [(v, v) for v in column] for n, column in truth.items()}, torch.float64)
-    if path.suffix == ".onnx" and find_spec("onnxruntime") is None:
-        raise SymsiError("checking ONNX needs onnxruntime: pip install symsi[export], or pass --no-check.")
     if path.suffix == ".onnx" and dtype == "bfloat16":
         raise SymsiError("onnxruntime takes numpy arrays, which have no bfloat16; pass --no-check.")
     if path.suffix == ".py":
@@ -148,7 +146,7 @@ def _evaluate(conversion: Conversion, path: Path, what: str, kind: str, dtype: s
         data = zip(rows, values["prediction"], values["x"], values["noise"], steps, strict=True)
         truth = {what: [_field(what, r, p, x, n, h) for r, p, x, n, h in data]}
     job = {"kind": kind, "path": str(path), "what": what, "inputs": inputs, "dtypes": kinds, "outputs": list(truth)}
-    return _compare(path, _run(_ALONE, job), truth, t_type if what == "coefficients" else x_type, times)
+    return _compare(path, run_alone(job), truth, t_type if what == "coefficients" else x_type, times)
 
 
 def _exact(conversion: Conversion, time: float) -> Mapping[str, Any]:
@@ -203,6 +201,17 @@ def _compare(
             if error > worst:
                 worst, where = error, f" of {str(dtype)[6:]}, {name}" + (f" at t = {times[k]:.6g}" if times else "")
     return Checked(path, worst, where, count, _ALLOWED_FLOAT64 if dtype == torch.float64 else _ALLOWED)
+
+
+def run_alone(job: Mapping[str, Any]) -> Mapping[str, Sequence[float]]:
+    """Run an exported file where symsi cannot be imported, and return its outputs by name, as `_ALONE` reads the job.
+
+    Raises SymsiError where it does not run, or onnxruntime is missing.
+    """
+    if job["kind"] == "onnx" and find_spec("onnxruntime") is None:
+        raise SymsiError("checking ONNX needs onnxruntime: pip install symsi[export], or pass --no-check.")
+    found: Mapping[str, Sequence[float]] = _run(_ALONE, job)
+    return found
 
 
 def _run(script: str, job: Mapping[str, Any]) -> Any:

@@ -24,7 +24,19 @@ from symsi.files import write_atomic
 from symsi.theory.bridge import Bridge
 from symsi.theory.conversion import FIELDS, Conversion
 
-__all__ = ["DTYPES", "WHAT", "load_aot", "module", "write_aot", "write_onnx", "write_pt2"]
+__all__ = [
+    "BATCH",
+    "DTYPES",
+    "WHAT",
+    "check_onnx",
+    "load_aot",
+    "module",
+    "save_onnx",
+    "save_pt2",
+    "write_aot",
+    "write_onnx",
+    "write_pt2",
+]
 
 WHAT = (*FIELDS, "step", "coefficients")
 DTYPES: Mapping[str, torch.dtype] = {
@@ -33,7 +45,7 @@ DTYPES: Mapping[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-_BATCH, _EXTENT = 3, 2  # of the example; a batch of 1 would be taken for a constant
+BATCH, _EXTENT = 3, 2  # of the example; a batch of 1 would be taken for a constant
 
 
 class _Field(nn.Module):
@@ -92,7 +104,11 @@ def module(compiled: Kernels | BridgeKernels, what: str) -> nn.Module:
 
 def write_pt2(given: Conversion | Bridge, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
     """Save a torch.export program."""
-    captured, _ = _capture(given, what, dtype, rank, "torch")
+    save_pt2(_capture(given, what, dtype, rank, "torch")[0], path, force)
+
+
+def save_pt2(captured: ExportedProgram, path: Path, force: bool) -> None:
+    """Write a captured program, atomically."""
     held = io.BytesIO()  # torch's own writer ends the process where the disk is full
     torch.export.save(captured, held)
     write_atomic(path, lambda temporary: _fill(temporary, held), force=force)
@@ -114,10 +130,19 @@ def write_aot(given: Conversion | Bridge, path: Path, what: str, dtype: str, ran
 
 def write_onnx(given: Conversion | Bridge, path: Path, what: str, dtype: str, rank: int, force: bool) -> None:
     """Save an ONNX model that onnxruntime runs."""
+    check_onnx()
+    save_onnx(*_capture(given, what, dtype, rank, "onnx"), path, force)
+
+
+def check_onnx() -> None:
+    """Raise SymsiError where a package that writes ONNX is missing."""
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise SymsiError(f"ONNX export needs {' and '.join(missing)}: pip install symsi[export]")
-    captured, names = _capture(given, what, dtype, rank, "onnx")
+
+
+def save_onnx(captured: ExportedProgram, names: list[str], path: Path, force: bool) -> None:
+    """Write a captured program as an ONNX model of inputs with these names, atomically."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -170,8 +195,8 @@ def _capture(
     if not 1 <= rank <= 8:
         raise SymsiError(f"rank is the number of dimensions of x, batch included, 1 to 8; got {rank}.")
     kind = DTYPES[dtype]
-    x = torch.zeros(_BATCH, *[_EXTENT] * (rank - 1), dtype=kind)
-    time = torch.linspace(0.3, 0.7, _BATCH, dtype=torch.float64 if kind == torch.float64 else torch.float32)
+    x = torch.zeros(BATCH, *[_EXTENT] * (rank - 1), dtype=kind)
+    time = torch.linspace(0.3, 0.7, BATCH, dtype=torch.float64 if kind == torch.float64 else torch.float32)
     batch = Dim("batch", min=1)
     whole = {0: batch, **{k: Dim(f"size{k}", min=1) for k in range(1, rank)}}
     predictions = ("first", "second") if isinstance(given, Bridge) else ("prediction",)

@@ -2,6 +2,7 @@
 
 from symsi.models.analytic import empirical, gaussian, mixture
 from symsi.models.between import between
+from symsi.models.exact_map import exact_map
 from symsi.models.flow_map import FlowMap
 from symsi.models.pretrained import load
 from symsi.models.pretrained_bridge import load_bridge
@@ -15,6 +16,7 @@ __all__ = [
     "between",
     "degrade",
     "empirical",
+    "exact_map",
     "gaussian",
     "load",
     "load_bridge",

@@ -50,9 +50,11 @@ class FlowMap:
 
     def __call__(self, x: Tensor, s: Tensor | float, t: Tensor | float, **conditions: Any) -> Tensor:
         """Return X_{s,t}(x) = x + (t - s) u_{s,t}(x); x itself, bit for bit, where s = t."""
-        start, stop = self._times(x, s, t)
-        u = self.function(x, start, stop, **conditions)
-        return mix(torch.ones_like(start), x, stop - start, u)
+        return self.at(x, *self._times(x, s, t), **conditions)
+
+    def at(self, x: Tensor, s: Tensor, t: Tensor, **conditions: Any) -> Tensor:
+        """Return X_{s,t}(x) for times (B,) that are not looked at, as torch.export and torch.compile need it."""
+        return mix(torch.ones_like(s), x, t - s, self.function(x, s, t, **conditions))
 
     def average(self, x: Tensor, s: Tensor | float, t: Tensor | float, **conditions: Any) -> Tensor:
         """Return u_{s,t}(x), the mean velocity of the path from x at s to time t."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from symsi.coefficients.kernels import Kernels, kernels
 from symsi.coefficients.runtime import mix
 from symsi.interpolants.schedule import Schedule
 from symsi.models.unet import UNet
-from symsi.theory.conversion import convert
+from symsi.theory.conversion import Conversion, convert
 
 __all__ = ["LONGEST", "MapNet"]
 
@@ -35,6 +36,17 @@ class MapNet(nn.Module):
             nn.init.zeros_(weight)
         self.span = nn.Sequential(nn.Linear(2 * size, embedded), nn.SiLU(), last)
         self._kernels: Kernels = kernels(convert(base, schedule, prediction=prediction))
+
+    @property
+    def conversion(self) -> Conversion:
+        """From the schedule of the U-Net to that of the map, for what the U-Net predicts."""
+        return self._kernels.conversion
+
+    def in_dialect(self, dialect: str) -> MapNet:
+        """Return the same network, with formulas that keep to the functions of "torch" or "onnx"."""
+        twin = copy(self)
+        twin._kernels = kernels(self._kernels.conversion, dialect)
+        return twin
 
     def forward(self, x: Tensor, s: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return u_{s,t}(x), with the shape of x."""

@@ -83,7 +83,7 @@ class UNet(nn.Module):
 
     def condition(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return what the blocks are told of the time and the class, (B, 4 width)."""
-        none = torch.full((len(x),), -1, device=x.device)
+        none = torch.full((x.shape[0],), -1, device=x.device)  # len(x) would be a constant to torch.export
         condition: Tensor = self.time(_frequencies(t, 2 * self.config.width).to(x.dtype))
         found: Tensor = condition + self.label((none if label is None else label) + 1)
         return found

@@ -1,10 +1,11 @@
 """T19: what characterises the map of a flow."""
 
-from sympy import Expr, diff, exp
+from sympy import Expr, Integer, diff, exp
 
 from symsi.algebra.proof import Derivation, Proof
+from symsi.interpolants.rows import Pair
 from symsi.proofs import run_script
-from symsi.theory.flow_map import displacement, eulerian, semigroup, slope
+from symsi.theory.flow_map import displacement, eulerian, reached, renoised, semigroup, slope
 
 
 def prove() -> Proof:
@@ -25,6 +26,11 @@ def prove() -> Proof:
     d.claim("two", "A map that ends as x at s = t and has no Eulerian residual is this one.")
     d.claim("three", "A semigroup with tangent v has no Lagrangian residual.")
     d.claim("four", "The semigroup alone says nothing of v: that of any other velocity has it, the identity too.")
+    d.claim(
+        "noise",
+        "A jump to u and noise back to t, x_t = (beta_t/beta_u) x_u + sqrt(alpha_t^2 - (beta_t/beta_u)^2 alpha_u^2) z, "
+        "keep the law of alpha Z + beta X; where rho_u = rho_t/sqrt(1 - share), `share` of the noise is new.",
+    )
     s, q, t = (d.symbol(n, 0, 1) for n in ("s", "q", "t"))
     y, h = d.real("y"), d.real("h")
     path = d.function("F", "any")
@@ -94,7 +100,23 @@ def prove() -> Proof:
         "four",
     )
     d.equal("Its velocity is h x, of any h.", diff(_scaled(x, h, s, t), t).subs(t, s), h * x, "derivative", "four")
+    _renoised(d)
     return d.proof()
+
+
+def _renoised(d: Derivation) -> None:
+    """Back to t from u: given X the state is Gaussian, and its mean and variance are those of alpha Z + beta X."""
+    alpha, beta, kept = d.symbol("alpha_t"), d.symbol("beta_t"), d.symbol("kept", 0, 1)
+    beta_u, data, zero = d.symbol("beta_u"), d.real("X"), Integer(0)
+    share = 1 - kept**2
+    alpha_u = kept * beta_u * alpha / beta
+    d.say("Let rho_u = rho_t/kept, kept = sqrt(1 - share): alpha_u is kept beta_u alpha_t/beta_t.", alpha_u)
+    back = renoised(Pair(alpha_u, beta_u, zero, zero), Pair(alpha, beta, zero, zero), share)
+    d.equal("Given X, the mean, as coded.", back.factor * beta_u * data, beta * data, "the row of the state", "noise")
+    d.equal("The noise's variance.", back.factor**2 * alpha_u**2 + back.variance, alpha**2, "independence", "noise")
+    d.equal("It is the published one.", back.variance, alpha**2 - (beta / beta_u) ** 2 * alpha_u**2, "rho_u", "noise")
+    time = reached(Pair(alpha, beta, zero, zero), share)
+    d.equal("u, as coded.", time / (1 - time), beta_u / alpha_u, "rho of the linear schedule", "noise")
 
 
 def _scaled(x: Expr, h: Expr, s: Expr, t: Expr) -> Expr:

@@ -77,6 +77,7 @@ def sample(
     tolerance: float | None = None,
     reference: Reference | None = None,
     spectrum: Sequence[float] | Tensor | None = None,
+    stochastic: bool | float | None = None,
     guidance: float = 1.0,
     conditions: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -95,7 +96,7 @@ def sample(
     model       a Model, or a callable v(x, t, **conditions) taken for the velocity of the linear schedule; or a
                 FlowMap, whose steps are X_{s,t} between the times of steps and grid, in its own schedule
     shape       (N, *shape of a sample), or N if the model knows its shape
-    plan        how to sample, as `symsi.plan` or `symsi.load_plan` gives it, instead of the next eight arguments
+    plan        how to sample, as `symsi.plan` or `symsi.load_plan` gives it, instead of the next ten arguments
     schedule    of the sampled process, by default the model's own; `symsi.lazy_schedule()` needs the fewest steps
     diffusion   epsilon of that schedule: "ode" (default), "optimal", "kappa=0.5" or an expression in t, alpha, beta,
                 optimal
@@ -112,6 +113,8 @@ def sample(
                 `symsi.solvers.advice` says)
     reference   Gaussian reference, see `symsi calibrate`; makes the steps exact on that Gaussian
     spectrum    for solver "gaussian", instead of a reference: the variances of the data's modes
+    stochastic  of a flow map: the share of the noise's variance, from 0 to 1, that each step draws anew; True for all
+                of it, each step a jump to the data and noise again
     guidance    P = P_0 + guidance (P_1 - P_0), with P_0 under the model's `unconditional`; doubles the evaluations. A
                 plan that asks for both by itself (`fit_solver`) has its own
     conditions  passed to the model; tensors with N rows are split with the batch
@@ -143,6 +146,7 @@ def sample(
         "last": last,
         "reference": reference,
         "spectrum": spectrum,
+        "stochastic": stochastic,
     }
     options = {name: value for name, value in asked.items() if value is not None}
     if tolerance is not None:

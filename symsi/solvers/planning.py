@@ -48,22 +48,25 @@ def plan(
     reference: Reference | None = None,
     spectrum: Sequence[float] | Tensor | None = None,
     shape: tuple[int, ...] | None = None,
+    stochastic: bool | float = False,
 ) -> Plan:
     """Return the numbers that `sample` would follow, for `sample(model, plan=...)`; see there for the arguments.
 
-    `model` may be given as its schedule alone. A FlowMap takes steps and grid alone; with a solver it is its velocity
-    u_{t,t} that is solved. Raises SymsiError for what does not fit, with what would.
+    `model` may be given as its schedule alone. A FlowMap takes steps, grid and stochastic alone; with a solver it is
+    its velocity u_{t,t} that is solved. Raises SymsiError for what does not fit, with what would.
     """
     if isinstance(model, FlowMap) and solver is None:
         beside = {"schedule": schedule, "last": last, "reference": reference, "spectrum": spectrum}
         for word in [name for name, value in beside.items() if value is not None]:
             raise SymsiError(
-                f"a flow map takes steps and grid; leave {word} out, convert it (`map.convert(schedule)`), or give a "
-                "solver for its velocity."
+                f"a flow map takes steps, grid and stochastic; leave {word} out, convert it (`map.convert(schedule)`), "
+                "or give a solver for its velocity."
             )
         if not as_diffusion(diffusion).deterministic:
-            raise SymsiError("a flow map is one of the ODE; leave diffusion out.")
-        return map_plan(model, steps, grid)
+            raise SymsiError("a flow map is one of the ODE; leave diffusion out. Noise between its steps: stochastic.")
+        return map_plan(model, steps, grid, stochastic)
+    if stochastic is not False:
+        raise SymsiError("stochastic is for the steps of a flow map; leave it out. An SDE takes diffusion='optimal'.")
     model = model.model() if isinstance(model, FlowMap) else model
     known = Model(_never, schedule=model) if isinstance(model, (Schedule, str)) else as_model(model)
     base = as_schedule(known.schedule)

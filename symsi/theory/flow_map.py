@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from sympy import Expr, diff
+from sympy import Expr, diff, sqrt
 
-from symsi.interpolants.rows import Combination
+from symsi.interpolants.rows import Combination, Pair
+from symsi.theory.gaussian import Transition
 
-__all__ = ["converted", "covariance", "displacement", "eulerian", "lagrangian", "semigroup", "slope"]
+__all__ = [
+    "converted",
+    "covariance",
+    "displacement",
+    "eulerian",
+    "lagrangian",
+    "reached",
+    "renoised",
+    "semigroup",
+    "slope",
+]
 
 
 def displacement(x: Expr, s: Expr, t: Expr, u: Expr) -> Expr:
@@ -32,6 +43,19 @@ def eulerian(moved: Expr, velocity_here: Expr, x: Expr, s: Expr) -> Expr:
 def semigroup(direct: Expr, composed: Expr) -> Expr:
     """T19: the residual X_{s,t}(x) - X_{q,t}(X_{s,q}(x))."""
     return direct - composed
+
+
+def renoised(jumped: Pair, stop: Pair, share: Expr) -> Transition:
+    """T19: from u back to an earlier time, x_stop = (beta_stop/beta_u) x_u + sqrt(share) alpha_stop z.
+
+    It has the law of that time where `share` of its noise's variance is new: rho_u = rho_stop/sqrt(1 - share).
+    """
+    return Transition(stop.beta / jumped.beta, share * stop.alpha**2)
+
+
+def reached(stop: Pair, share: Expr) -> Expr:
+    """T19: the linear schedule's time at that u, rho_u/(1 + rho_u); where all noise is new it is 1, the data."""
+    return stop.beta / (stop.beta + sqrt(1 - share) * stop.alpha)
 
 
 def converted(s: Expr, t: Expr, times: tuple[Expr, Expr], scales: tuple[Expr, Expr]) -> Combination:

@@ -42,6 +42,16 @@ def test_the_bound_grows_with_knots_to_the_integral_of_the_residual() -> None:
     assert bounds == sorted(bounds)
 
 
+def test_errors_and_bounds_are_those_of_the_step_from_each_knot() -> None:
+    found = certificate(off(lambda s, t: EPSILON + 0 * s), STILL, count=3, knots=4)
+    wanted = [(EPSILON * (1 - s)) ** 2 for s in found["times"]]
+    assert found["errors"] == pytest.approx(wanted, rel=1e-5)
+    assert found["bounds"] == pytest.approx(wanted, rel=1e-5)
+    found = certificate(off(lambda s, t: EPSILON * s), STILL, count=3, knots=8)
+    assert all(error <= bound for error, bound in zip(found["errors"], found["bounds"], strict=True))
+    assert (found["errors"][0], found["bounds"][0]) == (found["error"], found["bound"])
+
+
 def test_a_map_that_is_exact_has_no_residual() -> None:
     found = certificate(off(lambda s, t: 0 * s), STILL, count=2, knots=2)
     assert [found[key] for key in ("error", "bound", "semigroup", "lagrangian")] == [0, 0, 0, 0]

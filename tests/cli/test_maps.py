@@ -53,9 +53,32 @@ def test_a_map_of_a_grid_stops_at_its_times(capsys: Capture, monkeypatch: Patch,
     assert (code, "at 2 evaluations" in out) == (0, True), err
 
 
+@pytest.mark.parametrize(("told", "share"), [(("--stochastic",), 1.0), (("--stochastic", "0.3"), 0.3)])
+def test_the_steps_of_a_map_draw_noise_anew(
+    capsys: Capture, monkeypatch: Patch, tmp_path: Path, file: Path, told: tuple[str, ...], share: float
+) -> None:
+    path = tmp_path / "x.safetensors"
+    arguments = ("--model", str(file), "--steps", "2", "--count", "2", "--label", "7", *told)
+    code, _, err = in_process(capsys, monkeypatch, "sample", str(path), *arguments)
+    assert code == 0, err
+    flow, label = symsi.models.load_map(file), torch.full((2,), 7)
+    wanted = symsi.sample(flow, shape=2, steps=2, stochastic=share, conditions={"label": label}).x
+    torch.testing.assert_close(load_file(path)["samples"], wanted, rtol=0, atol=1e-5)
+
+
+def test_a_model_of_one_time_has_no_steps_to_draw_noise_between(
+    capsys: Capture, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "x.png")
+    for more in ((), ("--tolerance", "1e-2")):
+        code, _, err = in_process(capsys, monkeypatch, "sample", path, "--stochastic", *more)
+        assert (code, "stochastic" in err) == (2, True), err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("--stochastic", "1.5"), "from 0 .* to 1"),
         (("--schedule", "linear"), "is a flow map.*leave --schedule out"),
         (("--solver", "ab2"), "leave --solver out; --steps and --grid say"),
         (("--diffusion", "optimal"), "leave --diffusion out"),

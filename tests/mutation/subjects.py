@@ -44,13 +44,23 @@ ROOMS: dict[str, Room] = {
     ),
     "coefficients": Room(
         ("coefficients",),
-        ("tests/coefficients", "tests/solvers/test_proved_numbers.py", "tests/models/test_flow_map.py"),
+        (
+            "tests/coefficients",
+            "tests/solvers/test_proved_numbers.py",
+            "tests/models/test_flow_map.py",
+            "tests/sampling/test_renoising.py",
+        ),
         ("speed", "certificate", "spoils_no_other", "jvp", "1048583", "beyond_the_largest"),
         most=8,
     ),
     "solvers": Room(
         ("solvers",),
-        ("tests/solvers", "tests/sampling/test_recorded.py", "tests/models/test_flow_map.py"),
+        (
+            "tests/solvers",
+            "tests/sampling/test_recorded.py",
+            "tests/models/test_flow_map.py",
+            "tests/sampling/test_renoising.py",
+        ),
         ("has_its_order", "has_order_two", "no_order", "weak_order", "fine_heun", "serves_every", "in_samples"),
         warm=True,
     ),

@@ -431,6 +431,9 @@ def test_the_slip_of_a_published_objective_is_refuted() -> None:
 WRONG_MAPS = [
     ("T21", "converted", lambda s, t, times, scales: flow_map.converted(s, t, times, scales[::-1])),
     ("T19", "semigroup", lambda direct, composed: 2 * direct - composed),
+    ("T19", "renoised", lambda jumped, stop, share: flow_map.renoised(jumped, stop, share**2)),
+    ("T19", "renoised", lambda jumped, stop, share: flow_map.renoised(stop, jumped, share)),
+    ("T19", "reached", lambda stop, share: flow_map.reached(stop, 1 - share)),
     ("T20", "eulerian", lambda moved, v, x, s: flow_map.eulerian(moved, -v, x, s)),
     ("T20", "lagrangian", lambda moved, v, t: flow_map.lagrangian(moved, 2 * v, t)),
     ("T22", "slope", lambda moved, x, s, t: (moved + x) / (t - s)),

@@ -3,12 +3,21 @@
 from symsi.errors import MissingPackageError
 
 try:
-    from diffusers import SchedulerMixin
+    from diffusers import ModelMixin, SchedulerMixin
 except ImportError as error:
     raise MissingPackageError('symsi.diffusers needs diffusers; pip install "symsi[diffusers]".') from error
 
 from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
+from symsi.adapters.diffusers.map_pipeline import FlowMapNetwork, FlowMapPipeline
 from symsi.adapters.diffusers.pipeline_model import pipeline_model
 
-__all__ = ["LazyDiffusionScheduler", "LazyFlowMatchScheduler", "SchedulerMixin", "pipeline_model"]
+__all__ = [
+    "FlowMapNetwork",
+    "FlowMapPipeline",
+    "LazyDiffusionScheduler",
+    "LazyFlowMatchScheduler",
+    "ModelMixin",
+    "SchedulerMixin",
+    "pipeline_model",
+]
