@@ -33,28 +33,27 @@ def mixture_map(law: Mixture, schedule: str = "linear") -> FlowMap:
     pair, velocity = kernels(schedule).functions["schedule"], law.model(schedule).function
     weights, means, variances = law.weights, law.means[:, 0], law.eigenvalues[:, 0]
 
-    def scores(x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(x - beta m_k)/S_k^(1/2) and S_k^(1/2), (B, K)."""
+    def modes(t: Tensor) -> tuple[Tensor, Tensor]:
+        """beta m_k and sqrt(alpha^2 + beta^2 lambda_k), (B, K)."""
         alpha, beta = (value[:, None] for value in pair(t).values())
-        width = (alpha.square() + beta.square() * variances).sqrt()
-        return (x[:, None] - beta * means) / width, width
+        return beta * means, (alpha.square() + beta.square() * variances).sqrt()
 
-    def below(x: Tensor, t: Tensor) -> Tensor:
-        return (weights * (1 + torch.erf(scores(x, t)[0] / math.sqrt(2))) / 2).sum(1)
+    def below(x: Tensor, centres: Tensor, widths: Tensor) -> Tensor:
+        return (weights * (1 + torch.erf((x[:, None] - centres) / (widths * math.sqrt(2)))) / 2).sum(1)
 
-    def density(x: Tensor, t: Tensor) -> Tensor:
-        z, width = scores(x, t)
-        return (weights * torch.exp(-z.square() / 2) / (width * math.sqrt(2 * math.pi))).sum(1)
+    def density(x: Tensor, centres: Tensor, widths: Tensor) -> Tensor:
+        z = (x[:, None] - centres) / widths
+        return (weights * torch.exp(-z.square() / 2) / (widths * math.sqrt(2 * math.pi))).sum(1)
 
     def moved(x: Tensor, s: Tensor, t: Tensor) -> Tensor:
-        level = below(x, s)
+        level, end = below(x, *modes(s)), modes(t)
         low, high = torch.full_like(x, -_FAR), torch.full_like(x, _FAR)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            short = below(middle, t) < level
+            short = below(middle, *end) < level
             low, high = torch.where(short, middle, low), torch.where(short, high, middle)
         y = (low + high) / 2
-        return y - (below(y, t) - level) / density(y, t)
+        return y - (below(y, *end) - level) / density(y, *end)
 
     def u(x: Tensor, s: Tensor, t: Tensor) -> Tensor:
         place, start, end = x[:, 0].double(), s.double().clone(), t.double().clone()
