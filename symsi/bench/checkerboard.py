@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ __all__ = ["PUBLISHED", "board", "board_rows", "divergence"]
 
 PUBLISHED: Mapping[int, float] = {1: 0.086, 2: 0.077, 4: 0.071, 8: 0.070, 16: 0.071}  # LSD: Boffi et al. 2505.18825
 _BINS = 32  # a side of the board
-_SHAPE: Mapping[str, int] = {"width": 256, "depth": 4, "waves": 3}
+_SHAPE: Mapping[str, Any] = {"width": 128, "depth": 4, "waves": (math.pi / 2, math.pi, 2 * math.pi)}
 _CHUNK = 8192
 
 
@@ -51,7 +52,7 @@ def board_rows(
     names: Sequence[str] = ("LSD", "PSD-M", "ESD"),
     *,
     nfe: Sequence[int] = tuple(PUBLISHED),
-    steps: int = 7000,
+    steps: int = 12_000,
     count: int = 32768,
     seed: int = 0,
     tick: Callable[[int, int], None] = lambda done, total: None,
@@ -71,7 +72,7 @@ def board_rows(
     generator = torch.Generator().manual_seed(1 << 33)
     floor, noise = divergence(board(count, generator)), torch.randn(count, 2, generator=generator)
     planned = {name: steps_of(name, steps) for name in names}
-    recipe, rows, done = SmallRecipe(steps, rate=2e-3, seed=seed), [], 0
+    recipe, rows, done = SmallRecipe(steps, rate=6e-3, seed=seed), [], 0
 
     def one() -> None:
         nonlocal done

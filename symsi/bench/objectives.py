@@ -35,7 +35,7 @@ __all__ = ["DIAGONAL", "LAW", "OBJECTIVES", "Objective", "objective_rows", "step
 LAW = mixture([0.35, 0.65], [[-1.0], [1.0]], [0.25, 0.16])
 DIAGONAL = 0.75  # the share of a batch with s = t, where there is no teacher
 _HORIZONS = (0.25, 0.5, 1.0)  # of PFMM
-_SHAPE: Mapping[str, int] = {"width": 64, "depth": 3, "waves": 2}
+_SHAPE: Mapping[str, Any] = {"width": 64, "depth": 3, "waves": (1.0, 2.0)}
 
 Average = Callable[[Tensor, Tensor, Tensor], Tensor]
 Velocity = Callable[[Tensor, Tensor], Tensor]
@@ -107,12 +107,12 @@ def objective_rows(
     seed: int = 0,
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Return {"law", "schedule", "network", "recipe", "spread", "rows"} of the mixture `LAW`.
+    """Return {"law", "schedule", "network", "recipe", "still", "mean_flow_floor", "rows"} of the mixture `LAW`.
 
     A row is {"objective", "teacher", "steps", "seconds", "whole", "between"}: from the same start, `steps_of` the
     objective; seconds of one processor; root mean squares of X_{0,1} minus the exact map's over noise, and of X_{s,t}
-    over (s, t) uniform on s < t and x = I_s, `count` draws that no step saw. "spread" is the standard deviation of the
-    data. Raises SymsiError for unknown objectives, and for counts below 1.
+    over (s, t) uniform on s < t and x = I_s, `count` draws that no step saw. "still" are those of
+    the identity. Raises SymsiError for unknown objectives, and for counts below 1.
     """
     for name in names:
         if name not in OBJECTIVES:
@@ -122,6 +122,13 @@ def objective_rows(
     exact, held = mixture_map(LAW), Batch.draw(_law, count, torch.Generator().manual_seed(1 << 33))
     ends = (torch.zeros(count), torch.ones(count))
     states = {"whole": (held.z, *ends), "between": (_start(held), held.s, held.t)}
+    goals = {key: exact(x.double(), s.double(), t.double()) for key, (x, s, t) in states.items()}
+
+    @torch.no_grad()
+    def errors(u: Average) -> dict[str, float]:
+        there = {key: x + (t - s)[:, None] * u(x, s, t) for key, (x, s, t) in states.items()}
+        return {key: float((there[key] - goal).square().mean().sqrt()) for key, goal in goals.items()}
+
     planned = {name: steps_of(name, steps) for name in names}
     rows, done = [], 0
 
@@ -134,13 +141,9 @@ def objective_rows(
         torch.manual_seed(seed)
         net, begun = SmallMap(1, **_SHAPE), time.process_time()
         _train(name, net, SmallRecipe(own, seed=seed), one)
-        row = {"objective": name, "teacher": OBJECTIVES[name].teacher, "steps": own}
-        row["seconds"] = time.process_time() - begun
-        with torch.no_grad():
-            for key, (x, s, t) in states.items():
-                there = x + (t - s)[:, None] * net(x, s, t)
-                row[key] = float((there - exact(x.double(), s.double(), t.double())).square().mean().sqrt())
-        rows.append(row)
+        seconds = time.process_time() - begun
+        about = {"objective": name, "teacher": OBJECTIVES[name].teacher, "steps": own, "seconds": seconds}
+        rows.append(about | errors(net))
     recipe = {key: value for key, value in vars(SmallRecipe(steps, seed=seed)).items() if key != "steps"}
     return {
         "law": {
@@ -151,7 +154,7 @@ def objective_rows(
         "schedule": "linear",
         "network": dict(_SHAPE),
         "recipe": recipe,
-        "spread": float(LAW.covariance.sqrt()),
+        "still": errors(lambda x, s, t: torch.zeros_like(x)),
         "mean_flow_floor": mean_flow_floor(LAW, count=8 * count),
         "rows": rows,
     }

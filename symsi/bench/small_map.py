@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -15,21 +15,21 @@ __all__ = ["Batch", "SmallMap", "SmallRecipe", "train_map"]
 
 
 class SmallMap(nn.Module):
-    """u_{s,t}(x) by an MLP of x (B, D), s, t - s, and sin and cos of 2^j x (j < waves), pi s and pi t.
+    """u_{s,t}(x) by an MLP of x (B, D), s, t - s, and sin and cos of f x for f in `waves`, of pi s and of pi t.
 
     Smooth in both times, so that every objective may differentiate it.
     """
 
-    def __init__(self, size: int, *, width: int, depth: int, waves: int) -> None:
+    def __init__(self, size: int, *, width: int, depth: int, waves: Sequence[float]) -> None:
         super().__init__()
-        self.waves = waves
-        sizes = [size * (1 + 2 * waves) + 6, *[width] * depth]
+        self.waves = tuple(waves)
+        sizes = [size * (1 + 2 * len(waves)) + 6, *[width] * depth]
         layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.SiLU())]
         self.net = nn.Sequential(*layers, nn.Linear(width, size))
 
     def forward(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
         """Return u_{s,t}(x), (B, D)."""
-        turns = [2.0**j * x for j in range(self.waves)] + [torch.pi * s[:, None], torch.pi * t[:, None]]
+        turns = [f * x for f in self.waves] + [torch.pi * s[:, None], torch.pi * t[:, None]]
         angles = torch.cat(turns, 1)
         told = [x, s[:, None], (t - s)[:, None], torch.sin(angles), torch.cos(angles)]
         found: Tensor = self.net(torch.cat(told, 1))

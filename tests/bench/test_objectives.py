@@ -92,6 +92,15 @@ def test_the_same_seed_gives_the_same_bits_and_a_run_says_how_far_it_is() -> Non
     assert [row["objective"] for row in first] == ["PSD-M", "PFMM"]
 
 
+def test_the_identity_errs_by_how_far_the_exact_map_moves() -> None:
+    """E(X_{0,1}(z) - z)^2 by the trapezoidal rule over quantiles of z."""
+    z = torch.special.ndtri((torch.arange(4000, dtype=torch.float64) + 0.5) / 4000)[:, None]
+    wanted = float((mixture_map(LAW)(z, 0.0, 1.0) - z).square().mean().sqrt())
+    found = objective_rows(["PSD-M"], steps=1, count=8192)["still"]
+    assert found["whole"] == pytest.approx(wanted, rel=0.03)
+    assert found["between"] < found["whole"]
+
+
 def test_a_mutated_objective_ends_farther_away(monkeypatch: pytest.MonkeyPatch) -> None:
     def slipped(u: Any, v: Any, held: Batch) -> Tensor:
         """The teacher at s, where the end of the path is at t."""
@@ -122,5 +131,6 @@ def test_what_was_measured_stands_on_the_page_and_reaches_the_exact_map() -> Non
     for row in found["rows"]:
         cells = (row["teacher"], row["steps"], f"{row['seconds']:.0f}", f"{row['whole']:.3f}", f"{row['between']:.3f}")
         assert f"| {row['objective']} | {' | '.join(map(str, cells))} |" in page
-        assert row["whole"] < found["spread"] * (0.02 if row["teacher"] == "velocity" else 0.07)
+        assert row["whole"] < (0.02 if row["teacher"] == "velocity" else 0.07)
+    assert f"| the identity | | | | {found['still']['whole']:.3f} | {found['still']['between']:.3f} |" in page
     assert f"{floor['measured']:.2f} there, {floor['predicted']:.2f} +- {floor['error']:.2f}" in page
