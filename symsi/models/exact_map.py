@@ -6,6 +6,7 @@ sigma_k^2 = alpha^2 + beta^2 C_k. The ODE keeps the order of its paths on a line
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,11 +22,14 @@ from symsi.models.protocol import Model
 
 __all__ = ["exact_map"]
 
+_ROOT = math.log(2 * math.pi) / 2
 _HALVINGS = 60  # of a bracket some standard deviations wide: to the last bits of float64
 
 
 def exact_map(data: Mixture, schedule: Schedule | str = "linear") -> FlowMap:
     """Return the flow map of a mixture on a line, samples of shape (1,), both ways in time, in float64 inside.
+
+    It has derivatives in the state and in both times (`torch.func.jvp`), as objectives need them.
 
     Raises SymsiError for samples of more than one number, and for a component of variance 0, which has no density.
     """
@@ -58,22 +62,27 @@ class _Average:
     def _moved(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
         """F_t^-1(F_s(x)), by halving what lies between the components' own quantiles at that probability.
 
-        In the half where F_s(x) is nearer to 1 it is 1 - F that is inverted, by its logarithm as F is.
+        In the half where F_s(x) is nearer to 1 it is 1 - F that is inverted, by its logarithm as F is. A step of
+        Newton's ends it, which has the derivatives of the inverse.
         """
         means, deviations = self._at(t)
         from_means, from_deviations = self._at(s)
         z = (x - from_means) / from_deviations
         below, above = self._log(z), self._log(-z)
         upper, wanted = above < below, torch.minimum(above, below)
-        low = (means + deviations * z.amin(1, keepdim=True)).amin(1, keepdim=True)
-        high = (means + deviations * z.amax(1, keepdim=True)).amax(1, keepdim=True)
+        low = (means + deviations * z.amin(1, keepdim=True)).amin(1, keepdim=True).detach()
+        high = (means + deviations * z.amax(1, keepdim=True)).amax(1, keepdim=True).detach()
         for _ in range(_HALVINGS):
             y = (low + high) / 2
             z = (y - means) / deviations
             found = self._log(torch.where(upper, -z, z))
             right = (found < wanted) ^ upper  # whether the state lies right of y
             low, high = torch.where(right, y, low), torch.where(right, high, y)
-        return (low + high) / 2
+        y = ((low + high) / 2).detach()
+        z = (y - means) / deviations
+        found = self._log(torch.where(upper, -z, z))
+        density = torch.logsumexp(self.data.weights.log() - z.square() / 2 - deviations.log() - _ROOT, 1, keepdim=True)
+        return y - (found - wanted) * torch.exp(found - density) * torch.where(upper, -1.0, 1.0)
 
     def _log(self, z: Tensor) -> Tensor:
         """log sum_k w_k Phi(z_k), (B, 1)."""

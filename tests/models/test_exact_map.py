@@ -40,6 +40,16 @@ def test_it_composes_inverts_and_is_the_velocity_on_the_diagonal(schedule: str, 
     flow.check_identity(x)
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_it_obeys_the_lagrangian_and_eulerian_equations_of_the_exact_velocity(schedule: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(16, 1, dtype=torch.float64, generator=generator)
+    s, t = 0.02 + 0.96 * torch.rand(2, 16, dtype=torch.float64, generator=generator).sort(0).values
+    exact, v = symsi.models.exact_map(DATA, schedule), DATA.model(schedule).function
+    for residual in (symsi.objectives.lagrangian, symsi.objectives.eulerian):
+        assert residual(exact.function, v, x, s, t).abs().max() < 1e-9
+
+
 def test_of_one_component_it_is_the_gaussian_map_far_into_the_tails() -> None:
     flow, far = (
         symsi.models.exact_map(symsi.models.gaussian([0.7], 0.2)),

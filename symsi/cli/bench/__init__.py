@@ -10,6 +10,7 @@ from symsi.cli.bench.fitted import fitted
 from symsi.cli.bench.flow_map import flow_map
 from symsi.cli.bench.kernels import kernels
 from symsi.cli.bench.nfe import nfe
+from symsi.cli.bench.objectives import objectives
 from symsi.cli.bench.restore import restore
 from symsi.cli.bench.sampler import sampler
 from symsi.cli.bench.schedulers import pipelines
@@ -30,10 +31,11 @@ def command() -> None:
       symsi bench nfe --model digits28 --nfe 2,4,8 --plot nfe.png
       symsi bench fitted --steps 3
       symsi bench map digits28-map.safetensors
+      symsi bench objectives --data checkerboard
       symsi bench restore --nfe 3,10
       symsi bench sampler
     """
 
 
-for benchmark in (advice, certificate, kernels, nfe, fitted, flow_map, restore, sampler, pipelines):
+for benchmark in (advice, certificate, kernels, nfe, fitted, flow_map, objectives, restore, sampler, pipelines):
     command.add_command(benchmark)
