@@ -53,6 +53,7 @@ NAMES = (
     "modal",
     "bridges",
     "restore",
+    "flow_maps",
 )
 SUFFIXES = (".png", ".pdf")
 # alpha^2 = beta (1 - beta), as lazy(kappa=1), in a clock in which velocity and drift are finite at t = 0

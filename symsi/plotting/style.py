@@ -66,7 +66,7 @@ def column(height: float, width: float = PAGE) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def halves(figure: Figure, left: float, right: float) -> tuple[SubFigure, SubFigure]:
+def halves(figure: Figure | SubFigure, left: float, right: float) -> tuple[SubFigure, SubFigure]:
     """Split a figure into two beside each other, of these relative widths."""
     found = cast(Any, figure.subfigures(1, 2, width_ratios=(left, right)))
     return found[0], found[1]

@@ -92,6 +92,14 @@ FIGURES = (
         "(T16); the Schrodinger bridge between Gaussians tends to optimal transport as sigma falls (T17).",
     ),
     Figure(
+        "flow_maps",
+        ("T19", "T23"),
+        "Left: digits from one noise in 1, 2 and 4 steps of a map, and the teacher's. Middle: X_{s,t} of a mixture for "
+        "four pairs of times, learned points on exact lines. Right: error of one step from s, below its bound.",
+        "One map in any number of steps; a small network trained by the Lagrangian residual (T19) against the exact "
+        "map of a mixture; the certificate's bound on the error of one step from s (T23).",
+    ),
+    Figure(
         "restore",
         ("T14",),
         "Left: degraded digits, their restorations by the ODE, by three draws of an SDE and by a regression, and the "

@@ -52,6 +52,12 @@ CLAIMS = {
         ("sigma = 2: covariance", -0.05, 0.09),  # exact: 0.02, and 0.278; 1000 pairs
         ("sigma = 0.1: covariance", 0.22, 0.34),
     ),
+    "flow_maps": (
+        ("steps, rmse to the teacher's samples", 0.1, 0.5),
+        ("rmse of the learned map", 0.0, 0.25),
+        ("error, rms", 0.1, 0.5),
+        ("bound (T23), rms", 0.5, 4.0),
+    ),
     "restore": (("ODE, rmse of the shown", 0.02, 0.2), ("regression, rmse of the shown", 0.02, 0.15)),
 }
 
