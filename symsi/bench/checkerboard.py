@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from symsi.bench.objectives import OBJECTIVES, steps_of
-from symsi.bench.small_map import Batch, SmallMap, SmallRecipe, train_map
+from symsi.bench.small_map import Batch, SmallMap, SmallRecipe, counted, train_map
 from symsi.errors import SymsiError, unknown
 from symsi.models.flow_map import FlowMap
 
@@ -72,13 +72,8 @@ def board_rows(
     generator = torch.Generator().manual_seed(1 << 33)
     floor, noise = divergence(board(count, generator)), torch.randn(count, 2, generator=generator)
     planned = {name: steps_of(name, steps) for name in names}
-    recipe, rows, done = SmallRecipe(steps, rate=6e-3, seed=seed), [], 0
-
-    def one() -> None:
-        nonlocal done
-        done += 1
-        tick(done, sum(planned.values()))
-
+    recipe, rows = SmallRecipe(steps, rate=6e-3, seed=seed), []
+    one = counted(tick, sum(planned.values()))
     for name, own in planned.items():
         torch.manual_seed(seed)
         net, begun = SmallMap(2, **_SHAPE), time.process_time()

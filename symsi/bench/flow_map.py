@@ -92,10 +92,10 @@ def certificate(flow: FlowMap, teacher: Model, *, count: int = 64, knots: int = 
     "error" is E|X_{0,1}(x_0) - x_1|^2. With d_k the change of X_{q,1}(x_q) between `knots` even times of Heun's path,
     "bound" is sum_k E|d_k|^2/(q_{k+1} - q_k): at least the error, growing to int E|r|^2 of the Eulerian residual r as
     knots are added; "quadrature" is its growth from half the knots on. "errors" and "bounds" are those of the step from
-    each of the knots "times" to the last. "residual" is sqrt(E|d_k|^2)/(q_{k+1} - q_k) by
-    k. "semigroup" and "lagrangian" are mean squares of those residuals at random knots s < q < t, three a sample, the
-    latter from s to q (at t = 1 a velocity off the data may be anything); "roughness" is that of u in s and t. Raises
-    SymsiError unless knots are even.
+    each of the knots "times" to the last. "residual" is sqrt(E|d_k|^2)/(q_{k+1} - q_k) by k. "semigroup" and
+    "lagrangian" are mean squares of those residuals at random knots s < q < t, three a sample, the latter from s to q
+    (at t = 1 a velocity off the data may be anything); "roughness" is that of u in s and t. Raises SymsiError unless
+    knots are even.
     """
     if knots < 2 or knots % 2:
         raise SymsiError(f"knots must be an even number from 2 on; got {knots}.")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from symsi.bench.mean_flow import mean_flow_floor
-from symsi.bench.small_map import Batch, SmallMap, SmallRecipe, train_map
+from symsi.bench.small_map import Batch, SmallMap, SmallRecipe, counted, train_map
 from symsi.errors import SymsiError, unknown
 from symsi.models.analytic import mixture
 from symsi.models.exact_map import exact_map
@@ -130,13 +130,7 @@ def objective_rows(
         return {key: float((there[key] - goal).square().mean().sqrt()) for key, goal in goals.items()}
 
     planned = {name: steps_of(name, steps) for name in names}
-    rows, done = [], 0
-
-    def one() -> None:
-        nonlocal done
-        done += 1
-        tick(done, sum(planned.values()))
-
+    rows, one = [], counted(tick, sum(planned.values()))
     for name, own in planned.items():
         torch.manual_seed(seed)
         net, begun = SmallMap(1, **_SHAPE), time.process_time()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import count, pairwise
 
 import torch
 from torch import Tensor, nn
 
 from symsi.training.descent import RiseAndFall, descend
 
-__all__ = ["Batch", "SmallMap", "SmallRecipe", "train_map"]
+__all__ = ["Batch", "SmallMap", "SmallRecipe", "counted", "train_map"]
 
 
 class SmallMap(nn.Module):
@@ -86,6 +86,12 @@ class Batch:
         z = torch.randn(y.shape, generator=generator, dtype=y.dtype)
         s, t = torch.rand(2, count, generator=generator, dtype=y.dtype).sort(0).values
         return Batch(z, y, s, t)
+
+
+def counted(tick: Callable[[int, int], None], total: int) -> Callable[[], None]:
+    """One more of `total` at each call, as tick(done, total)."""
+    done = count(1)
+    return lambda: tick(next(done), total)
 
 
 def train_map(

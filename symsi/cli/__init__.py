@@ -14,7 +14,7 @@ from symsi.files import disk_trouble
 
 __all__ = ["main"]
 
-os.environ.setdefault("SYMPY_CACHE_SIZE", "20000")  # SymPy's own 1000 forgets what a proof asks again: a sixth of time
+os.environ.setdefault("SYMPY_CACHE_SIZE", "20000")  # SymPy's own 1000 forgets what a proof asks again
 _COMMANDS = {
     "bench": "Measure accuracy and speed on this machine.",
     "calibrate": "Estimate a Gaussian reference, or the best grid, for a model.",

@@ -20,7 +20,7 @@ __all__ = ["MAP_SUFFIXES", "check_map", "write_map"]
 MAP_SUFFIXES = (".pt2", ".onnx")
 _ALLOWED = (
     2.0**10
-)  # ulp of a sample's largest number: sums of a network in another order; a wrong formula is further off
+)  # ulp of a sample's largest number: a network's sums in another order; a wrong formula is further off
 _TIMES = ((0.0, 1.0), (0.0, 0.5), (0.25, 1.0), (0.5, 0.5), (0.9, 0.95), (1.0, 1.0))
 
 

@@ -120,8 +120,7 @@ class FlowMapPipeline(DiffusionPipeline):
 
         A map with classes takes one for each image; another takes batch_size. `latents` is the unit noise to start
         from, (B, C, H, W); `grid` (one of times stands for num_inference_steps) and `stochastic` are those of
-        `symsi.sample`. Raises SymsiError for what does not
-        fit.
+        `symsi.sample`. Raises SymsiError for what does not fit.
         """
         if output_type not in _OUTPUTS:
             raise unknown("output type", str(output_type), _OUTPUTS)
