@@ -18,9 +18,7 @@ from symsi.models.map_net import MapNet
 __all__ = ["MAP_SUFFIXES", "check_map", "write_map"]
 
 MAP_SUFFIXES = (".pt2", ".onnx")
-_ALLOWED = (
-    2.0**10
-)  # ulp of a sample's largest number: a network's sums in another order; a wrong formula is further off
+_ALLOWED = 2.0**10  # ulp of a sample's largest number: sums in another order; a wrong formula is further off
 _TIMES = ((0.0, 1.0), (0.0, 0.5), (0.25, 1.0), (0.5, 0.5), (0.9, 0.95), (1.0, 1.0))
 
 
