@@ -43,14 +43,14 @@ def prove() -> Proof:
     d.claim(
         "offspring", "Resampling keeps the mean of w f: it is E of the mean weight times the mean of f of offspring."
     )
-    d.claim("systematic", "Systematic resampling is unbiased: of points u + j, u uniform on [0, 1], c hit a length c.")
-    d.claim("unbiased", "So the estimate of Z has no bias, however few the particles, where Z is that of the chain,")
+    d.claim("systematic", "Systematic resampling is unbiased: of points u + j, 0 < u < 1, a length c has c on average.")
     d.claim(
         "candidates",
-        "nor has it where each parent draws M noises, P of the P M next states are kept by w e^{(r^' - r)/lambda} of "
-        "predicted rewards r^', and weigh e^{(r' - r^')/lambda} later: it keeps the mean of w e^{(r' - r)/lambda} f,",
+        "With candidates each parent draws M noises, P of the P M next states are kept by w e^{(r^' - r)/lambda} of "
+        "any prediction r^', and weigh e^{(r' - r^')/lambda} later: this keeps the mean of w e^{(r' - r)/lambda} f,",
     )
     d.claim("draws", "and M noises have the mean of one.")
+    d.claim("unbiased", "So in both the estimate of Z has no bias, however few the particles, for the Z of the chain.")
     d.claim("twist", "Noise from N(s, I) for N(0, I) weighs e^{|n - s|^2/2 - |n|^2/2}.")
     d.claim(
         "shift", "For r^' = a (eta + G L n) the shift s = L G a/lambda leaves no variance of the weights, it alone."
@@ -67,7 +67,7 @@ def prove() -> Proof:
         "With matrices m' = m + S a/lambda, log Z = a.m/lambda + a.S a/(2 lambda^2); S' = (1 + S A/lambda)^-1 S, "
         "m' = m - S K (m - c), Z = |1 + S A/lambda|^(-1/2) exp(-(m - c).K (m - c)/2) with K = (lambda + A S)^-1 A.",
     )
-    d.claim("gain", "On N(m, Lambda) noise e in the next state moves its eta_X by G e, G = beta' Lambda/S'.")
+    d.claim("gain", "On N(m, Lambda) noise e in the next state moves its eta_X by G e, G = beta Lambda/S of its time.")
     d.claim(
         "martingale",
         "In y = C (x - beta m), C that of T12 for kappa = 1, eta_X = m + y: the gain is 1, and under epsilon* y is a "
@@ -134,15 +134,31 @@ def _resampling(d: Derivation) -> None:
     whole, part = d.real("k"), d.symbol("q", 0, 1)
     d.say("A particle has c = P w_i/sum_j w_j = k + q, k whole: k + 1 points for a share q of all u, k for the others.")
     d.equal("Its mean.", part * (whole + 1) + (1 - part) * whole, whole + part, "expansion", "systematic")
+    chance, later = d.symbol("q", 0, 1), [d.symbol(f"g_{i}") for i in (1, 2)]
+    chances = (chance, 1 - chance)
+    d.say(
+        "Two particles start in states 1 or 2, of chances q and 1 - q; g_i is the mean weight of a step from state i."
+    )
+    starts = [
+        chances[i] * chances[j] * _resampled([weights[i], weights[j]], [later[i], later[j]], count)
+        for i, j in product((0, 1), repeat=2)
+    ]
+    d.equal(
+        "E of the product of both mean weights is Z.",
+        Add(*starts),
+        chance * weights[0] * later[0] + (1 - chance) * weights[1] * later[1],
+        "E is linear",
+        "unbiased",
+    )
     d.cite(
         "unbiased",
         "by induction over the steps, each mean being taken given the particles before",
-        "Del Moral 2004, section 7.4",
+        "Del Moral 2004, section 7.4; with candidates Pitt, Shephard 1999",
     )
 
 
 def _candidates(d: Derivation) -> None:
-    """Two parents, two noises each, any reward, prediction and function of the next state."""
+    """Candidates of two parents, for any rewards, predictions and values of f; and the mean over their noises."""
     lam, count = d.symbol("lamda"), d.symbol("P")
     own, rewards = ([d.real(f"{name}_{i}") for i in (1, 2)] for name in ("l", "r"))
     reached, guess, value = ([d.real(f"{name}_{i}") for i in range(3)] for name in ("R", "R_hat", "f"))
@@ -162,16 +178,11 @@ def _candidates(d: Derivation) -> None:
     mean, scale = d.real("m"), d.real("L")
     noises, chance = [d.real("n_1"), d.real("n_2")], d.symbol("q", 0, 1)
     chances, kept = (chance, 1 - chance), d.function("h", "any")
-    d.say(
-        "Noise of two values n_1, n_2 in x' = m + L n, of chances q and 1 - q; h(x') for a weight times f. M = 2 draws:"
-    )
+    d.say("Noise of two values n_1, n_2 in x' = m + L n, of chances q and 1 - q; h(x') stands for a weight times f.")
     found = [kept(mean + scale * n) for n in noises]
+    draws = [chances[i] * chances[j] * (found[i] + found[j]) / 2 for i, j in product((0, 1), repeat=2)]
     d.equal(
-        "The mean of their mean.",
-        Add(*(chances[i] * chances[j] * _mean((ONE, ONE), (found[i], found[j])) for i, j in product((0, 1), repeat=2))),
-        Add(*(c * h for c, h in zip(chances, found, strict=True))),
-        "E is linear",
-        "draws",
+        "The mean over M = 2 draws.", Add(*draws), chance * found[0] + (1 - chance) * found[1], "E is linear", "draws"
     )
     size, single = d.symbol("M"), d.real("E_1")
     d.equal(
