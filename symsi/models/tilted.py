@@ -17,7 +17,7 @@ from torch import Tensor
 
 from symsi.errors import SymsiError
 from symsi.models.analytic import Mixture, mixture, numbers
-from symsi.theory.tilting import linear_tilt
+from symsi.theory.tilting import linear_tilt, quadratic_tilt
 
 __all__ = ["tilted"]
 
@@ -61,19 +61,26 @@ def _linear(law: Mixture, slope: Tensor, temperature: float) -> tuple[Mixture, T
 
 
 def _quadratic(law: Mixture, curvature: Tensor, centre: Tensor, temperature: float) -> tuple[Mixture, Tensor]:
-    """The components narrowed and moved, and log Z_k, by matrices of all or of each."""
-    size = len(centre)
-    eye = torch.eye(size, dtype=torch.float64, device=centre.device)
-    vectors = eye if law.eigenvectors is None else law.eigenvectors
-    spread = (vectors * law.eigenvalues[:, None, :]) @ vectors.mT
-    pulled = eye + curvature @ spread / temperature
-    gain = torch.linalg.solve(pulled, curvature / temperature)
-    after = torch.linalg.solve(pulled.mT, spread)
-    away = (law.means - centre)[..., None]
-    known = gain @ away
-    means = law.means - (spread @ known)[..., 0]
-    logs = -(away.mT @ known)[:, 0, 0] / 2 - torch.linalg.slogdet(pulled).logabsdet / 2
-    narrowed = ((after + after.mT) / 2).expand(len(means), -1, -1)
+    """The components narrowed and moved, and log Z_k: mode by mode of o = R (x - c), whose reward is -|o|^2/2.
+
+    With A = R'R, S = T T' and R T = W diag(sigma) V' the modes W'o have the variances sigma^2, and those of V'T^-1 x
+    are narrowed as they are: nothing is divided by S or A, and a reward blind to a direction leaves it alone.
+    """
+    values, axes = torch.linalg.eigh(curvature)
+    rounding = len(centre) * torch.finfo(torch.float64).eps * values.abs().max()
+    sees = (axes * torch.where(values > rounding, values, 0.0).sqrt()).mT
+    vectors: Any = torch.eye(len(centre)).to(centre) if law.eigenvectors is None else law.eigenvectors
+    root = vectors * law.eigenvalues.sqrt()[:, None, :]
+    seen, sigma, turn = torch.linalg.svd(sees @ root)
+    root = root @ turn.mT
+    away: Any = ((law.means - centre) @ sees.mT)[:, None] @ seen
+    variance: Any = sigma.square()
+    one: Any = torch.ones_like(sigma)
+    modes = quadratic_tilt(away[:, 0], variance, one, 0 * one, temperature)
+    means = law.means - (root @ (sigma * modes.mean / temperature)[..., None])[..., 0]
+    spread = (root / modes.narrowing[:, None, :]) @ root.mT
+    narrowed = ((spread + spread.mT) / 2).expand(len(means), -1, -1)
+    logs: Tensor = modes.exponent.sum(1) - modes.narrowing.log().sum(1) / 2
     return mixture(law.weights, means.reshape(-1, *law.shape), narrowed), logs
 
 

@@ -114,6 +114,23 @@ def test_one_mode_is_the_formula_that_is_proved() -> None:
         assert log_normalizer == pytest.approx(float(expected.log_normalizer.evalf()), rel=1e-14)
 
 
+@pytest.mark.parametrize("curvature", [[[1.0, 2.0], [2.0, 4.0]], [[1.0, 0.3], [0.3, 0.5]]])
+@pytest.mark.parametrize("temperature", [1e-9, 1e-3, 1e6])
+def test_the_coldest_tilts_keep_their_digits(curvature: list[list[float]], temperature: float) -> None:
+    centre = [0.8, 1.1]
+    found, log_normalizer = tilted(LAWS["one full"], quadratic=(curvature, centre), temperature=temperature)
+    with mpmath.workdps(50):
+        spread, curve, one = mpmath.matrix(FULL[0]), mpmath.matrix(curvature), mpmath.eye(2)
+        away = mpmath.matrix(MEANS[0]) - mpmath.matrix(centre)
+        known = (temperature * one + curve * spread) ** -1 * curve * away
+        mean = mpmath.matrix(MEANS[0]) - spread * known
+        narrowed = (one + spread * curve / temperature) ** -1 * spread
+        expected = -(away.T * known)[0] / 2 - mpmath.log(mpmath.det(one + spread * curve / temperature)) / 2
+    assert log_normalizer == pytest.approx(float(expected), rel=1e-12)
+    assert found.mean.tolist() == pytest.approx([float(m) for m in mean], rel=1e-12)
+    assert found.covariance.flatten().tolist() == pytest.approx([float(v) for v in narrowed], rel=1e-12, abs=1e-14)
+
+
 def test_twice_tilted_is_tilted_by_the_sum() -> None:
     law, (curvature, centre) = LAWS["full"], REWARDS["quadratic"]["quadratic"]
     half, first = tilted(law, quadratic=(curvature, centre), temperature=2.0)
