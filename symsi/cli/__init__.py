@@ -28,7 +28,7 @@ _COMMANDS = {
     "report": "Write the theory, its proofs and the measurements as one HTML page.",
     "sample": "Draw samples from a pretrained model, in few evaluations.",
     "train": "Remake the weights that ship.",
-    "verify": "Prove the theory, T1 to T24; print the verdicts.",
+    "verify": "Prove the theory, T1 to T25; print the verdicts.",
 }
 
 
