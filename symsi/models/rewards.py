@@ -40,6 +40,10 @@ class Reward:
     text: str
     terms: tuple[tuple[float, Callable[[Tensor], Tensor]], ...]
 
+    def __post_init__(self) -> None:
+        """Take the text as the name that a function has."""
+        object.__setattr__(self, "__qualname__", self.text)
+
     def __call__(self, x: Tensor) -> Tensor:
         """Return the sum of weight times term, (B,)."""
         if x.ndim != 4:
