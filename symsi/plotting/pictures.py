@@ -14,7 +14,7 @@ from symsi.errors import SymsiError
 from symsi.files import check_free, write_atomic
 from symsi.plotting.style import COLORS, column, label_lines, style
 
-__all__ = ["PICTURES", "check_picture", "plot_certificate", "plot_images", "plot_nfe"]
+__all__ = ["PICTURES", "check_picture", "plot_certificate", "plot_images", "plot_nfe", "write_figure"]
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -52,7 +52,7 @@ def plot_certificate(
             title="the velocity's coefficient: textbook forms (dots), symsi (lines)",
         )
         label_lines(axes, names)
-        return _write(figure, path, force=force)
+        return write_figure(figure, path, force=force)
 
 
 def plot_images(
@@ -89,7 +89,7 @@ def plot_images(
             if rows and k % across == 0:
                 axes.set_ylabel(rows[k // across], fontsize=9)
         if where:
-            _write(figure, where, force=force)
+            write_figure(figure, where, force=force)
         return figure
 
 
@@ -124,10 +124,11 @@ def plot_nfe(result: Mapping[str, Any], path: Path, *, force: bool = False) -> P
         axes.set_xticks(ticks, [str(n) for n in ticks], minor=False)
         axes.minorticks_off()
         label_lines(axes, labels)
-        return _write(figure, path, force=force)
+        return write_figure(figure, path, force=force)
 
 
-def _write(figure: Figure, path: Path, *, force: bool) -> Path:
+def write_figure(figure: Figure, path: Path, *, force: bool) -> Path:
+    """Write a figure atomically, in the format of the suffix. Raises SymsiError if `path` exists."""
     suffix = path.suffix[1:]
     return write_atomic(path, lambda temporary: figure.savefig(temporary, format=suffix), force=force)
 

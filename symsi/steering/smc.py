@@ -1,0 +1,140 @@
+"""Sequential Monte Carlo over a plan's levels, with fan-out: an auxiliary filter that asks the reward, not the model.
+
+A level evaluates P particles, V = U_k (see `potential`), log w += V - V^, V^ what was foreseen for them. With M > 1
+children it draws M noises a parent, foresees V^' of each without the model, and resamples P of the P M candidates by
+w_p exp(V^' - V); with one child it resamples where the ESS is low, and V^' = V. After the last stage candidates are the
+samples, weighed by r(x_1)/lambda - V. Unbiased for the normaliser of the chain under the tilt (T25), whatever is
+foreseen, unless the tempering is chosen by ESS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from symsi.errors import SymsiError
+from symsi.steering.chain import Chain
+from symsi.steering.held import Held, pack, state_of
+from symsi.steering.potential import Past, accumulate, gamma_at
+from symsi.steering.resampling import effective, log_mean, resample
+from symsi.steering.settings import Settings
+
+__all__ = ["begin", "fit", "level"]
+
+_CHILDREN = 8
+
+
+def fit(chain: Chain, s: Settings) -> Settings:
+    """Return the settings with as many particles as the budget carries through all levels, and 8 children."""
+    children = _CHILDREN if s.children is None else s.children
+    levels, account = chain.levels, chain.account
+    ends_noisy = chain.noisy(levels - 1)
+    inner = levels - 1 if children > 1 else 0
+    ratings = levels + inner * children + (children if ends_noisy and children > 1 else 1)
+    carried = min(account.nfe_left // (levels * chain.cost), account.rewards_left // ratings)
+    if carried < 1 or (s.particles or 0) > carried:
+        raise SymsiError(
+            f"{s.particles or 1} particles take {levels * chain.cost} evaluations and {ratings} calls of the reward "
+            f"each; the budget is {account.budget}, which carries {carried}. Give more, fewer steps, particles or "
+            "children."
+        )
+    return replace(s, particles=s.particles or carried, children=children)
+
+
+def begin(chain: Chain, s: Settings) -> Held:
+    """Return fresh noise without weights."""
+    count = s.particles or 0
+    past = Past.new(count, s.potential)
+    zeros = torch.zeros(count, dtype=torch.float64)
+    return {
+        **pack("state", chain.begin(range(count))),
+        "log_weights": zeros,
+        "foreseen": zeros,
+        "total": past.total,
+        "running": past.running,
+        "numbers": torch.zeros(2, dtype=torch.float64),  # log Z so far, gamma
+        "ancestry": torch.empty((0, count), dtype=torch.long),
+    }
+
+
+def level(chain: Chain, s: Settings, held: Held) -> Held:
+    """Evaluate, weigh, branch, resample: one level, or the last, which leaves samples."""
+    state = state_of("state", held, chain)
+    k, count, children = state.evaluations, len(state), s.children or 1
+    log_z, gamma = held["numbers"].tolist()
+    noisy, last = chain.noisy(k), k + 1 == chain.levels
+    cloud = chain.evaluate(state)
+    pushes = s.twist is not None and noisy
+    if pushes:
+        rewards, push = chain.rate_and_push(cloud.data, k)
+    else:
+        rewards, push = chain.rate(cloud.data, k), None
+    past = accumulate(s.potential, Past(held["total"], held["running"]), rewards / s.temperature)
+    before = held["log_weights"] - held["foreseen"]
+    gamma = gamma_at(s.tempering, k, chain.levels, gamma, before, past.total, s.ess)
+    push = None if push is None else push * (gamma / s.temperature)
+    potential = gamma * past.total
+    log_weights = before + potential
+    ess = effective(log_weights)
+    chain.account.note(k, rewards, ess)
+    every = torch.arange(count)
+    if children > 1 and noisy:
+        seen = chain.rate_children(cloud, children, push) / s.temperature
+        parents = every.repeat_interleave(children)
+        ahead = seen if last else gamma * accumulate(s.potential, past[parents], seen).total
+        candidates = log_weights[parents] + ahead - potential[parents] + _twisted(chain, k, parents, push)
+        if last:
+            x = chain.finished(chain.moved(cloud[parents], range(count * children), _of(push, parents)))
+            return _samples(held, log_z, x, seen * s.temperature, candidates, parents)
+        log_z += log_mean(candidates)
+        chosen = resample(s.resample, candidates, count, chain.seed, k)
+        parents, foreseen, log_weights = parents[chosen], ahead[chosen], torch.zeros_like(log_weights)
+        after = chain.moved(cloud[parents], chosen.tolist(), _of(push, parents))
+        past = past[parents]
+    else:
+        parents, foreseen = every, potential
+        if not last and ess < s.ess * count:
+            log_z += log_mean(log_weights)
+            parents = resample(s.resample, log_weights, count, chain.seed, k)
+            foreseen, log_weights, past = potential[parents], torch.zeros_like(log_weights), past[parents]
+        after = chain.moved(cloud[parents], range(count), _of(push, parents))
+        if pushes:
+            log_weights = log_weights + _twisted(chain, k, parents, push, draws=range(count))
+        if last:
+            x = chain.finished(after)
+            final = chain.rate(x, chain.levels)
+            return _samples(held, log_z, x, final, log_weights + final / s.temperature - potential, parents)
+    return {
+        **pack("state", after),
+        "log_weights": log_weights,
+        "foreseen": foreseen,
+        "total": past.total,
+        "running": past.running,
+        "numbers": torch.tensor([log_z, gamma], dtype=torch.float64),
+        "ancestry": torch.cat([held["ancestry"], parents[None]]),
+    }
+
+
+def _of(push: Tensor | None, rows: Tensor) -> Tensor | None:
+    return None if push is None else push[rows]
+
+
+def _twisted(chain: Chain, k: int, parents: Tensor, push: Tensor | None, draws: range | None = None) -> Tensor | float:
+    """|n - s|^2/2 - |n|^2/2 of n = s + e: what drawing n from N(s, I) takes from a weight (T25)."""
+    if push is None:
+        return 0.0
+    return chain.log_twist(k, draws or range(len(parents)), parents, push)
+
+
+def _samples(held: Held, log_z: float, x: Tensor, rewards: Tensor, log_weights: Tensor, parents: Tensor) -> Held:
+    """What is left after the last level."""
+    return {
+        "x": x,
+        "rewards": rewards,
+        "log_weights": log_weights,
+        "log_normalizer": torch.tensor(log_z + log_mean(log_weights), dtype=torch.float64),
+        "ancestry": held["ancestry"],
+        "parents": parents,
+    }

@@ -1,0 +1,279 @@
+"""One door to all methods: from a model, a reward and a budget to samples that the reward prefers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from symsi.coefficients.tables import tabulate
+from symsi.errors import SymsiError, unknown
+from symsi.files import check_free
+from symsi.interpolants.named import as_schedule
+from symsi.interpolants.schedule import Schedule
+from symsi.models.protocol import Model, as_device, as_model, fingerprint
+from symsi.models.reference import Reference
+from symsi.sampling.inputs import check_inputs, check_memory, check_plan, read_shape, whole_number
+from symsi.sampling.noise import check_seed
+from symsi.solvers.grids import Grid
+from symsi.solvers.plan import Plan
+from symsi.solvers.planning import plan as make_plan
+from symsi.steering import best_of, over_paths, rollover, saving, selection, smc, tree
+from symsi.steering.budget import Account, Budget, as_budget
+from symsi.steering.chain import Chain
+from symsi.steering.held import Held
+from symsi.steering.presets import preset_of
+from symsi.steering.result import Steered
+from symsi.steering.settings import Settings
+from symsi.theory.conversion import convert
+from symsi.theory.diffusion import Diffusion
+
+__all__ = ["METHODS", "steer"]
+
+_LOW_NOISE = 0.3  # in units of the linear schedule, where a posterior mean is nearly a sample
+_STEPS = 10
+
+
+class Method(NamedTuple):
+    """How a method fills its settings from the budget, begins, and goes one level on until x is there."""
+
+    fit: Callable[[Chain, Settings], Settings]
+    begin: Callable[[Chain, Settings], Held]
+    level: Callable[[Chain, Settings, Held], Held]
+    noise: bool | None  # whether it needs noise between the levels, must have none, or takes either
+
+
+METHODS: Mapping[str, Method] = {
+    "smc": Method(smc.fit, smc.begin, smc.level, True),
+    "rbf": Method(rollover.fit, rollover.begin, rollover.level, True),
+    "svdd": Method(selection.fit, selection.begin, selection.level, True),
+    "code": Method(selection.fit, selection.begin, selection.level_of_blocks, True),
+    "dts": Method(tree.fit, tree.begin, tree.level, True),
+    "bon": Method(best_of.fit, best_of.begin, best_of.level, None),
+    "sop": Method(over_paths.fit, over_paths.begin, over_paths.level, False),
+}
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def steer(
+    model: Model | Callable[..., Tensor],
+    reward: Callable[..., Tensor],
+    method: str = "smc",
+    *,
+    budget: Budget | int = 500,
+    particles: int | None = None,
+    children: int | None = None,
+    temperature: float = 1.0,
+    tempering: str = "fixed",
+    potential: str = "difference",
+    ess: float = 0.5,
+    resample: str = "systematic",
+    twist: str | None = None,
+    preset: str | None = None,
+    plan: Plan | None = None,
+    schedule: Schedule | str | None = None,
+    diffusion: Diffusion | str | None = None,
+    solver: str | None = None,
+    steps: int | None = None,
+    grid: Grid | None = None,
+    last: str | None = None,
+    reference: Reference | None = None,
+    shape: tuple[int, ...] | None = None,
+    decode: Callable[[Tensor], Any] | None = None,
+    conditions: Mapping[str, Any] | None = None,
+    guidance: float = 1.0,
+    batch: int | None = None,
+    reward_batch: int | None = None,
+    seed: int = 0,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    state: str | Path | None = None,
+    progress: bool | None = None,
+) -> Steered:
+    """Spend a budget of evaluations on samples that a reward prefers.
+
+    model       as `sample` takes it
+    reward      reward(images) -> (B,), larger is better, of what `decode` makes of posterior means and of samples; it
+                gets t, the model time, and conditions if it has arguments of these names
+    method      "smc" samples the tilt p(x) exp(r(x)/temperature)/Z by sequential Monte Carlo; with children > 1
+                (default 8) each particle fans out over so many noises, which costs rewards and no evaluation. "dts"
+                samples it by a tree. The others search: "rbf" Rollover Budget Forcing, "svdd" the best child of each
+                level, "code" that of blocks of two levels, "bon" the best of N, "sop" search over paths (the ODE)
+    budget      evaluations of the model, or Budget(nfe, rewards); a guided row counts as two
+    particles   of "smc" and "bon", by default what the budget carries; chains of the others, by default 2
+    children    of "smc"; noises that "rbf" starts a chain from (25); K of "svdd", "code", and "sop" (5)
+    tempering   of "smc": "fixed" 1, "linear" (k + 1)/N, or "ess": the most that leaves an ESS of `ess`
+    potential   of "smc": "difference", "max" or "sum" of the rewards so far; the last one always makes the tilt whole
+    ess         share of the particles below which "smc" with one child resamples
+    resample    "systematic", "stratified", "ssp", "multinomial"
+    twist       "gradient": proposals of "smc" are moved along the gradient of the reward, and weighed for it
+    preset      instead of the next seven: "kim2025-linear-ode", "kim2025-linear-sde", "kim2025-vp-sde"
+    plan        as for `sample`, one evaluation a step; or schedule, diffusion ("optimal" where a method needs noise),
+                solver, steps (10), grid, last, reference, which also make the exact steps and the fan-out's gain
+    decode      from x in model units (B, *shape) to what the reward rates; default: the model's units of the data
+    conditions  of all samples: tensors of one row serve every particle
+    batch, reward_batch   rows a call of the model and of the reward at most; the samples are the same
+    seed        particle i has the noise of (seed, i, level)
+    state       a file in which the run is kept after each level; the same call goes on from there
+    progress    show a bar of evaluations; by default where standard error is a terminal
+
+    Raises SymsiError for what does not fit, with what would; where the reward raises, the last level is in `state`.
+    Kim et al. 2025 (arXiv:2503.19385); Wu et al. 2023, Singhal et al. 2025 (Feynman-Kac); T25 for the weights.
+    """
+    known = as_model(model)
+    if method not in METHODS:
+        raise unknown("method of steering", str(method), METHODS)
+    if not callable(reward):
+        raise SymsiError(f"reward must be callable, reward(images) -> (B,); got {type(reward).__name__}.")
+    chosen, where = METHODS[method], as_device(device or known.device or "cpu")
+    kind = dtype or known.dtype or torch.float32
+    _, form = read_shape(1 if shape is None else (1, *shape), known)
+    given = dict(conditions or {}) if isinstance(conditions, Mapping | None) else {"conditions": conditions}
+    check_inputs(known, where, kind, guidance, given, conditions, 1)
+    asked = {
+        "schedule": schedule,
+        "diffusion": diffusion,
+        "solver": solver,
+        "steps": steps,
+        "grid": grid,
+        "last": last,
+        "reference": reference,
+    }
+    options = {name: value for name, value in asked.items() if value is not None}
+    made = _plan(known, method, chosen, plan, preset, options, form, guidance)
+    account = Account(as_budget(budget))
+    with tqdm(
+        total=account.budget.nfe,
+        desc=f"{known.name} {method}",
+        unit="eval",
+        disable=None if progress is None else not progress,
+    ) as bar:
+        chain = Chain(
+            known,
+            made,
+            reward,
+            decode or (lambda x: x * known.gain + known.offset),
+            form,
+            account,
+            given,
+            guidance,
+            check_seed(seed),
+            None if batch is None else whole_number("batch", batch, 1),
+            None if reward_batch is None else whole_number("reward_batch", reward_batch, 1),
+            torch.ones((), dtype=torch.float64) if reference is None else reference.modal_variances.cpu(),
+            where,
+            kind,
+            bar.update,
+        )
+        settings = chosen.fit(
+            chain, Settings(particles, children, temperature, tempering, potential, ess, resample, twist)
+        )
+        check_memory((settings.particles or 1) * (settings.children or 1), form, torch.float32, where, 1)
+        path = None if state is None else Path(state)
+        about = {
+            "method": method,
+            "settings": str(settings),
+            "plan": made.hash,
+            "model": fingerprint(known) or known.name,
+            "reward": getattr(reward, "__qualname__", type(reward).__name__),
+            "seed": chain.seed,
+            "budget": str(account.budget),
+            "guidance": guidance,
+        }
+        held = _run(chain, chosen, settings, path, about)
+    count = len(held["x"])
+    assert account.best is not None
+    return Steered(
+        held["x"].to(kind),
+        held["rewards"],
+        held.get("log_weights", torch.zeros(count, dtype=torch.float64)),
+        float(held["log_normalizer"]) if "log_normalizer" in held else None,
+        account.nfe,
+        account.reward_calls,
+        tuple(account.entries),
+        held.get("ancestry", torch.empty((0, count), dtype=torch.long)),
+        held.get("parents", torch.arange(count)),
+        account.best,
+        account.best_reward,
+        account.best_time,
+        made,
+        known,
+        method,
+    )
+
+
+def _run(chain: Chain, method: Method, settings: Settings, path: Path | None, about: Mapping[str, Any]) -> Held:
+    """The one loop: levels until samples are there, each kept in the file if there is one."""
+    if path is not None:
+        check_free(path, force=True)
+    held = None if path is None else saving.load(path, about, chain.device)
+    if held is None:
+        held = method.begin(chain, settings)
+    else:
+        chain.account.restore(held)
+        chain.tick(chain.account.nfe)
+    while "x" not in held:
+        held = method.level(chain, settings, held)
+        if path is not None:
+            held = {**held, **chain.account.tensors()}
+            saving.save(path, held, about)
+    return held
+
+
+def _plan(
+    model: Model,
+    name: str,
+    method: Method,
+    plan: Plan | None,
+    preset: str | None,
+    options: dict[str, Any],
+    form: tuple[int, ...],
+    guidance: float,
+) -> Plan:
+    """The plan of a run. Raises SymsiError where it does not fit the method, and warns where it lands in noise."""
+    if preset is not None:
+        if plan is not None:
+            raise SymsiError("preset and plan both say how to sample; leave one out.")
+        options = preset_of(preset, options.pop("steps", _STEPS), options)
+    if plan is None:
+        standard = {"diffusion": "optimal" if method.noise else "ode"}
+        if "grid" not in options or isinstance(options["grid"], str):
+            standard["steps"] = _STEPS  # type: ignore[assignment]
+        made = make_plan(model, shape=form, **{**standard, **options})
+    else:
+        made = check_plan(plan, model, options, form, guidance)
+    if any(stage.asks != ("prediction",) or stage.until is not None for stage in made.stages):
+        raise SymsiError("steering takes plans that ask for one prediction a row; this one asks for other parts.")
+    if method.noise is False and made.stochastic:
+        raise SymsiError(f"method {name!r} goes along the ODE; leave diffusion out, or use diffusion='ode'.")
+    if method.noise:
+        inner = made.stages[:-1]
+        if not all(stage.noisy for stage in inner) or (not made.stochastic and len(made.stages) > 1):
+            raise SymsiError(
+                f"method {name!r} branches by the noise of each step, and under this plan copies stay alike for ever "
+                "(resampling an ODE). Use diffusion='optimal' or 'kappa=K' with solver 'exact' or 'euler-maruyama'; "
+                "for the ODE method='bon' or 'sop'."
+            )
+        if not made.stages[-1].noisy:
+            _check_landing(model, made)
+    return made
+
+
+def _check_landing(model: Model, made: Plan) -> None:
+    """Warn where the last step jumps from much noise to the posterior mean, which is a blur there."""
+    base, time = as_schedule(model.schedule), float(made.stages[-1].time)
+    table = tabulate(convert(base, base), [time], ("alpha", "beta"))
+    alpha, beta = float(table["alpha"][0]), float(table["beta"][0])
+    level = alpha / (alpha + beta)
+    if level > _LOW_NOISE and len(made.stages) > 1:
+        warnings.warn(
+            f"the plan lands from noise level {level:.3g} (alpha/(alpha + beta)), where the posterior mean is a blur "
+            "of the samples that are possible; use more steps, a grid with points near the data, or last='step'.",
+            stacklevel=4,
+        )

@@ -1,0 +1,150 @@
+"""Diffusion tree sampling (Jain et al. 2025): a tree of the chain's states that comes to sample the tilt.
+
+The soft value of a node is V = log((1/|C|) sum_{children} exp V), and r(x_1)/lambda of a leaf. A walk goes down from
+the root, the law of noise, to a child with probability exp V over their sum; a node with fewer children than visits^0.8
+gets a new one, from which the chain runs to the data, every state of it a node. A node is evaluated once, whatever the
+number of its children. Leaves weigh the product of the probabilities on their way, and log Z is the root's V.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from symsi.errors import SymsiError
+from symsi.sampling.state import State
+from symsi.steering.chain import Chain, Cloud
+from symsi.steering.held import Held
+from symsi.steering.resampling import uniforms
+from symsi.steering.settings import Settings
+
+__all__ = ["begin", "fit", "level"]
+
+_WIDENING = 0.8
+
+
+def fit(chain: Chain, s: Settings) -> Settings:
+    """Return the settings. Raises SymsiError for a budget below one way down, and for multistep plans."""
+    if any(len(stage.weights) > 1 for stage in chain.plan.stages):
+        raise SymsiError("method 'dts' keeps states alone, and a multistep solver remembers more; use solver='exact'.")
+    if chain.account.nfe_left < chain.levels * chain.cost:
+        raise SymsiError(
+            f"one way down takes {chain.levels * chain.cost} evaluations; the budget is {chain.account.budget}. "
+            "Give more, or fewer steps."
+        )
+    return replace(s, particles=1, children=1)
+
+
+@dataclass
+class _Tree:
+    """Nodes in the order in which they were made: parent, level (-1 the root's, N a leaf's), visits, V, states."""
+
+    parent: list[int]
+    level: list[int]
+    visits: list[int]
+    value: list[float]
+    z: list[Tensor]
+    said: list[Tensor]
+
+    def children(self, node: int) -> list[int]:
+        """The nodes whose parent it is."""
+        return [i for i, parent in enumerate(self.parent) if parent == node]
+
+    def back_up(self, node: int) -> None:
+        """Visit a leaf and all above it, whose values follow."""
+        while node >= 0:
+            self.visits[node] += 1
+            below = self.children(node)
+            if below:
+                values = torch.tensor([self.value[i] for i in below], dtype=torch.float64)
+                self.value[node] = float(values.logsumexp(0) - torch.tensor(float(len(below))).log())
+            node = self.parent[node]
+
+
+def begin(chain: Chain, s: Settings) -> Held:
+    """Return the root, and the first way down."""
+    nothing = torch.zeros((1, *chain.begin([0]).z.shape[1:]), dtype=chain.begin([0]).z.dtype, device=chain.device)
+    tree = _Tree([-1], [-1], [0], [0.0], [nothing], [nothing.new_zeros((1, *chain.form))])
+    _descend(chain, s, tree, 0)
+    return _held(chain, tree, 1)
+
+
+def level(chain: Chain, s: Settings, held: Held) -> Held:
+    """One walk; where the budget is spent, the leaves."""
+    tree, walks = _tree(held), int(held["walks"])
+    if chain.account.nfe_left < chain.cost or chain.account.rewards_left < 1:
+        return _leaves(chain, s, tree)
+    chance = uniforms(chain.seed, walks, chain.levels + 1).tolist()
+    node = 0
+    while tree.level[node] < chain.levels:
+        affordable = chain.account.nfe_left // chain.cost
+        needed = chain.levels - (tree.level[node] + 1)
+        below = tree.children(node)
+        scarce = len(below) < (tree.visits[node] + 1) ** _WIDENING
+        if (scarce and needed <= affordable) or (needed == affordable and affordable < chain.levels):
+            _descend(chain, s, tree, node)
+            return _held(chain, tree, walks + 1)
+        odds = torch.softmax(torch.tensor([tree.value[i] for i in below], dtype=torch.float64), 0).cumsum(0)
+        picked = int((odds <= chance[tree.level[node] + 1]).sum())
+        node = below[min(picked, len(below) - 1)]
+    tree.back_up(node)
+    return _held(chain, tree, walks + 1)
+
+
+def _descend(chain: Chain, s: Settings, tree: _Tree, node: int) -> None:
+    """A new child of a node, and the chain from it to a leaf."""
+    while tree.level[node] < chain.levels:
+        k, draw = tree.level[node], [len(tree.parent)]
+        if k < 0:
+            state = chain.begin(draw)
+        else:
+            above = State(tree.z[node], chain.form, k)
+            state = chain.moved(Cloud(above, tree.said[node], tree.said[node]), draw)
+        tree.parent.append(node)
+        tree.level.append(k + 1)
+        tree.visits.append(0)
+        tree.value.append(0.0)
+        tree.z.append(state.z)
+        leaf = k + 1 == chain.levels
+        tree.said.append(torch.zeros_like(tree.said[0]) if leaf else chain.evaluate(state).said)
+        node = len(tree.parent) - 1
+        if leaf:
+            rewards = chain.rate(chain.finished(state), chain.levels)
+            tree.value[node] = float(rewards) / s.temperature
+            chain.account.note(k + 1, rewards)
+    tree.back_up(node)
+
+
+def _leaves(chain: Chain, s: Settings, tree: _Tree) -> Held:
+    """All leaves with the logarithm of the probability that a walk ends there."""
+    log_chance = [0.0] * len(tree.parent)
+    for node in range(1, len(tree.parent)):
+        siblings = torch.tensor([tree.value[i] for i in tree.children(tree.parent[node])], dtype=torch.float64)
+        log_chance[node] = log_chance[tree.parent[node]] + tree.value[node] - float(siblings.logsumexp(0))
+    found = [node for node, at in enumerate(tree.level) if at == chain.levels]
+    x = chain.finished(State(torch.cat([tree.z[node] for node in found]), chain.form, chain.levels))
+    rewards = torch.tensor([tree.value[node] for node in found], dtype=torch.float64) * s.temperature
+    return {
+        "x": x,
+        "rewards": rewards,
+        "log_weights": torch.tensor([log_chance[node] for node in found], dtype=torch.float64),
+        "log_normalizer": torch.tensor(tree.value[0], dtype=torch.float64),
+    }
+
+
+def _held(chain: Chain, tree: _Tree, walks: int) -> Held:
+    return {
+        "tree.nodes": torch.tensor([tree.parent, tree.level, tree.visits]),
+        "tree.value": torch.tensor(tree.value, dtype=torch.float64),
+        "tree.z": torch.cat(tree.z),
+        "tree.said": torch.cat(tree.said),
+        "walks": torch.tensor(walks),
+    }
+
+
+def _tree(held: Held) -> _Tree:
+    parent, level_of, visits = held["tree.nodes"].tolist()
+    z, said = (list(torch.split(held[f"tree.{name}"], 1)) for name in ("z", "said"))
+    return _Tree(parent, level_of, visits, held["tree.value"].tolist(), z, said)
