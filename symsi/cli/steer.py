@@ -70,6 +70,7 @@ def command(
     label: int | None,
     device: str,
     dtype: str,
+    state: Path | None,
     samples: Path | None,
     chart: Path | None,
     as_json: bool,
@@ -114,8 +115,11 @@ def command(
     if chart:
         check_picture(chart, force=force)
     files = [path for path in (output, samples, chart) if path]
-    if len(set(files)) < len(files):
-        raise SymsiError(f"OUTPUT, --samples and --chart are files of their own; got {', '.join(map(str, files))}.")
+    every = [*files, state] if state else files
+    if len(set(every)) < len(every):
+        raise SymsiError(
+            f"OUTPUT, --samples, --chart and --state are files of their own; got {', '.join(map(str, every))}."
+        )
     wanted = reward_named(text)
     network = load(model, device=device, dtype=getattr(torch, dtype))
     if label is not None and not 0 <= label < network.classes:
@@ -125,6 +129,7 @@ def command(
             else f"{model} has no classes; leave --label out."
         )
     words = {name: value for name, value in given.items() if value is not None}
+    words |= {"state": state} if state else {}
     words |= {"grid": read_grid(grid)} if grid else {}
     words |= {"reference": load_reference(reference)} if reference else {}
     words |= {"plan": load_plan(plan_file)} if plan_file else {}
@@ -151,7 +156,7 @@ def command(
         "nfe": found.nfe,
         "reward_calls": found.reward_calls,
         "best": float(found.rewards.max()),
-        "mean": float(found.rewards.mean()),
+        "mean": float((found.log_weights.softmax(0) * found.rewards).sum()),
         "log_normalizer": found.log_normalizer,
         "ess": ess,
         "files": [str(path) for path in files],
