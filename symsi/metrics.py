@@ -25,6 +25,7 @@ __all__ = [
     "rmse",
     "sampling_floor",
     "sliced_wasserstein",
+    "weighted_energy_distance",
 ]
 
 _CHUNK = 1024  # rows and columns of a block of pairwise distances: 8 MiB
@@ -66,6 +67,23 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
     n, m = len(x), len(y)
     within = _distances(x, x) / (n * (n - 1)) + _distances(y, y) / (m * (m - 1))
     return 2 * _distances(x, y) / (n * m) - within
+
+
+def weighted_energy_distance(x: Tensor, log_weights: Tensor, y: Tensor) -> float:
+    """Return 2 E|X - Y| - E|X - X'| - E|Y - Y'| for X of the law sum_i W_i delta_{x_i}, W = softmax(log_weights).
+
+    x is (N, D), log_weights (N,), y (M, D) independent samples of the other law, whose own distance is a U-statistic.
+    Of N independent samples of that law with equal weights it is E|Y - Y'|/N in expectation, and not 0. Raises
+    MetricError unless all are finite, with 2 rows or more, as many columns, and one weight a row.
+    """
+    x, y = _pair(x, y)
+    weights = torch.softmax(_numbers("log_weights", log_weights), 0)
+    if weights.shape != x.shape[:1]:
+        raise MetricError(f"log_weights must have the shape ({len(x)},), one a row; got {tuple(log_weights.shape)}.")
+    near = "donot_use_mm_for_euclid_dist"
+    across = weights @ torch.cdist(x, y, compute_mode=near).mean(1)
+    within = weights @ torch.cdist(x, x, compute_mode=near) @ weights
+    return float(2 * across - within) - _distances(y, y) / (len(y) * (len(y) - 1))
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 256, seed: int = 0) -> float:
