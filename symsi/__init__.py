@@ -15,6 +15,7 @@ _PUBLIC = {
     "BridgeKernels": "symsi.coefficients.two_sided",
     "BridgeModel": "symsi.models.two_sided",
     "Budget": "symsi.steering.budget",
+    "BudgetError": "symsi.errors",
     "Span": "symsi.solvers.stage",
     "Conversion": "symsi.theory.conversion",
     "Derivation": "symsi.algebra.proof",

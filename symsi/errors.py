@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "BudgetError",
     "DiffusionError",
     "EndpointError",
     "InterpolantError",
@@ -60,6 +61,10 @@ class ModelError(SymsiError, ValueError):
 
 class PlanError(SymsiError, ValueError):
     """A plan's numbers are not those of a sampler, or its file is not one that symsi wrote."""
+
+
+class BudgetError(SymsiError, ValueError):
+    """A budget of evaluations or of rewards does not carry what was asked for."""
 
 
 class SchedulerError(SymsiError, ValueError):

@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from statistics import mean, stdev
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from symsi.bench.nfe import task
-from symsi.errors import unknown
+from symsi.errors import BudgetError, unknown
 from symsi.metrics import energy_distance, weighted_energy_distance
 from symsi.models.analytic import Mixture, gaussian, mixture
 from symsi.models.features import load_features
@@ -179,7 +180,7 @@ def digit_rows(
     steps: int = 10,
     runs: int = 8,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each contender, transition and budget: of the best two samples of each run.
+    """Yield a row for each contender, transition and budget that carries it: of the best two samples of each run.
 
     "reward" is their mean reward, with its standard error over runs; "sure" the share to which the judge's classifier,
     which the reward does not use, gives a class with more than 0.9, and for a reward of a class ("class=N") "right" the
@@ -199,16 +200,18 @@ def digit_rows(
             if (transition == "linear ODE") != (name in _ALONG_ODE):
                 continue
             for nfe in budgets:
-                begin, tops, found_rewards, calls, spent = time.perf_counter(), [], [], 0, 0
-                for seed in range(runs):
-                    options = {**TRANSITIONS[transition], **CONTENDERS[name], "steps": steps}
-                    if options["method"] == "sop":
-                        options = {"method": "sop", "steps": steps}
-                    found = _quietly(judge.model, wanted, budget=nfe, seed=seed, **options)
-                    best = found.rewards.argsort(descending=True)[:2]
-                    tops.append(found.x[best])
-                    found_rewards.append(float(found.rewards[best].mean()))
-                    calls, spent = found.reward_calls, found.nfe
+                begin, tops, found_rewards, found = time.perf_counter(), [], [], None
+                options = {**TRANSITIONS[transition], **CONTENDERS[name], "steps": steps}
+                if name == "SoP":  # whose segments are no preset's
+                    del options["preset"]
+                with suppress(BudgetError):
+                    for seed in range(runs):
+                        found = _quietly(judge.model, wanted, budget=nfe, seed=seed, **options)
+                        best = found.rewards.argsort(descending=True)[:2]
+                        tops.append(found.x[best])
+                        found_rewards.append(float(found.rewards[best].mean()))
+                if found is None:
+                    continue
                 images = torch.cat(tops) * judge.model.gain + judge.model.offset
                 features = judge.features(images).double()
                 assert judge.classify is not None
@@ -218,8 +221,8 @@ def digit_rows(
                     "contender": name,
                     "transition": transition,
                     "budget": nfe,
-                    "nfe": spent,
-                    "reward_calls": calls,
+                    "nfe": found.nfe,
+                    "reward_calls": found.reward_calls,
                     "reward": mean(found_rewards),
                     "reward_error": stdev(found_rewards) / math.sqrt(runs),
                     "sure": float((chances.max(1).values > 0.9).double().mean()),

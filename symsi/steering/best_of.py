@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from symsi.errors import SymsiError
+from symsi.errors import BudgetError
 from symsi.steering.chain import Chain
 from symsi.steering.held import Held, pack, state_of
 from symsi.steering.settings import Settings
@@ -17,7 +17,7 @@ def fit(chain: Chain, s: Settings) -> Settings:
     levels, account = chain.levels, chain.account
     carried = min(account.nfe_left // (levels * chain.cost), account.rewards_left)
     if carried < 1 or (s.particles or 0) > carried:
-        raise SymsiError(
+        raise BudgetError(
             f"{s.particles or 1} samples of {levels} steps take {(s.particles or 1) * levels * chain.cost} "
             f"evaluations; the budget is {account.budget}, which carries {carried}. Give more, or fewer steps."
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from symsi.errors import SymsiError
+from symsi.errors import BudgetError
 from symsi.sampling.inputs import whole_number
 
 __all__ = ["Account", "Budget", "Entry", "as_budget"]
@@ -73,15 +73,15 @@ class Account:
         return (_MANY if self.budget.rewards is None else self.budget.rewards) - self.reward_calls
 
     def evaluated(self, rows: int) -> None:
-        """Count evaluations. Raises SymsiError, before they are made, beyond the budget."""
+        """Count evaluations. Raises BudgetError, before they are made, beyond the budget."""
         if rows > self.nfe_left:
-            raise SymsiError(f"{rows} evaluations would exceed the budget of {self.budget.nfe}: {self.nfe} are spent.")
+            raise BudgetError(f"{rows} evaluations would exceed the budget of {self.budget.nfe}: {self.nfe} are spent.")
         self.nfe += rows
 
     def rated(self, rows: int) -> None:
-        """Count calls of the reward. Raises SymsiError, before they are made, beyond the budget."""
+        """Count calls of the reward. Raises BudgetError, before they are made, beyond the budget."""
         if rows > self.rewards_left:
-            raise SymsiError(
+            raise BudgetError(
                 f"{rows} calls of the reward would exceed the budget of {self.budget.rewards}: {self.reward_calls} "
                 "are spent. Give Budget(nfe, rewards=...) more, or fewer particles or children."
             )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from symsi.coefficients.renoising import renoising
-from symsi.errors import SymsiError
+from symsi.errors import BudgetError
 from symsi.interpolants.named import schedule as named
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.state import State
@@ -30,10 +30,10 @@ _CHAINS, _COPIES, _NEAR, _BACK = 2, 5, 0.12, 0.78
 
 
 def fit(chain: Chain, s: Settings) -> Settings:
-    """Return the settings with 2 chains and 5 copies. Raises SymsiError where the budget carries no turn."""
+    """Return the settings with 2 chains and 5 copies. Raises BudgetError where the budget carries no turn."""
     found = replace(s, particles=s.particles or _CHAINS, children=s.children or _COPIES)
     if _turns(chain, found) < 1:
-        raise SymsiError(
+        raise BudgetError(
             f"{found.particles} chains take {_first(chain) * (found.particles or 1) * chain.cost} evaluations to get "
             f"near the data, and a turn of {found.children} copies {_spent(chain, found, 1)} in all; the budget is "
             f"{chain.account.budget}. Give more, or fewer steps, particles or children."

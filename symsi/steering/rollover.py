@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import torch
 
-from symsi.errors import SymsiError
+from symsi.errors import BudgetError
 from symsi.steering.chain import Chain, Cloud
 from symsi.steering.held import Held, cloud_of, pack
 from symsi.steering.selection import best_of
@@ -31,7 +31,7 @@ def fit(chain: Chain, s: Settings) -> Settings:
     turns = min(account.nfe_left // (chains * chain.cost), (account.rewards_left - chains) // chains)
     noises = min(s.children or _NOISES, turns - (levels - 1))
     if noises < (s.children or 1):
-        raise SymsiError(
+        raise BudgetError(
             f"{chains} chains of {s.children or 1} noises and a draw at each level take "
             f"{chains * (levels - 1 + (s.children or 1)) * chain.cost} evaluations; the budget is {account.budget}. "
             "Give more, fewer steps, particles or children."

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from symsi.errors import SymsiError
+from symsi.errors import BudgetError
 from symsi.steering.chain import Chain
 from symsi.steering.held import Held, pack, state_of
 from symsi.steering.settings import Settings
@@ -30,7 +30,7 @@ def fit(chain: Chain, s: Settings) -> Settings:
         min(account.nfe_left // (chains * levels * chain.cost), account.rewards_left // (chains * (levels + 1)))
     )
     if carried < 1 or (s.children or 0) > carried:
-        raise SymsiError(
+        raise BudgetError(
             f"{chains} chains of {s.children or 1} children take {chains * (s.children or 1) * levels * chain.cost} "
             f"evaluations; the budget is {account.budget}, which carries {carried} children. Give more, fewer steps, "
             "particles or children."

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from symsi.errors import SymsiError
+from symsi.errors import BudgetError
 from symsi.steering.chain import Chain
 from symsi.steering.held import Held, pack, state_of
 from symsi.steering.potential import Past, accumulate, gamma_at
@@ -35,7 +35,7 @@ def fit(chain: Chain, s: Settings) -> Settings:
     ratings = levels + inner * children + (children if ends_noisy and children > 1 else 1)
     carried = min(account.nfe_left // (levels * chain.cost), account.rewards_left // ratings)
     if carried < 1 or (s.particles or 0) > carried:
-        raise SymsiError(
+        raise BudgetError(
             f"{s.particles or 1} particles take {levels * chain.cost} evaluations and {ratings} calls of the reward "
             f"each; the budget is {account.budget}, which carries {carried}. Give more, fewer steps, particles or "
             "children."

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from symsi.errors import SymsiError
+from symsi.errors import BudgetError, SymsiError
 from symsi.sampling.state import State
 from symsi.steering.chain import Chain, Cloud
 from symsi.steering.held import Held
@@ -30,7 +30,7 @@ def fit(chain: Chain, s: Settings) -> Settings:
     if any(len(stage.weights) > 1 for stage in chain.plan.stages):
         raise SymsiError("method 'dts' keeps states alone, and a multistep solver remembers more; use solver='exact'.")
     if chain.account.nfe_left < chain.levels * chain.cost:
-        raise SymsiError(
+        raise BudgetError(
             f"one way down takes {chain.levels * chain.cost} evaluations; the budget is {chain.account.budget}. "
             "Give more, or fewer steps."
         )
