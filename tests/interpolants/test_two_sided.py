@@ -145,3 +145,11 @@ def test_an_interpolant_is_a_value() -> None:
     assert hash(bridge) == hash(Interpolant(1 - t, t, t * (1 - t)))
     assert bridge.evidence == {"gamma > 0": "proved"}
     assert str(Interpolant(1 - t, t, t * (1 - t))) == "(alpha=1 - t, beta=t, gamma=t*(1 - t))"
+
+
+def test_coefficients_are_named_and_parameters_are_those_of_all_three() -> None:
+    bridge = Interpolant("(1-t)**a", "t**b", "c*t*(1-t)", parameters={"a": None, "b": None, "c": None})
+    assert {str(p) for p in bridge.free_parameters} == {"a", "b", "c"}
+    for name in ("alpha", "beta", "gamma"):
+        assert bridge.coefficients[name] == getattr(bridge, name)
+    assert bridge.coefficients["alpha"] != bridge.coefficients["beta"]

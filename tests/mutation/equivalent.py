@@ -200,11 +200,11 @@ EQUIVALENT[
     "with suppress(UnsupportedError, CancelledError):",
 ] = _SAME
 EQUIVALENT[
-    "theory/conversion_numbers.py",
-    "coefficients_at",
-    "digits + _GUARD -> digits",
-    "working, wanted = digits + _GUARD, tuple(names)",
-] = "digits to spare"
+    "theory/functions.py",
+    "_series",
+    "suppress({}) -> suppress({})".format(*_ERRORS),
+    "with suppress(UnsupportedError, CancelledError):",
+] = _SAME
 EQUIVALENT[
     "theory/conversion_series.py", "end_value", "0 -> 1", "power, value = found.leading if found.terms else (0, None)"
 ] = "without a value it is 0 at any power"
@@ -231,6 +231,12 @@ EQUIVALENT[
 EQUIVALENT[
     "theory/conversion.py",
     "Conversion.zero",
+    "zero_between(self, name, low, high, parameters) -> zero_between(self, name, high, low, parameters)",
+    "return zero_between(self, name, low, high, parameters)",
+] = "an interval read from the other side"
+EQUIVALENT[
+    "theory/functions.py",
+    "Functions.zero",
     "zero_between(self, name, low, high, parameters) -> zero_between(self, name, high, low, parameters)",
     "return zero_between(self, name, low, high, parameters)",
 ] = "an interval read from the other side"
