@@ -54,6 +54,7 @@ NAMES = (
     "bridges",
     "restore",
     "flow_maps",
+    "steering",
 )
 SUFFIXES = (".png", ".pdf")
 # alpha^2 = beta (1 - beta), as lazy(kappa=1), in a clock in which velocity and drift are finite at t = 0

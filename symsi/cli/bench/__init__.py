@@ -14,6 +14,7 @@ from symsi.cli.bench.objectives import objectives
 from symsi.cli.bench.restore import restore
 from symsi.cli.bench.sampler import sampler
 from symsi.cli.bench.schedulers import pipelines
+from symsi.cli.bench.steering import steering
 
 __all__ = ["command"]
 
@@ -34,8 +35,9 @@ def command() -> None:
       symsi bench objectives --data checkerboard
       symsi bench restore --nfe 3,10
       symsi bench sampler
+      symsi bench steering --runs 20
     """
 
 
-for benchmark in (advice, certificate, kernels, nfe, fitted, flow_map, objectives, restore, sampler, pipelines):
+for benchmark in (advice, certificate, kernels, nfe, fitted, flow_map, objectives, restore, sampler, steering, pipelines):
     command.add_command(benchmark)
