@@ -100,6 +100,14 @@ FIGURES = (
         "map of a mixture; the certificate's bound on the error of one step from s (T23).",
     ),
     Figure(
+        "steering",
+        ("T25",),
+        "Left: a mixture (gray), its tilt by a linear reward (red), and what SMC, SMC with fan-out, Rollover Budget "
+        "Forcing and the best of 50 make of 500 evaluations. Right: rewards of digits against evaluations.",
+        "Weighted samples stand for the tilt (T25); fan-out comes nearer at equal evaluations, and methods that search "
+        "gather where the reward is high.",
+    ),
+    Figure(
         "restore",
         ("T14",),
         "Left: degraded digits, their restorations by the ODE, by three draws of an SDE and by a regression, and the "

@@ -58,6 +58,12 @@ CLAIMS = {
         ("error, rms", 0.1, 0.5),
         ("bound (T23), rms", 0.5, 4.0),
     ),
+    "steering": (
+        ("SMC, squared energy distance", 0.0, 0.25),
+        ("SMC, fan-out 8, squared energy distance", 0.0, 0.12),
+        ("RBF, squared energy distance", 0.1, 3.0),
+        ("best of 50, squared energy distance", 0.3, 3.0),
+    ),
     "restore": (("ODE, rmse of the shown", 0.02, 0.2), ("regression, rmse of the shown", 0.02, 0.15)),
 }
 

@@ -144,7 +144,7 @@ def test_a_refuted_step_shows_its_counterexample() -> None:
 def test_each_theorem_with_a_figure_exists_and_figures_stand_once() -> None:
     assert {name for f in FIGURES for name in f.theorems} <= set(THEOREMS)
     names = [f.name for f in (*FIGURES, INTRODUCTION)]
-    assert len(names) == len(set(names)) == 11
+    assert len(names) == len(set(names)) == 12
     assert all(f.shows and f.caption for f in FIGURES)
 
 

@@ -39,5 +39,17 @@ def command() -> None:
     """
 
 
-for benchmark in (advice, certificate, kernels, nfe, fitted, flow_map, objectives, restore, sampler, steering, pipelines):
+for benchmark in (
+    advice,
+    certificate,
+    kernels,
+    nfe,
+    fitted,
+    flow_map,
+    objectives,
+    restore,
+    sampler,
+    steering,
+    pipelines,
+):
     command.add_command(benchmark)

@@ -50,16 +50,12 @@ _COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
 @click.option("--runs", type=click.IntRange(2), help="Independent runs. Default: 300, 2000, 8.")
 @click.option("--particles", type=click.IntRange(1), help="Of the mixture (50) and the Gaussian (10).")
 @click.option("--reward", default="100*ink", show_default=True, help="Of digits28, as `symsi steer` takes it.")
-@click.option("--budget", "budgets", default="50,100,200,500", show_default=True, metavar="N,N,...", help="Of digits28.")
+@click.option(
+    "--budget", "budgets", default="50,100,200,500", show_default=True, metavar="N,N,...", help="Of digits28."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def steering(
-    problem: str,
-    steps: str | None,
-    runs: int | None,
-    particles: int | None,
-    reward: str,
-    budgets: str,
-    as_json: bool,
+    problem: str, steps: str | None, runs: int | None, particles: int | None, reward: str, budgets: str, as_json: bool
 ) -> None:
     """Measure methods of `symsi steer` at equal evaluations of the model.
 
