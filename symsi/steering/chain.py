@@ -67,6 +67,7 @@ class Chain:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
     tick: Callable[[int], object] = lambda rows: None
+    each: int = 1  # evaluations of a network that a call of the model makes for a row
 
     @property
     def levels(self) -> int:
@@ -76,7 +77,7 @@ class Chain:
     @property
     def cost(self) -> int:
         """Evaluations that a row is counted as."""
-        return 1 if self.guidance == 1 else 2
+        return self.each * (1 if self.guidance == 1 else 2)
 
     def noisy(self, k: int) -> bool:
         """Whether stage k adds noise."""

@@ -93,6 +93,8 @@ def steer(
     seed: int = 0,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
+    cost: int = 1,
+    callback: Callable[[Account], object] | None = None,
     state: str | Path | None = None,
     progress: bool | None = None,
 ) -> Steered:
@@ -120,6 +122,8 @@ def steer(
     conditions  of all samples: tensors of one row serve every particle
     batch, reward_batch   rows a call of the model and of the reward at most; the samples are the same
     seed        particle i has the noise of (seed, i, level)
+    cost        evaluations that the model makes for a row: 2 where it has a guidance of its own built in
+    callback    called after each level with the `Account`: entries, nfe, reward_calls, best and best_reward so far
     state       a file in which the run is kept after each level; the same call goes on from there
     progress    show a bar of evaluations; by default where standard error is a terminal
 
@@ -170,6 +174,7 @@ def steer(
             where,
             kind,
             bar.update,
+            whole_number("cost", cost, 1),
         )
         settings = chosen.fit(
             chain, Settings(particles, children, temperature, tempering, potential, ess, resample, twist)
@@ -185,8 +190,9 @@ def steer(
             "seed": chain.seed,
             "budget": str(account.budget),
             "guidance": guidance,
+            "cost": cost,
         }
-        held = _run(chain, chosen, settings, path, about)
+        held = _run(chain, chosen, settings, path, about, callback)
     count = len(held["x"])
     assert account.best is not None
     return Steered(
@@ -208,7 +214,14 @@ def steer(
     )
 
 
-def _run(chain: Chain, method: Method, settings: Settings, path: Path | None, about: Mapping[str, Any]) -> Held:
+def _run(
+    chain: Chain,
+    method: Method,
+    settings: Settings,
+    path: Path | None,
+    about: Mapping[str, Any],
+    callback: Callable[[Account], object] | None = None,
+) -> Held:
     """The one loop: levels until samples are there, each kept in the file if there is one."""
     if path is not None:
         check_free(path, force=True)
@@ -223,6 +236,8 @@ def _run(chain: Chain, method: Method, settings: Settings, path: Path | None, ab
         if path is not None:
             held = {**held, **chain.account.tensors()}
             saving.save(path, held, about)
+        if callback is not None:
+            callback(chain.account)
     return held
 
 
