@@ -214,7 +214,7 @@ def _check_prompt(prompt: Any, call: Mapping[str, Any]) -> None:
         raise SymsiError(
             f"steer takes one prompt, a text; got {len(prompt)} in a {type(prompt).__name__}. Call it for each."
         )
-    if prompt is None and not any(_rowed(value) for value in call.values()):
+    if prompt is None and not any(isinstance(value, Tensor) for value in call.values()):
         raise SymsiError("give prompt, a text, or what the pipeline takes instead, such as prompt_embeds of one row.")
     if prompt is not None and not isinstance(prompt, str):
         raise SymsiError(f"prompt must be a text; got {type(prompt).__name__}.")
