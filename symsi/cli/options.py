@@ -25,6 +25,7 @@ __all__ = [
     "read_grid",
     "read_parameters",
     "sampling_options",
+    "steering_options",
 ]
 
 _NAMES = ", ".join([*NAMED, "lazy"])
@@ -104,52 +105,61 @@ def conversion_options(function: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-_SAMPLING = (
-    click.option(
-        "--schedule",
-        metavar="NAME",
-        help=f"The schedule to sample with: {_NAMES}. Default: trigonometric, which is lazy(kappa=0); of a network of "
-        "noise under ddpm its own.",
-    ),
-    click.option(
-        "--diffusion",
-        default="ode",
-        show_default=True,
-        metavar="ode|optimal|kappa=K|EXPR",
-        help="epsilon of its SDE; EXPR may use t, alpha, beta, optimal.",
-    ),
-    click.option(
-        "--solver",
-        metavar="NAME",
-        help="euler, heun, ab2, ab3, dpm++2m, gaussian (fitted to --reference); with noise euler-maruyama, "
+_SAMPLING: dict[str, dict[str, Any]] = {
+    "--schedule": {
+        "metavar": "NAME",
+        "help": f"The schedule to sample with: {_NAMES}. Default: trigonometric, which is lazy(kappa=0); of a network "
+        "of noise under ddpm its own.",
+    },
+    "--diffusion": {
+        "default": "ode",
+        "show_default": True,
+        "metavar": "ode|optimal|kappa=K|EXPR",
+        "help": "epsilon of its SDE; EXPR may use t, alpha, beta, optimal.",
+    },
+    "--solver": {
+        "metavar": "NAME",
+        "help": "euler, heun, ab2, ab3, dpm++2m, gaussian (fitted to --reference); with noise euler-maruyama, "
         "ab2-maruyama, exact, exact-ab2. "
         "Default: ab2, or exact (euler-maruyama for an EXPR).",
-    ),
-    click.option("--steps", default=4, show_default=True, type=int, help="Steps; heun evaluates twice a step."),
-    click.option(
-        "--grid",
-        metavar="NAME|TIMES",
-        help="uniform, eased, linear, angle, point-mass, log-snr, shifted(shift=S), or times such as 0,0.3,0.7,1. "
+    },
+    "--steps": {"default": 4, "show_default": True, "type": int, "help": "Steps; heun evaluates twice a step."},
+    "--grid": {
+        "metavar": "NAME|TIMES",
+        "help": "uniform, eased, linear, angle, point-mass, log-snr, shifted(shift=S), or times such as 0,0.3,0.7,1. "
         "Default: shifted(shift=2); in a noise network's own schedule eased.",
-    ),
-    click.option(
-        "--last",
-        type=click.Choice(["step", "land"]),
-        help="The last step: as the others, or land on the data prediction. Default: land with noise.",
-    ),
-    click.option(
-        "--reference",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Step in the modes of a Gaussian reference, or as --solver gaussian fits it; see `symsi calibrate`.",
-    ),
-)
+    },
+    "--last": {
+        "type": click.Choice(["step", "land"]),
+        "help": "The last step: as the others, or land on the data prediction. Default: land with noise.",
+    },
+    "--reference": {
+        "type": click.Path(path_type=Path),
+        "metavar": "FILE",
+        "help": "Step in the modes of a Gaussian reference, or as --solver gaussian fits it; see `symsi calibrate`.",
+    },
+}
 
 
 def sampling_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say how to sample."""
-    for option in reversed(_SAMPLING):
-        function = option(function)
+    for name, words in reversed(_SAMPLING.items()):
+        function = click.option(name, **words)(function)
+    return function
+
+
+_STEERING = {
+    "--diffusion": "epsilon of its SDE; EXPR may use t, alpha, beta, optimal. Default: optimal; of bon and sop ode.",
+    "--steps": "Levels, of one evaluation a particle. Default: 10.",
+}
+
+
+def steering_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the same options, None where they are left out: the defaults are the method's."""
+    for name, words in reversed(_SAMPLING.items()):
+        own = {key: value for key, value in words.items() if key not in ("default", "show_default")}
+        own["help"] = _STEERING.get(name, own["help"].partition(" Default: ")[0])
+        function = click.option(name, **own)(function)
     return function
 
 

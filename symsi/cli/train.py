@@ -14,6 +14,7 @@ from symsi.coefficients.runtime import mix
 from symsi.files import write_text
 from symsi.models import features as network
 from symsi.models.datasets import DATASETS, dataset
+from symsi.models.mixer import Mixer, save_mixer
 from symsi.models.pretrained import save
 from symsi.models.unet import Config, UNet
 from symsi.training.classifier import train_classifier
@@ -39,6 +40,7 @@ def command() -> None:
     Examples:
       symsi train flow digits28.safetensors
       symsi train features digits28-features.safetensors
+      symsi train features digits28-reward.safetensors --network mixer
       symsi train flow fashion28.safetensors --dataset fashion
       symsi train bridge digits28-restore.safetensors --minutes 40
       symsi train flow noise.safetensors --dataset fashion --schedule ddpm --prediction noise
@@ -98,11 +100,21 @@ def flow(
 @click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT.safetensors")
 @_DATASET
 @_DATA
-@click.option("--epochs", default=4, show_default=True, type=click.IntRange(1))
-@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--network",
+    "kind",
+    default="judge",
+    show_default=True,
+    type=click.Choice(["judge", "mixer"]),
+    help="judge: convolutions, whose features the metrics use; mixer: the other one, which rewards ask.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Default: 4; of the mixer 8.")
+@click.option("--seed", type=int, help="Default: 0; of the mixer 1.")
 @click.option("--force", is_flag=True, help="Replace the weights if they are there.")
-def features(output: Path, name: str, data: Path | None, epochs: int, seed: int, force: bool) -> None:
-    """Train the classifier whose features the metrics use; about 5 minutes on 2 idle cores."""
+def features(
+    output: Path, name: str, data: Path | None, kind: str, epochs: int | None, seed: int | None, force: bool
+) -> None:
+    """Train a classifier; about 5 minutes on 2 idle cores."""
     check_weights(output, force=force)
     given = dataset(name)
     lines: list[str] = []
@@ -111,10 +123,21 @@ def features(output: Path, name: str, data: Path | None, epochs: int, seed: int,
         lines.append(line)
         click.echo(line)
 
-    net = train_classifier(*given.read(data, "train"), epochs=epochs, seed=seed, log=report)
-    note = f"{given.source}; epochs {epochs}, seed {seed}; reference: features of the 10 000 held-out images"
-    network.save_features(output, net, *given.read(data, "test"), note=note, force=force)
-    accuracy = network.load_features(output).accuracy
+    mixes = kind == "mixer"
+    epochs, seed = epochs or (8 if mixes else 4), (int(mixes) if seed is None else seed)
+    read, test = given.read(data, "train"), given.read(data, "test")
+    note = f"{given.source}; epochs {epochs}, seed {seed}"
+    if mixes:
+        mixer = train_classifier(Mixer, *read, epochs=epochs, seed=seed, log=report, noise=0.5)
+        with torch.no_grad():
+            named = torch.cat([mixer(part).argmax(1) for part in torch.split(test[0], 500)])
+        accuracy = (named == test[1]).double().mean().item()
+        save_mixer(output, mixer, accuracy=accuracy, note=note, force=force)
+    else:
+        net = train_classifier(network.Classifier, *read, epochs=epochs, seed=seed, log=report)
+        note += "; reference: features of the 10 000 held-out images"
+        network.save_features(output, net, *test, note=note, force=force)
+        accuracy = network.load_features(output).accuracy
     report(f'{{"held_out_accuracy": {accuracy:.4f}}}')
     write_text(output.with_suffix(".log"), "\n".join(lines) + "\n", force=force)
 

@@ -29,7 +29,7 @@ _WORTH = 3  # theorems that a process of its own is worth
 @click.option("--latex", "as_latex", is_flag=True, help="Print the proofs as one LaTeX document.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print the proofs as one Markdown document.")
 def command(only: tuple[str, ...], as_json: bool, steps: bool, as_latex: bool, as_markdown: bool) -> None:
-    """Prove the theorems, T1 to T24, for undetermined functions, exactly and at random points.
+    """Prove the theorems, T1 to T25, for undetermined functions, exactly and at random points.
 
     Each claim of a theorem is covered by steps, cited from the literature, or open. Exits with 1 if a theorem is not
     proved or a claim is open.

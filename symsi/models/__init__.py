@@ -1,4 +1,4 @@
-"""Models: what one is, exact ones, a small U-Net with its training, flow maps, and shipped weights."""
+"""Models: what one is, exact ones and their tilts, a small U-Net, flow maps, rewards, and shipped weights."""
 
 from symsi.models.analytic import empirical, gaussian, mixture
 from symsi.models.between import between
@@ -9,6 +9,8 @@ from symsi.models.pretrained_bridge import load_bridge
 from symsi.models.pretrained_map import load_map
 from symsi.models.protocol import Model
 from symsi.models.restoring import degrade
+from symsi.models.rewards import reward
+from symsi.models.tilted import tilted
 
 __all__ = [
     "FlowMap",
@@ -22,4 +24,6 @@ __all__ = [
     "load_bridge",
     "load_map",
     "mixture",
+    "reward",
+    "tilted",
 ]

@@ -33,7 +33,7 @@ from symsi.interpolants.schedule import Kind, Schedule, at_end
 from symsi.models.protocol import Model
 from symsi.theory.fields import PREDICTIONS
 
-__all__ = ["Exact", "Mixture", "empirical", "gaussian", "mixture"]
+__all__ = ["Exact", "Mixture", "empirical", "gaussian", "mixture", "numbers"]
 
 _NUMBERS = 2**18  # float64 numbers that one intermediate may hold: 2 MiB, so that it stays in the cache
 _POINT = 1e-290  # stands for S = 0 in a log density, so that a point mass wins against everything but itself
@@ -246,7 +246,7 @@ def gaussian(mean: Any, covariance: Any) -> Mixture:
 
     Raises SymsiError for other shapes, values that are not finite, and C that is not symmetric and non-negative.
     """
-    m, c = _numbers("mean", mean), _numbers("covariance", covariance)
+    m, c = numbers("mean", mean), numbers("covariance", covariance)
     if c.shape not in ((), (m.numel(),), (m.numel(), m.numel())):
         raise SymsiError(
             f"covariance must be a number, ({m.numel()},) or ({m.numel()}, {m.numel()}) for {m.numel()} dimensions; "
@@ -261,7 +261,7 @@ def mixture(weights: Any, means: Any, covariances: Any) -> Mixture:
     Covariances are (K,) variances, (K, D) or (K, D, D). Raises SymsiError for other shapes, values that are not
     finite, weights that are not positive and covariances that are not symmetric and non-negative.
     """
-    w, m, c = _numbers("weights", weights), _numbers("means", means), _numbers("covariances", covariances)
+    w, m, c = numbers("weights", weights), numbers("means", means), numbers("covariances", covariances)
     if w.ndim != 1 or m.ndim < 1 or len(w) != len(m) or m.numel() == 0:
         raise SymsiError(
             f"give K weights and means of shape (K, *shape); got {tuple(w.shape)} weights and {tuple(m.shape)} means."
@@ -287,10 +287,10 @@ def empirical(data: Any, bandwidth: float) -> Mixture:
     x about the mean of the data. Raises SymsiError for no data, values that are not finite and a bandwidth that is not
     positive.
     """
-    rows = _numbers("data", data)
+    rows = numbers("data", data)
     if rows.ndim < 1 or rows.numel() == 0:
         raise SymsiError(f"data must hold samples, of shape (N, *shape); got shape {tuple(rows.shape)}.")
-    width = _numbers("bandwidth", bandwidth)
+    width = numbers("bandwidth", bandwidth)
     if width.ndim or not bool(width > 0):
         raise SymsiError(f"bandwidth must be a positive number; got {bandwidth}.")
     weights = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64, device=rows.device)
@@ -305,8 +305,8 @@ def _last_rate(schedule: Schedule) -> float:
     return float(found.value) if found.value is not None else nan if found.exponent is None else -inf
 
 
-def _numbers(name: str, value: Any) -> Tensor:
-    """Return a float64 copy of finite numbers."""
+def numbers(name: str, value: Any) -> Tensor:
+    """Return a float64 copy of finite numbers. Raises SymsiError for anything else."""
     try:
         plain = None if hasattr(value, "dtype") else torch.float64  # numbers of Python must not pass through float32
         found = value if isinstance(value, Tensor) else torch.tensor(value, dtype=plain)

@@ -31,6 +31,7 @@ SHIPPED: Mapping[str, str] = {
     "digits8": "exact model of 1 797 real 8 x 8 digits with a Gaussian kernel, velocity of the linear schedule",
 }
 _FORMAT, _VERSION = "symsi-model", "1"
+_WRITERS = {"symsi-map": "distill", "symsi-bridge": "train bridge", "symsi-mixer": "train features --network mixer"}
 
 
 def save(
@@ -120,9 +121,9 @@ def read_weights(path: Path, form: str, version: str) -> tuple[dict[str, str], d
     if metadata.get("format") != form:
         if metadata.get("format") == "symsi-map":
             raise SymsiError(f"{path} holds a flow map, which takes two times: symsi.models.load_map reads it.")
-        writer = {"symsi-map": "distill", "symsi-bridge": "train bridge"}.get(form, "train flow")
         raise SymsiError(
-            f"{path} holds no {form.replace('-', ' ')}; `symsi {writer}` writes one, `symsi models` lists what ships."
+            f"{path} holds no {form.replace('-', ' ')}; `symsi {_WRITERS.get(form, 'train flow')}` writes one, "
+            "`symsi models` lists what ships."
         )
     if metadata.get("version") != version:
         raise SymsiError(

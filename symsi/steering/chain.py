@@ -68,6 +68,7 @@ class Chain:
     dtype: torch.dtype = torch.float32
     tick: Callable[[int], object] = lambda rows: None
     each: int = 1  # evaluations of a network that a call of the model makes for a row
+    look: Callable[[Account], object] = lambda account: None
 
     @property
     def levels(self) -> int:

@@ -60,8 +60,8 @@ def gamma_at(
 ) -> float:
     """Return gamma of a level: 1 ("fixed"), (k + 1)/N ("linear"), or by ESS.
 
-    "ess": the largest of [gamma_{k-1}, 1] with which the weights log w + gamma A_k, log w without U_{k-1}, have an ESS
-    of `target` times their number, found by bisection.
+    "ess": the largest of [`before`, 1] with which the weights log w + gamma A_k, log w without U_{k-1}, have an ESS of
+    `target` times their number, found by bisection: of particles with gamma_{k-1} before, of candidates with 0.
     """
     if tempering == "fixed":
         return 1.0

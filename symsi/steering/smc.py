@@ -73,18 +73,24 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
         rewards, push = chain.rate(cloud.data, k), None
     past = accumulate(s.potential, Past(held["total"], held["running"]), rewards / s.temperature)
     before = held["log_weights"] - held["foreseen"]
-    gamma = gamma_at(s.tempering, k, chain.levels, gamma, before, past.total, s.ess)
+    fans_out = children > 1 and noisy
+    if not (fans_out and s.tempering == "ess"):  # which chooses it for the candidates
+        gamma = gamma_at(s.tempering, k, chain.levels, gamma, before, past.total, s.ess)
     push = None if push is None else push * (gamma / s.temperature)
     potential = gamma * past.total
     log_weights = before + potential
     ess = effective(log_weights)
     chain.account.note(k, rewards, ess)
     every = torch.arange(count)
-    if children > 1 and noisy:
+    if fans_out:
         seen = chain.rate_children(cloud, children, push) / s.temperature
         parents = every.repeat_interleave(children)
-        ahead = seen if last else gamma * accumulate(s.potential, past[parents], seen).total
-        candidates = log_weights[parents] + ahead - potential[parents] + _twisted(chain, k, parents, push)
+        total = accumulate(s.potential, past[parents], seen).total
+        base = log_weights[parents] - potential[parents] + _twisted(chain, k, parents, push)
+        if s.tempering == "ess":
+            gamma = gamma_at(s.tempering, k, chain.levels, 0.0, base, total, s.ess)
+        ahead = seen if last else gamma * total
+        candidates = base + ahead
         if last:
             x = chain.finished(chain.moved(cloud[parents], range(count * children), _of(push, parents)))
             return _samples(held, log_z, x, seen * s.temperature, candidates, parents)

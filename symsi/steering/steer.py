@@ -151,7 +151,7 @@ def steer(
     }
     options = {name: value for name, value in asked.items() if value is not None}
     made = _plan(known, method, chosen, plan, preset, options, form, guidance)
-    account = Account(as_budget(budget))
+    account, law = Account(as_budget(budget)), made.reference or reference
     with tqdm(
         total=account.budget.nfe,
         desc=f"{known.name} {method}",
@@ -170,29 +170,18 @@ def steer(
             check_seed(seed),
             None if batch is None else whole_number("batch", batch, 1),
             None if reward_batch is None else whole_number("reward_batch", reward_batch, 1),
-            torch.ones((), dtype=torch.float64) if reference is None else reference.modal_variances.cpu(),
+            torch.ones((), dtype=torch.float64) if law is None else law.modal_variances.cpu(),
             where,
             kind,
             bar.update,
             whole_number("cost", cost, 1),
+            callback or (lambda account: None),
         )
         settings = chosen.fit(
             chain, Settings(particles, children, temperature, tempering, potential, ess, resample, twist)
         )
         check_memory((settings.particles or 1) * (settings.children or 1), form, torch.float32, where, 1)
-        path = None if state is None else Path(state)
-        about = {
-            "method": method,
-            "settings": str(settings),
-            "plan": made.hash,
-            "model": fingerprint(known) or known.name,
-            "reward": getattr(reward, "__qualname__", type(reward).__name__),
-            "seed": chain.seed,
-            "budget": str(account.budget),
-            "guidance": guidance,
-            "cost": cost,
-        }
-        held = _run(chain, chosen, settings, path, about, callback)
+        held = _run(chain, method, settings) if state is None else _kept(chain, method, settings, Path(state))
     count = len(held["x"])
     assert account.best is not None
     return Steered(
@@ -214,30 +203,39 @@ def steer(
     )
 
 
-def _run(
-    chain: Chain,
-    method: Method,
-    settings: Settings,
-    path: Path | None,
-    about: Mapping[str, Any],
-    callback: Callable[[Account], object] | None = None,
-) -> Held:
-    """The one loop: levels until samples are there, each kept in the file if there is one."""
-    if path is not None:
-        check_free(path, force=True)
-    held = None if path is None else saving.load(path, about, chain.device)
+def _run(chain: Chain, method: str, settings: Settings) -> Held:
+    """The loop: levels until samples are there."""
+    held = METHODS[method].begin(chain, settings)
+    while "x" not in held:
+        held = METHODS[method].level(chain, settings, held)
+        chain.look(chain.account)
+    return held
+
+
+def _kept(chain: Chain, method: str, settings: Settings, path: Path) -> Held:
+    """The loop with a file, from which it goes on and in which each level is kept."""
+    about = {
+        "method": method,
+        "settings": str(settings),
+        "plan": chain.plan.hash,
+        "model": fingerprint(chain.model) or chain.model.name,
+        "reward": getattr(chain.reward, "__qualname__", type(chain.reward).__name__),
+        "seed": chain.seed,
+        "budget": str(chain.account.budget),
+        "guidance": chain.guidance,
+        "cost": chain.each,
+    }
+    check_free(path, force=True)
+    held = saving.load(path, about, chain.device)
     if held is None:
-        held = method.begin(chain, settings)
+        held = METHODS[method].begin(chain, settings)
     else:
         chain.account.restore(held)
         chain.tick(chain.account.nfe)
     while "x" not in held:
-        held = method.level(chain, settings, held)
-        if path is not None:
-            held = {**held, **chain.account.tensors()}
-            saving.save(path, held, about)
-        if callback is not None:
-            callback(chain.account)
+        held = {**METHODS[method].level(chain, settings, held), **chain.account.tensors()}
+        saving.save(path, held, about)
+        chain.look(chain.account)
     return held
 
 

@@ -8,7 +8,7 @@ number of its children. Leaves weigh the product of the probabilities on their w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -48,15 +48,31 @@ class _Tree:
     z: list[Tensor]
     said: list[Tensor]
 
-    def children(self, node: int) -> list[int]:
-        """The nodes whose parent it is."""
-        return [i for i, parent in enumerate(self.parent) if parent == node]
+    below: dict[int, list[int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """List the children of each."""
+        self.below = {node: [] for node in range(len(self.parent))}
+        for node, parent in enumerate(self.parent[1:], 1):
+            self.below[parent].append(node)
+
+    def add(self, parent: int, z: Tensor, said: Tensor) -> int:
+        """Return a new child of a node."""
+        node = len(self.parent)
+        for values, value in ((self.parent, parent), (self.level, self.level[parent] + 1), (self.visits, 0)):
+            values.append(value)
+        self.value.append(0.0)
+        self.z.append(z)
+        self.said.append(said)
+        self.below[node] = []
+        self.below[parent].append(node)
+        return node
 
     def back_up(self, node: int) -> None:
         """Visit a leaf and all above it, whose values follow."""
         while node >= 0:
             self.visits[node] += 1
-            below = self.children(node)
+            below = self.below[node]
             if below:
                 values = torch.tensor([self.value[i] for i in below], dtype=torch.float64)
                 self.value[node] = float(values.logsumexp(0) - torch.tensor(float(len(below))).log())
@@ -65,7 +81,7 @@ class _Tree:
 
 def begin(chain: Chain, s: Settings) -> Held:
     """Return the root, and the first way down."""
-    nothing = torch.zeros((1, *chain.begin([0]).z.shape[1:]), dtype=chain.begin([0]).z.dtype, device=chain.device)
+    nothing = torch.zeros_like(chain.begin([0]).z)
     tree = _Tree([-1], [-1], [0], [0.0], [nothing], [nothing.new_zeros((1, *chain.form))])
     _descend(chain, s, tree, 0)
     return _held(chain, tree, 1)
@@ -81,7 +97,7 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
     while tree.level[node] < chain.levels:
         affordable = chain.account.nfe_left // chain.cost
         needed = chain.levels - (tree.level[node] + 1)
-        below = tree.children(node)
+        below = tree.below[node]
         scarce = len(below) < (tree.visits[node] + 1) ** _WIDENING
         if (scarce and needed <= affordable) or (needed == affordable and affordable < chain.levels):
             _descend(chain, s, tree, node)
@@ -102,14 +118,8 @@ def _descend(chain: Chain, s: Settings, tree: _Tree, node: int) -> None:
         else:
             above = State(tree.z[node], chain.form, k)
             state = chain.moved(Cloud(above, tree.said[node], tree.said[node]), draw)
-        tree.parent.append(node)
-        tree.level.append(k + 1)
-        tree.visits.append(0)
-        tree.value.append(0.0)
-        tree.z.append(state.z)
         leaf = k + 1 == chain.levels
-        tree.said.append(torch.zeros_like(tree.said[0]) if leaf else chain.evaluate(state).said)
-        node = len(tree.parent) - 1
+        node = tree.add(node, state.z, torch.zeros_like(tree.said[0]) if leaf else chain.evaluate(state).said)
         if leaf:
             rewards = chain.rate(chain.finished(state), chain.levels)
             tree.value[node] = float(rewards) / s.temperature
@@ -121,7 +131,7 @@ def _leaves(chain: Chain, s: Settings, tree: _Tree) -> Held:
     """All leaves with the logarithm of the probability that a walk ends there."""
     log_chance = [0.0] * len(tree.parent)
     for node in range(1, len(tree.parent)):
-        siblings = torch.tensor([tree.value[i] for i in tree.children(tree.parent[node])], dtype=torch.float64)
+        siblings = torch.tensor([tree.value[i] for i in tree.below[tree.parent[node]]], dtype=torch.float64)
         log_chance[node] = log_chance[tree.parent[node]] + tree.value[node] - float(siblings.logsumexp(0))
     found = [node for node, at in enumerate(tree.level) if at == chain.levels]
     x = chain.finished(State(torch.cat([tree.z[node] for node in found]), chain.form, chain.levels))

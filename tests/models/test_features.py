@@ -74,7 +74,7 @@ def test_features_do_not_depend_on_the_batch() -> None:
 def test_training_learns_to_tell_strokes_apart_and_logs_a_line_an_epoch() -> None:
     labels, lines = torch.arange(256) % 10, []
     state = torch.get_rng_state()
-    net = train_classifier(strokes(labels, 1), labels, epochs=4, seed=0, log=lines.append)
+    net = train_classifier(Classifier, strokes(labels, 1), labels, epochs=4, seed=0, log=lines.append)
     assert torch.equal(torch.get_rng_state(), state)
     assert not net.training
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
@@ -84,7 +84,7 @@ def test_training_learns_to_tell_strokes_apart_and_logs_a_line_an_epoch() -> Non
 
 def test_training_repeats_with_its_seed() -> None:
     def weights(seed: int) -> Tensor:
-        net = train_classifier(IMAGES, LABELS, epochs=1, seed=seed, log=lambda line: None)
+        net = train_classifier(Classifier, IMAGES, LABELS, epochs=1, seed=seed, log=lambda line: None)
         return torch.cat([p.detach().flatten() for p in net.parameters()])
 
     assert torch.allclose(weights(1), weights(1), atol=1e-6)
@@ -105,7 +105,7 @@ def test_training_repeats_with_its_seed() -> None:
 )
 def test_training_refuses_what_are_no_labelled_digits(images, labels, epochs, message) -> None:
     with pytest.raises(SymsiError, match=message):
-        train_classifier(images, labels, epochs=epochs, seed=0, log=print)
+        train_classifier(Classifier, images, labels, epochs=epochs, seed=0, log=print)
 
 
 def test_a_features_file_gives_back_what_was_saved(saved: Path) -> None:

@@ -29,6 +29,7 @@ from symsi.theory import (
     rescaling,
     rules,
     three_parts,
+    tilting,
     two_gaussians,
 )
 from symsi.theory.gaussian import Transition
@@ -57,8 +58,8 @@ def test_no_step_is_justified_by_a_later_theorem(proofs: dict[str, Proof]) -> No
         assert all(n < int(name[1:]) for n in cited), name
 
 
-def test_there_are_twenty_four_theorems_in_order() -> None:
-    assert list(THEOREMS) == [f"T{k}" for k in range(1, 25)]
+def test_there_are_twenty_five_theorems_in_order() -> None:
+    assert list(THEOREMS) == [f"T{k}" for k in range(1, 26)]
 
 
 @pytest.mark.parametrize("name", THEOREMS)
@@ -173,6 +174,16 @@ def test_a_sign_is_proved_only_where_the_declarations_show_it() -> None:
 def test_step_numbers_in_a_row_are_drawn_together() -> None:
     assert numbers((1, 3, 4, 5, 9)) == "1, 3-5, 9"
     assert numbers(()) == ""
+
+
+def maxima_to_the_end(increments: Callable[..., Any]) -> Callable[..., Any]:
+    """The last weight uses the maximum, too."""
+
+    def wrong(kind: str, rewards: Any, temperature: Any) -> Any:
+        last = sp.Max(*rewards) if kind == "max" else rewards[-1]
+        return increments(kind, [*rewards[:-1], last], temperature)
+
+    return wrong
 
 
 # Where a formula is used, how it is falsified, and the theorem that must notice.
@@ -294,6 +305,42 @@ WRONG: list[tuple[str, str, Any, Callable[[Callable[..., Any]], Callable[..., An
         (gaussian, "flow_map"),
         lambda f: lambda s, t, x, m, v: f(s, t, x, m, v) * sp.sqrt(gaussian.marginal_variance(t, v)),
     ),
+    (
+        "T25",
+        "a prediction at the end for the sample's reward",
+        (tilting, "increments"),
+        lambda f: lambda k, r, v: f(k, [*r[:-1], r[-2]], v),
+    ),
+    ("T25", "a weight dropped", (tilting, "increments"), lambda f: lambda k, r, v: [f(k, r, v)[0], *f(k, r, v)[2:]]),
+    ("T25", "running maxima of the sample too", (tilting, "increments"), maxima_to_the_end),
+    ("T25", "offspring by equal shares", (tilting, "offspring"), lambda f: lambda w, n: f([1 for _ in w], n)),
+    ("T25", "sum for mean weight", (tilting, "mean_weight"), lambda f: lambda w: len(w) * f(w)),
+    ("T25", "predictions not corrected", (tilting, "correction"), lambda f: lambda r, g, v: 0 * r),
+    ("T25", "parents not divided out", (tilting, "candidate"), lambda f: lambda w, g, r, v: f(w, g, 0 * r, v)),
+    ("T25", "twist with the wrong sign", (tilting, "twist"), lambda f: scaled(f, -1)),
+    ("T25", "twist of noise about -s", (tilting, "twist"), lambda f: lambda n, s: f(n, -s)),
+    ("T25", "shift without the gain", (tilting, "linear_shift"), lambda f: lambda l, g, a, v: f(l, g / g, a, v)),
+    (
+        "T25",
+        "linear tilt without the temperature",
+        (tilting, "linear_tilt"),
+        lambda f: lambda m, s, a, v: f(m, s, a, v / v),
+    ),
+    ("T25", "linear tilt downhill", (tilting, "linear_tilt"), lambda f: lambda m, s, a, v: f(m, s, -a, v)),
+    (
+        "T25",
+        "quadratic tilt that keeps the variance",
+        (tilting, "quadratic_tilt"),
+        lambda f: lambda *a: replace(f(*a), variance=a[1]),
+    ),
+    (
+        "T25",
+        "quadratic tilt without the root",
+        (tilting, "quadratic_tilt"),
+        lambda f: lambda *a: replace(f(*a), narrowing=f(*a).narrowing ** 2),
+    ),
+    ("T25", "weights of the mixture kept", (tilting, "tilted_weights"), lambda f: lambda w, z: f(w, [1 for _ in z])),
+    ("T25", "gain without beta", (tilting, "posterior_gain"), lambda f: lambda p, v: f(p, v) / p.beta),
 ]
 
 
@@ -305,7 +352,20 @@ def test_a_wrong_formula_is_refuted(
     original = getattr(home, name)
     wrong = falsify(original)
     module = importlib.import_module(f"symsi.proofs.{THEOREMS[theorem]}")
-    rooms = (rows, fields, diffusion, rules, gaussian, lazy, modal, regression, rescaling, three_parts, two_gaussians)
+    rooms = (
+        rows,
+        fields,
+        diffusion,
+        rules,
+        gaussian,
+        lazy,
+        modal,
+        regression,
+        rescaling,
+        three_parts,
+        tilting,
+        two_gaussians,
+    )
     for user in (home, module, *rooms):
         if getattr(user, name, None) is original:
             monkeypatch.setattr(user, name, wrong)
