@@ -85,7 +85,7 @@ def steer(
     reward      reward(images) -> (B,) of images (B, 3, H, W) in [0, 1], float32; it gets t, the model time (1 for
                 samples), and conditions = {"prompt": prompt} if it has arguments of these names
     budget      evaluations of the network, two a row where the pipeline guides by a second one (SD3's guidance_scale,
-                FLUX's true_cfg_scale); or Budget(nfe, rewards)
+                FLUX's true_cfg_scale), beside the one row that shows the latents' shape; or Budget(nfe, rewards)
     guidance_scale, height, width   those of the pipeline's call
     steps       10 by default, on the grid of the pipeline's shift unless plan, preset or grid say otherwise
     output_type "pil", "np", "pt" or "latent"
