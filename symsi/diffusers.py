@@ -1,4 +1,4 @@
-"""Schedulers for the pipelines of diffusers, a pipeline of a flow map, a pipeline as a model.
+"""Schedulers for the pipelines of diffusers, a pipeline of a flow map, a pipeline as a model, steered pipelines.
 
 `pip install "symsi[diffusers]"`.
 
@@ -12,7 +12,9 @@ from symsi.adapters.diffusers import (
     LazyFlowMatchScheduler,
     ModelMixin,
     SchedulerMixin,
+    SteeredImages,
     pipeline_model,
+    steer,
 )
 
 # diffusers loads a component by the base class of that name in its module.
@@ -23,5 +25,7 @@ __all__ = [
     "LazyFlowMatchScheduler",
     "ModelMixin",
     "SchedulerMixin",
+    "SteeredImages",
     "pipeline_model",
+    "steer",
 ]

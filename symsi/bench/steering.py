@@ -45,6 +45,7 @@ CONTENDERS: Mapping[str, Mapping[str, Any]] = {
     "SoP": {"method": "sop"},
     "SMC": _PLAIN,
     "SMC, fan-out 8": _FAN_OUT,
+    "SMC, fan-out 512, sharp": {"method": "smc", "children": 512, "temperature": 0.1},
     "SVDD": {"method": "svdd"},
     "CoDe": {"method": "code"},
     "RBF": {"method": "rbf"},

@@ -67,6 +67,8 @@ class Chain:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
     tick: Callable[[int], object] = lambda rows: None
+    each: int = 1  # evaluations of a network that a call of the model makes for a row
+    look: Callable[[Account], object] = lambda account: None
 
     @property
     def levels(self) -> int:
@@ -76,7 +78,7 @@ class Chain:
     @property
     def cost(self) -> int:
         """Evaluations that a row is counted as."""
-        return 1 if self.guidance == 1 else 2
+        return self.each * (1 if self.guidance == 1 else 2)
 
     def noisy(self, k: int) -> bool:
         """Whether stage k adds noise."""
@@ -107,10 +109,20 @@ class Chain:
             self.tick(len(x) * self.cost)
         return Cloud(state, said, data)
 
-    def moved(self, cloud: Cloud, draws: Sequence[int], push: Tensor | None = None) -> State:
-        """Return the states after the stage, with the noise of these draws, one a row, if it adds any."""
-        noise = self._noise(cloud.state.evaluations, draws, push)
-        return step(self.plan, cloud.state, cloud.said, noise)
+    def moved(
+        self, cloud: Cloud, draws: Sequence[int], push: Tensor | None = None, parents: Tensor | None = None
+    ) -> State:
+        """Return the states after the stage of some of the samples, by default all, batch by batch.
+
+        Noise is that of these draws, one a row, if the stage adds any; `push` has a row for each sample of the cloud.
+        """
+        k, parents = cloud.state.evaluations, torch.arange(len(cloud)) if parents is None else parents
+        parts = []
+        for rows in _slices(len(parents), self.batch):
+            mine = parents[rows]
+            noise = self._noise(k, draws[rows], None if push is None else push[mine])
+            parts.append(step(self.plan, cloud.state[mine], cloud.said[mine], noise))
+        return State.join(parts)
 
     def finished(self, state: State) -> Tensor:
         """Return samples x (B, *shape) in model units after the last stage."""

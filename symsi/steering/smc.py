@@ -92,12 +92,12 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
         ahead = seen if last else gamma * total
         candidates = base + ahead
         if last:
-            x = chain.finished(chain.moved(cloud[parents], range(count * children), _of(push, parents)))
+            x = chain.finished(chain.moved(cloud, range(count * children), push, parents))
             return _samples(held, log_z, x, seen * s.temperature, candidates, parents)
         log_z += log_mean(candidates)
         chosen = resample(s.resample, candidates, count, chain.seed, k)
         parents, foreseen, log_weights = parents[chosen], ahead[chosen], torch.zeros_like(log_weights)
-        after = chain.moved(cloud[parents], chosen.tolist(), _of(push, parents))
+        after = chain.moved(cloud, chosen.tolist(), push, parents)
         past = past[parents]
     else:
         parents, foreseen = every, potential
@@ -105,7 +105,7 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
             log_z += log_mean(log_weights)
             parents = resample(s.resample, log_weights, count, chain.seed, k)
             foreseen, log_weights, past = potential[parents], torch.zeros_like(log_weights), past[parents]
-        after = chain.moved(cloud[parents], range(count), _of(push, parents))
+        after = chain.moved(cloud, range(count), push, parents)
         if pushes:
             log_weights = log_weights + _twisted(chain, k, parents, push, draws=range(count))
         if last:

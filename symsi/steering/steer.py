@@ -93,6 +93,8 @@ def steer(
     seed: int = 0,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
+    cost: int = 1,
+    callback: Callable[[Account], object] | None = None,
     state: str | Path | None = None,
     progress: bool | None = None,
 ) -> Steered:
@@ -120,6 +122,8 @@ def steer(
     conditions  of all samples: tensors of one row serve every particle
     batch, reward_batch   rows a call of the model and of the reward at most; the samples are the same
     seed        particle i has the noise of (seed, i, level)
+    cost        evaluations that the model makes for a row: 2 where it has a guidance of its own built in
+    callback    called after each level with the `Account`: entries, nfe, reward_calls, best and best_reward so far
     state       a file in which the run is kept after each level; the same call goes on from there
     progress    show a bar of evaluations; by default where standard error is a terminal
 
@@ -170,6 +174,8 @@ def steer(
             where,
             kind,
             bar.update,
+            whole_number("cost", cost, 1),
+            callback or (lambda account: None),
         )
         settings = chosen.fit(
             chain, Settings(particles, children, temperature, tempering, potential, ess, resample, twist)
@@ -202,6 +208,7 @@ def _run(chain: Chain, method: str, settings: Settings) -> Held:
     held = METHODS[method].begin(chain, settings)
     while "x" not in held:
         held = METHODS[method].level(chain, settings, held)
+        chain.look(chain.account)
     return held
 
 
@@ -216,6 +223,7 @@ def _kept(chain: Chain, method: str, settings: Settings, path: Path) -> Held:
         "seed": chain.seed,
         "budget": str(chain.account.budget),
         "guidance": chain.guidance,
+        "cost": chain.each,
     }
     check_free(path, force=True)
     held = saving.load(path, about, chain.device)
@@ -227,6 +235,7 @@ def _kept(chain: Chain, method: str, settings: Settings, path: Path) -> Held:
     while "x" not in held:
         held = {**METHODS[method].level(chain, settings, held), **chain.account.tensors()}
         saving.save(path, held, about)
+        chain.look(chain.account)
     return held
 
 
@@ -279,5 +288,5 @@ def _check_landing(model: Model, made: Plan) -> None:
         warnings.warn(
             f"the plan lands from noise level {level:.3g} (alpha/(alpha + beta)), where the posterior mean is a blur "
             "of the samples that are possible; use more steps, a grid with points near the data, or last='step'.",
-            stacklevel=4,
+            stacklevel=6,
         )

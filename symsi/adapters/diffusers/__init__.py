@@ -11,6 +11,7 @@ from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
 from symsi.adapters.diffusers.map_pipeline import FlowMapNetwork, FlowMapPipeline
 from symsi.adapters.diffusers.pipeline_model import pipeline_model
+from symsi.adapters.diffusers.steering import SteeredImages, steer
 
 __all__ = [
     "FlowMapNetwork",
@@ -19,5 +20,7 @@ __all__ = [
     "LazyFlowMatchScheduler",
     "ModelMixin",
     "SchedulerMixin",
+    "SteeredImages",
     "pipeline_model",
+    "steer",
 ]

@@ -15,7 +15,8 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from symsi.errors import SymsiError, unknown
+from symsi.adapters.diffusers.outputs import check_output, shown
+from symsi.errors import SymsiError
 from symsi.models.flow_map import FlowMap
 from symsi.models.map_net import MapNet
 from symsi.models.unet import Config, UNet
@@ -24,8 +25,6 @@ from symsi.solvers.flow_map import map_plan
 from symsi.solvers.grids import Grid
 
 __all__ = ["FlowMapNetwork", "FlowMapPipeline"]
-
-_OUTPUTS = ("pil", "np", "pt", "latent")
 
 
 class FlowMapNetwork(ModelMixin, ConfigMixin):
@@ -122,8 +121,7 @@ class FlowMapPipeline(DiffusionPipeline):
         from, (B, C, H, W); `grid` (one of times stands for num_inference_steps) and `stochastic` are those of
         `symsi.sample`. Raises SymsiError for what does not fit.
         """
-        if output_type not in _OUTPUTS:
-            raise unknown("output type", str(output_type), _OUTPUTS)
+        check_output(output_type)
         flow, network = self.network.flow_map(), self.network
         if bool(flow.classes) != (class_labels is not None):
             takes = f"one of its {flow.classes} classes for each image" if flow.classes else "batch_size, no classes"
@@ -151,17 +149,8 @@ class FlowMapPipeline(DiffusionPipeline):
                 callback=lambda snapshot: bar.update() and None,
             ).x
         self.maybe_free_model_hooks()
-        images = x if output_type == "latent" else _shown(x * flow.gain + flow.offset, output_type)
+        images = x if output_type == "latent" else shown(x * flow.gain + flow.offset, output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
-
-
-def _shown(images: Tensor, kind: str) -> Any:
-    """Images (B, C, H, W) in [0, 1] as what diffusers calls "pt", "np" and "pil"."""
-    images = images.float().clamp(0, 1)
-    if kind == "pt":
-        return images
-    array = images.cpu().permute(0, 2, 3, 1).numpy()
-    return array if kind == "np" else DiffusionPipeline.numpy_to_pil(array)
 
 
 for _class in (FlowMapNetwork, FlowMapPipeline):

@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
-from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
 from symsi.adapters.diffusers.loading import check_call
-from symsi.adapters.diffusers.planned import SAID
-from symsi.errors import SchedulerError, SymsiError
+from symsi.adapters.diffusers.probe import Asked
+from symsi.errors import SymsiError
 from symsi.models.protocol import Model
 
 __all__ = ["pipeline_model"]
-
-
-class Probe(LazyFlowMatchScheduler):
-    """A scheduler of one evaluation, at the model time `tau`, that keeps the state and the prediction it is given."""
-
-    tau: float = 0.0
-    seen: tuple[Tensor, Tensor] | None = None
-
-    def set_timesteps(
-        self,
-        num_inference_steps: int | None = None,
-        device: str | torch.device | None = None,
-        sigmas: Any = None,
-        mu: float | None = None,
-        timesteps: Any = None,
-    ) -> None:
-        """Be at `tau`, whatever is asked for."""
-        level = self.tau if self.config.invert_sigmas else 1 - self.tau
-        self.sigmas = torch.tensor([level, 1.0 if self.config.invert_sigmas else 0.0], device=device)
-        self.timesteps = self.sigmas[:1] * self.config.num_train_timesteps
-        self.num_inference_steps, self.seen = 1, None
-
-    def set_begin_index(self, begin_index: int = 0) -> None:
-        """There is one evaluation."""
-
-    def step(
-        self, model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, return_dict: bool = True, **options: Any
-    ) -> SchedulerOutput | tuple[Tensor]:
-        """Keep what is given, and leave the state as it is."""
-        self.seen = sample, model_output
-        return SchedulerOutput(prev_sample=sample) if return_dict else (sample,)
 
 
 def pipeline_model(pipe: Any, prompts: Sequence[str], **call: Any) -> Model:
@@ -61,77 +27,17 @@ def pipeline_model(pipe: Any, prompts: Sequence[str], **call: Any) -> Model:
     if not prompts or not all(isinstance(text, str) for text in prompts):
         raise SymsiError("prompts must be one text or more.")
     check_call(pipe, ("prompt", "num_inference_steps", "latents", "output_type", *call))
-    name = type(pipe).__name__
-    config = {key: value for key, value in pipe.scheduler.config.items() if key not in (*SAID, "plan")}
-    try:
-        probe: Probe = Probe.from_config(config)
-    except SchedulerError as error:
-        raise SymsiError(
-            f"{name} is no flow model's pipeline, whose network can be asked at any noise level. Wrap its network as a "
-            "symsi.Model with its schedule and prediction, and fit to that: symsi.fit_solver(model, steps). "
-            f"({error})"
-        ) from None
-    method = probe._driver.method
-    known: dict[str, Any] = {}
-
-    def ask(tau: float, texts: list[str], **start: Any) -> tuple[Tensor, Tensor]:
-        probe.tau = tau
-        with _probed(pipe, probe, known), torch.no_grad():
-            try:
-                pipe(prompt=texts, num_inference_steps=1, output_type="latent", **start, **call)
-            except (ValueError, TypeError, RuntimeError) as error:
-                raise error if isinstance(error, SymsiError) else SymsiError(f"{name}: {error}") from None
-        seen: tuple[Tensor, Tensor] | None = probe.seen
-        if seen is None:
-            raise SymsiError(f"{name} gave its scheduler nothing to step with.")
-        return seen
-
-    first, _ = ask(0.0, [prompts[0]], generator=torch.Generator().manual_seed(0))
+    asked = Asked(pipe, "fit to that: symsi.fit_solver(model, steps)")
+    first, _ = asked.predict(0.0, prompt=[prompts[0]], generator=torch.Generator().manual_seed(0), **call)
 
     def predict(x: Tensor, t: Tensor, label: Tensor) -> Tensor:
         if bool((t != t[0]).any()):
-            raise SymsiError(f"{name} is asked at one time a call; got {t.tolist()}.")
+            raise SymsiError(f"{asked.name} is asked at one time a call; got {t.tolist()}.")
         texts = [prompts[int(k)] for k in label.expand(len(x))]
-        state, found = ask(float(t[0]), texts, latents=x.to(first))
+        state, found = asked.predict(float(t[0]), prompt=texts, latents=x.to(first), **call)
         if state.shape != x.shape:
-            raise SymsiError(f"{name} steps on {tuple(state.shape)} where latents {tuple(x.shape)} were given.")
-        return found.to(x) * method.factor
+            raise SymsiError(f"{asked.name} steps on {tuple(state.shape)} where latents {tuple(x.shape)} were given.")
+        return found.to(x) * asked.method.factor
 
     shape = tuple(first.shape[1:])
-    return Model(predict, prediction=method.prediction, shape=shape, name=name, classes=len(prompts))
-
-
-@contextmanager
-def _probed(pipe: Any, probe: Probe, known: dict[str, Any]) -> Iterator[None]:
-    """Give a pipeline the probe and a memory of the texts it has encoded, without its bar; take them back."""
-    scheduler, bar, encode = pipe.scheduler, dict(getattr(pipe, "_progress_bar_config", {})), _own(pipe)
-    pipe.scheduler = probe
-    pipe.set_progress_bar_config(**{**bar, "disable": True})
-    if encode is not None:
-        pipe.encode_prompt = _remembered(encode, known)
-    try:
-        yield
-    finally:
-        pipe.scheduler = scheduler
-        pipe.set_progress_bar_config(**bar)
-        if encode is not None:
-            del pipe.encode_prompt
-            if pipe.encode_prompt != encode:  # it was set on the pipeline itself
-                pipe.encode_prompt = encode
-
-
-def _own(pipe: Any) -> Callable[..., Any] | None:
-    found: Callable[..., Any] | None = getattr(pipe, "encode_prompt", None)
-    return found
-
-
-def _remembered(encode: Callable[..., Any], known: dict[str, Any]) -> Callable[..., Any]:
-    def remembered(*args: Any, **options: Any) -> Any:
-        if any(isinstance(value, Tensor) for value in (*args, *options.values())):
-            return encode(*args, **options)
-        key = repr((args, sorted(options.items())))
-        if key not in known:
-            known[key] = encode(*args, **options)
-        return known[key]
-
-    return remembered
+    return Model(predict, prediction=asked.method.prediction, shape=shape, name=asked.name, classes=len(prompts))

@@ -1,0 +1,54 @@
+"""What a steered run holds at most: some copies of the particles, and a batch of what is decoded."""
+
+import subprocess
+import sys
+
+import pytest
+
+COPIES = 9.5  # of all particles' latents; 8.6 were measured, one of which is the decoded batch's
+CODE = """
+import resource
+import sys
+
+import torch
+from torch.nn.functional import interpolate
+
+import symsi
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def run(particles, shape, children):
+    symsi.steer(
+        lambda x, t: -x / 2,
+        lambda images: images.mean((1, 2, 3)),
+        budget=2 * particles,
+        particles=particles,
+        children=children,
+        shape=shape,
+        decode=lambda x: interpolate(x[:, :3], scale_factor=8),
+        grid=[0.0, 0.8, 1.0],
+        batch=4,
+        reward_batch=4,
+        progress=False,
+    )
+
+
+particles, children, size = map(int, sys.argv[1:])
+run(4, (16, 8, 8), children)
+before = peak()
+run(particles, (16, size, size), children)
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize(("children", "size"), [(1, 128), (2, 64)])
+def test_64_particles_take_few_copies_of_themselves(children: int, size: int) -> None:
+    """SD3's latents at 1024 x 1024 are (16, 128, 128): 67 MB for 64, whose images would be 805 MB."""
+    pytest.importorskip("resource")
+    command = [sys.executable, "-c", CODE, "64", str(children), str(size)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    copy = 64 * 16 * size * size * 4
+    assert copy < int(done.stdout) < COPIES * copy
