@@ -17,7 +17,7 @@ from symsi.errors import SymsiError
 from symsi.files import trouble, write_atomic
 from symsi.steering.held import Held
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "words_of"]
 
 _ON_DEVICE = ("z", "said", "data", "x")  # last words of the names of what lies beside the model
 _FORMAT = "symsi-steering"
@@ -50,6 +50,14 @@ def load(path: Path, about: Mapping[str, Any], device: torch.device) -> Held | N
                 "Give the same arguments to go on, or another file."
             )
     return {name: value.to(device) if _beside(name) else value for name, value in held.items()}
+
+
+def words_of(conditions: Mapping[str, Any]) -> str:
+    """Return conditions in words: a digest of each tensor, and others as Python shows them."""
+    told = {
+        name: _digest({name: v.detach().cpu()}) if isinstance(v, Tensor) else repr(v) for name, v in conditions.items()
+    }
+    return json.dumps(told, sort_keys=True)
 
 
 def _beside(name: str) -> bool:

@@ -123,10 +123,6 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
     }
 
 
-def _of(push: Tensor | None, rows: Tensor) -> Tensor | None:
-    return None if push is None else push[rows]
-
-
 def _twisted(chain: Chain, k: int, parents: Tensor, push: Tensor | None, draws: range | None = None) -> Tensor | float:
     """|n - s|^2/2 - |n|^2/2 of n = s + e: what drawing n from N(s, I) takes from a weight (T25)."""
     if push is None:

@@ -223,6 +223,7 @@ def _kept(chain: Chain, method: str, settings: Settings, path: Path) -> Held:
         "seed": chain.seed,
         "budget": str(chain.account.budget),
         "guidance": chain.guidance,
+        "conditions": saving.words_of(chain.conditions),
         "cost": chain.each,
     }
     check_free(path, force=True)

@@ -8,6 +8,7 @@ number of its children. Leaves weigh the product of the probabilities on their w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -23,6 +24,7 @@ from symsi.steering.settings import Settings
 __all__ = ["begin", "fit", "level"]
 
 _WIDENING = 0.8
+_WALKS = 16  # between two of what is held
 
 
 def fit(chain: Chain, s: Settings) -> Settings:
@@ -88,11 +90,17 @@ def begin(chain: Chain, s: Settings) -> Held:
 
 
 def level(chain: Chain, s: Settings, held: Held) -> Held:
-    """One walk; where the budget is spent, the leaves."""
+    """Some walks; where the budget is spent, the leaves."""
     tree, walks = _tree(held), int(held["walks"])
-    if chain.account.nfe_left < chain.cost or chain.account.rewards_left < 1:
-        return _leaves(chain, s, tree)
-    chance = uniforms(chain.seed, walks, chain.levels + 1).tolist()
+    for walk in range(walks, walks + _WALKS):
+        if chain.account.nfe_left < chain.cost or chain.account.rewards_left < 1:
+            return _leaves(chain, s, tree)
+        _walk(chain, s, tree, uniforms(chain.seed, walk, chain.levels + 1).tolist())
+    return _held(chain, tree, walks + _WALKS)
+
+
+def _walk(chain: Chain, s: Settings, tree: _Tree, chance: Sequence[float]) -> None:
+    """Down from the root to a new branch, or to a leaf; at last to a branch that costs just what is left."""
     node = 0
     while tree.level[node] < chain.levels:
         affordable = chain.account.nfe_left // chain.cost
@@ -101,12 +109,11 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
         scarce = len(below) < (tree.visits[node] + 1) ** _WIDENING
         if (scarce and needed <= affordable) or (needed == affordable and affordable < chain.levels):
             _descend(chain, s, tree, node)
-            return _held(chain, tree, walks + 1)
+            return
         odds = torch.softmax(torch.tensor([tree.value[i] for i in below], dtype=torch.float64), 0).cumsum(0)
         picked = int((odds <= chance[tree.level[node] + 1]).sum())
         node = below[min(picked, len(below) - 1)]
     tree.back_up(node)
-    return _held(chain, tree, walks + 1)
 
 
 def _descend(chain: Chain, s: Settings, tree: _Tree, node: int) -> None:
