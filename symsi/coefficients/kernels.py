@@ -28,8 +28,10 @@ from symsi.coefficients.runtime import (
     working,
 )
 from symsi.coefficients.source import coefficients_source
-from symsi.errors import unknown
+from symsi.errors import SymsiError, unknown
 from symsi.interpolants.schedule import Schedule
+from symsi.interpolants.two_sided import Interpolant
+from symsi.theory.bridge import Bridge
 from symsi.theory.conversion import FIELDS, Conversion, as_conversion
 
 __all__ = ["Coefficients", "Kernels", "kernels", "load", "run"]
@@ -128,8 +130,11 @@ def kernels(conversion: Conversion | Schedule | str, dialect: str = "torch") -> 
 
     The dialect "onnx" is for export: it keeps to the functions that onnxruntime has in float64.
 
-    Raises SymsiError where the conversion has symbolic parameters.
+    Raises SymsiError where the conversion has symbolic parameters, and for a two-sided interpolant or a bridge.
     """
+    if isinstance(conversion, Bridge | Interpolant):
+        name = "bridge_kernels" if isinstance(conversion, Bridge) else "interpolant_kernels"
+        raise SymsiError(f"kernels are of one-sided conversions; symsi.{name} compiles a {type(conversion).__name__}.")
     found = as_conversion(conversion)
     return _kernels(found, dialect, (str(found.base), str(found.target)))
 

@@ -159,3 +159,11 @@ def test_a_field_without_a_value_at_an_end_is_refused_there() -> None:
         kernels.field("drift", x, x, x, 0.5)
     with pytest.raises(SymsiError, match=r"one shape, samples first; got \(2, 3\), \(2, 2\), \(2, 3\)"):
         kernels.field("forward", x, x[:, :2], x, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("what", "name"), [(symsi.bridge("linear"), "bridge_kernels"), (symsi.interpolant("linear"), "interpolant_kernels")]
+)
+def test_kernels_of_one_sided_conversions_name_those_of_two_sided_ones(what: object, name: str) -> None:
+    with pytest.raises(symsi.SymsiError, match=f"symsi.{name}"):
+        symsi.kernels(what)  # type: ignore[arg-type]
