@@ -4,6 +4,7 @@ import pytest
 import torch
 from sympy import Rational
 
+import symsi
 from symsi import (
     EndpointError,
     SymsiError,
