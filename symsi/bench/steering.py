@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from symsi.bench.nfe import task
-from symsi.errors import BudgetError, unknown
+from symsi.errors import BudgetError, SymsiError, unknown
 from symsi.metrics import energy_distance, weighted_energy_distance
 from symsi.models.analytic import Mixture, gaussian, mixture
 from symsi.models.features import load_features
@@ -181,9 +182,10 @@ def digit_rows(
     steps: int = 10,
     runs: int = 8,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each contender, transition and budget that carries it: of the best two samples of each run.
+    """Yield a row for each contender, transition and budget that carries it: of each run's two best samples.
 
-    "reward" is their mean reward, with its standard error over runs; "sure" the share to which the judge's classifier,
+    The two differ. "reward" is their mean reward, with its standard error over runs; "sure" the share to which the
+    judge's classifier,
     which the reward does not use, gives a class with more than 0.9, and for a reward of a class ("class=N") "right" the
     share that it gives this one. "distance" is the energy distance to held-out images (of that class) in the judge's
     features, and "diversity" the mean distance between samples of different runs, over that of the held-out images.
@@ -192,8 +194,10 @@ def digit_rows(
         for name in names:
             if name not in known:
                 raise unknown("row of the benchmark", name, known)
+    if runs < 2:
+        raise SymsiError(f"the benchmark needs runs >= 2 for a spread; got {runs}.")
     judge, wanted = task(model), reward_named(reward)
-    label = int(reward.partition("class=")[2][:1]) if "class=" in reward else None
+    label = int(reward[-1]) if re.fullmatch(r"class=\d", reward) else None
     real = _real(model, label)
     apart = _apart(real)
     for transition in transitions:
@@ -203,12 +207,10 @@ def digit_rows(
             for nfe in budgets:
                 begin, tops, found_rewards, found = time.perf_counter(), [], [], None
                 options = {**TRANSITIONS[transition], **CONTENDERS[name], "steps": steps}
-                if name == "SoP":  # whose segments are no preset's
-                    del options["preset"]
                 with suppress(BudgetError):
                     for seed in range(runs):
                         found = _quietly(judge.model, wanted, budget=nfe, seed=seed, **options)
-                        best = found.rewards.argsort(descending=True)[:2]
+                        best = _two_best(found.rewards)
                         tops.append(found.x[best])
                         found_rewards.append(float(found.rewards[best].mean()))
                 if found is None:
@@ -232,6 +234,12 @@ def digit_rows(
                     "diversity": _apart(features, runs) / apart,
                     "seconds": time.perf_counter() - begin,
                 }
+
+
+def _two_best(rewards: Tensor) -> list[int]:
+    """The samples of the highest and the second highest reward, which copies of one sample share."""
+    order = rewards.argsort(descending=True).tolist()
+    return [order[0], next((i for i in order if rewards[i] < rewards[order[0]]), order[-1])]
 
 
 def _apart(features: Tensor, groups: int | None = None) -> float:

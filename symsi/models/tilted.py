@@ -45,6 +45,10 @@ def tilted(
         moved, logs = _quadratic(law, *_parts(quadratic, law), float(scale))
     logs = law.weights.log() + logs
     total = torch.logsumexp(logs, 0)
+    if not bool(torch.isfinite(total)):
+        raise SymsiError(
+            f"the reward over the temperature {float(scale):.3g} is beyond float64: log Z is {float(total)}."
+        )
     return _weighted(moved, (logs - total).exp(), law.name), float(total)
 
 

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
+from matplotlib.collections import LineCollection
 from torch import Tensor
 
 from symsi.plotting.pictures import check_picture, write_figure
 from symsi.plotting.style import COLORS, column, style
 
 __all__ = ["plot_steering"]
-
-
-class Level(Protocol):
-    """What is told of a level."""
-
-    nfe: int
-    best: float
-    mean: float
 
 
 def plot_steering(
@@ -53,11 +46,12 @@ def _tree(axes: Any, ancestry: Tensor, color: str) -> None:
     levels, count = ancestry.shape
     alive = torch.ones(count, dtype=torch.bool)
     for k in range(levels - 1, -1, -1):
-        parents = ancestry[k].tolist()
-        for child, parent in enumerate(parents):
-            lives = bool(alive[child])
-            axes.plot([k, k + 1], [parent, child], lw=0.5, color=color if lives else "0.85", zorder=2 if lives else 1)
+        for lives, shade in ((False, "0.85"), (True, color)):
+            chosen = (alive == lives).nonzero()[:, 0].tolist()
+            lines = [((k, int(ancestry[k, child])), (k + 1, child)) for child in chosen]
+            axes.add_collection(LineCollection(lines, colors=shade, linewidths=0.5, zorder=1 + lives))
         before = torch.zeros(count, dtype=torch.bool)
         before[ancestry[k][alive]] = True
         alive = before
+    axes.autoscale_view()
     axes.set(xlabel="level", ylabel="particle", title="parents and children")

@@ -37,5 +37,4 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
         return pack("state", after)
     x = chain.finished(after)
     rewards = chain.rate(x, chain.levels)
-    chain.account.note(chain.levels, rewards)
     return {"x": x, "rewards": rewards}

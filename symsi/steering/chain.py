@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from symsi.coefficients.modal import flow_tables
 from symsi.coefficients.tables import tabulate
@@ -128,9 +128,20 @@ class Chain:
         """Return samples x (B, *shape) in model units after the last stage."""
         return observe(self.plan, state)
 
-    def rate(self, data: Tensor, level: int) -> Tensor:
-        """Return the rewards of x (B, *shape), (B,) in float64; `level` is the stage, or `levels` for samples."""
-        return self._rated(len(data), lambda rows: data[rows], level)
+    def rate(self, data: Tensor, level: int, time: float | None = None) -> Tensor:
+        """Return the rewards of x (B, *shape), (B,) in float64; `level` is the stage, or `levels` for samples.
+
+        The model's time is that of the stage, 1 for samples, unless it is given.
+        """
+        return self._rated(len(data), lambda rows: data[rows], level, time=time)
+
+    def scaled(self, rewards: Tensor, temperature: float) -> Tensor:
+        """Return r/lambda. Raises SymsiError where that is beyond float64."""
+        found = rewards / temperature
+        if not torch.isfinite(found).all():
+            largest = float(rewards.abs().max())
+            raise SymsiError(f"a reward of size {largest:.3g} over the temperature {temperature:.3g} is not finite.")
+        return found
 
     def rate_children(self, cloud: Cloud, children: int, push: Tensor | None = None) -> Tensor:
         """Return the rewards (B * children,) of what is foreseen for children of each sample, without the model.
@@ -167,7 +178,11 @@ class Chain:
                     "twist='gradient' needs a reward that torch can differentiate in its images; this one returned a "
                     "tensor without a gradient. Leave twist out, or take detach and no_grad out of the reward."
                 )
-            (gradients[rows],) = torch.autograd.grad(rewards.sum(), x)
+            (found,) = torch.autograd.grad(rewards.sum(), x, allow_unused=True)
+            if found is None or not torch.isfinite(found).all():
+                what = "does not depend on its images" if found is None else "has a gradient that is nan or infinite"
+                raise SymsiError(f"twist='gradient' needs a reward with a gradient; this one {what} at level {level}.")
+            gradients[rows] = found
 
         with torch.enable_grad():
             rewards = self._rated(len(data), through, level, keep)
@@ -188,10 +203,12 @@ class Chain:
         images: Callable[[slice], Tensor],
         level: int,
         keep: Callable[[slice, Tensor, Tensor], None] | None = None,
+        time: float | None = None,
     ) -> Tensor:
         """The rewards of `count` rows, batch by batch."""
         found = torch.empty(count, dtype=torch.float64)
-        time = 1.0 if level == self.levels else float(self.plan.stages[level].time)
+        if time is None:
+            time = 1.0 if level == self.levels else float(self.plan.stages[level].time)
         self.account.rated(count)
         for rows in _slices(count, self.reward_batch):
             x = images(rows)
@@ -205,10 +222,8 @@ class Chain:
     def _reward(self, x: Tensor, rows: slice, level: int, time: float) -> Tensor:
         """The reward of a batch, checked. Raises SymsiError that names level and particles."""
         where = f"at level {level} of {self.levels}, particles {rows.start} to {rows.stop - 1}"
-        decoded = self.decode(x.to(self.dtype))
-        if isinstance(decoded, Tensor) and len(decoded) != len(x):
-            raise SymsiError(f"decode made {len(decoded)} of {len(x)} samples {where}; it must return one for each.")
         extras = {"t": time, "conditions": self.conditions}
+        decoded = self._decoded(x, where)
         try:
             rewards = self.reward(decoded, **{name: extras[name] for name in self._asked})
         except SymsiError:
@@ -218,6 +233,8 @@ class Chain:
         if not isinstance(rewards, Tensor) or tuple(rewards.shape) != (len(x),):
             got = f"shape {tuple(rewards.shape)}" if isinstance(rewards, Tensor) else f"a {type(rewards).__name__}"
             raise SymsiError(f"the reward returned {got} {where}; it must return a tensor ({len(x)},), one a sample.")
+        if rewards.is_complex():
+            raise SymsiError(f"the reward returned complex numbers {where}; it must return real ones.")
         wrong = (~torch.isfinite(rewards.detach())).nonzero().flatten().tolist()
         if wrong:
             raise SymsiError(
@@ -226,11 +243,24 @@ class Chain:
             )
         return rewards
 
+    def _decoded(self, x: Tensor, where: str) -> Any:
+        """What the reward is shown, in memory of its own."""
+        try:
+            decoded = self.decode(x.to(self.dtype, copy=True))
+        except SymsiError:
+            raise
+        except Exception as error:
+            raise SymsiError(f"decode failed {where}: {type(error).__name__}: {error}") from error
+        if hasattr(decoded, "__len__") and len(decoded) != len(x):
+            raise SymsiError(f"decode made {len(decoded)} of {len(x)} samples {where}; it must return one for each.")
+        return decoded
+
     @cached_property
     def _asked(self) -> tuple[str, ...]:
         """Which of t and conditions the reward takes by name."""
         try:
-            parameters = inspect.signature(self.reward).parameters
+            reward = self.reward.forward if isinstance(self.reward, nn.Module) else self.reward
+            parameters = inspect.signature(reward).parameters
         except (TypeError, ValueError):
             return ()
         return tuple(name for name in ("t", "conditions") if name in parameters)

@@ -11,7 +11,7 @@ from torch import Tensor
 from symsi.sampling.state import State
 from symsi.steering.chain import Chain, Cloud
 
-__all__ = ["Held", "cloud_of", "number", "pack", "state_of"]
+__all__ = ["Held", "cloud_of", "pack", "state_of"]
 
 Held: TypeAlias = dict[str, Tensor]
 
@@ -35,8 +35,3 @@ def state_of(name: str, held: Mapping[str, Tensor], chain: Chain) -> State:
 def cloud_of(name: str, held: Mapping[str, Tensor], chain: Chain) -> Cloud:
     """Return the cloud that was packed."""
     return Cloud(state_of(name, held, chain), held[f"{name}.said"], held[f"{name}.data"])
-
-
-def number(held: Mapping[str, Tensor], name: str) -> int:
-    """Return an integer that is held."""
-    return int(held[name])

@@ -60,17 +60,17 @@ def gamma_at(
 ) -> float:
     """Return gamma of a level: 1 ("fixed"), (k + 1)/N ("linear"), or by ESS.
 
-    "ess": the largest of [`before`, 1] with which the weights log w + gamma A_k, log w without U_{k-1}, have an ESS of
-    `target` times their number, found by bisection: of particles with gamma_{k-1} before, of candidates with 0.
+    "ess": the largest from gamma_{k-1} to (k + 1)/N with which the weights log w + gamma A_k, log w without U_{k-1},
+    have an ESS of `target` times their number, found by bisection. What is beyond is left for later levels, as at the
+    start, where all rewards are alike and any gamma would do.
     """
     if tempering == "fixed":
         return 1.0
-    if tempering == "linear":
-        return (level + 1) / levels
+    most = min(1.0, (level + 1) / levels)
     wanted = target * len(total)
-    if effective(log_weights + total) >= wanted:
-        return 1.0
-    low, high = before, 1.0
+    if tempering == "linear" or effective(log_weights + most * total) >= wanted:
+        return most
+    low, high = before, most
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if effective(log_weights + middle * total) >= wanted else (low, middle)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from symsi.errors import SymsiError, unknown
+from symsi.sampling.inputs import whole_number
 
 __all__ = ["PRESETS", "preset_of"]
 
@@ -40,4 +41,4 @@ def preset_of(name: str, steps: int, beside: Mapping[str, Any]) -> dict[str, Any
         raise unknown("preset", str(name), PRESETS)
     for word in beside:
         raise SymsiError(f"preset={name!r} says what {word} is; leave {word} out, or the preset.")
-    return PRESETS[name](steps)
+    return PRESETS[name](whole_number("steps", steps, 1))

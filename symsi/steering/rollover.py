@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import torch
 
-from symsi.errors import BudgetError
+from symsi.errors import BudgetError, SymsiError
 from symsi.steering.chain import Chain, Cloud
 from symsi.steering.held import Held, cloud_of, pack
 from symsi.steering.selection import best_of
@@ -27,9 +27,11 @@ _CHAINS, _NOISES = 2, 25
 def fit(chain: Chain, s: Settings) -> Settings:
     """Return the settings with 2 chains and 25 noises each, or as many as leave a draw for every level."""
     chains, levels = s.particles or _CHAINS, chain.levels
+    if chain.noisy(levels - 1):
+        raise SymsiError("method 'rbf' ends in the posterior mean of what it found; use last='land'.")
     account = chain.account
     turns = min(account.nfe_left // (chains * chain.cost), (account.rewards_left - chains) // chains)
-    noises = min(s.children or _NOISES, turns - (levels - 1))
+    noises = turns if levels == 1 and s.children is None else min(s.children or _NOISES, turns - (levels - 1))
     if noises < (s.children or 1):
         raise BudgetError(
             f"{chains} chains of {s.children or 1} noises and a draw at each level take "
@@ -47,12 +49,7 @@ def begin(chain: Chain, s: Settings) -> Held:
     chain.account.note(0, rewards)
     chosen = best_of(rewards, chains)
     quota = max(_turns(chain, chains) // chain.levels, 1)
-    return {
-        **pack("chains", cloud[chosen]),
-        "rewards_of_chains": rewards[chosen],
-        "record": rewards.max(),
-        "quotas": torch.tensor([quota, quota]),
-    }
+    return {**pack("chains", cloud[chosen]), "record": rewards.max(), "quotas": torch.tensor([quota, quota])}
 
 
 def level(chain: Chain, s: Settings, held: Held) -> Held:
@@ -80,7 +77,6 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
     left = quota - used + each if accepted else each
     return {
         **pack("chains", best),
-        "rewards_of_chains": rewards,
         "record": torch.tensor(max(record, float(rewards.max())) if accepted else record, dtype=torch.float64),
         "quotas": torch.tensor([each, left]),
     }

@@ -25,7 +25,7 @@ _FORMAT = "symsi-steering"
 
 def save(path: Path, held: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write what is held, atomically, in the place of what was there. Raises SymsiError where the disk is full."""
-    kept = {name: value.detach().cpu().contiguous() for name, value in held.items()}
+    kept = {name: value.detach().cpu().contiguous().clone() for name, value in held.items()}
     words = {"format": _FORMAT, "about": json.dumps(about), "digest": _digest(kept)}
     write_atomic(path, lambda temporary: save_file(kept, temporary, metadata=words), force=True)
 
@@ -69,5 +69,5 @@ def _digest(held: Mapping[str, Tensor]) -> str:
     for name in sorted(held):
         value = held[name].contiguous()
         found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()

@@ -17,18 +17,25 @@ from symsi.steering.chain import Chain
 from symsi.steering.held import Held, pack, state_of
 from symsi.steering.settings import Settings
 
-__all__ = ["begin", "best_of", "fit", "level", "level_of_blocks"]
+__all__ = ["begin", "best_of", "fit", "fit_of_blocks", "level", "level_of_blocks"]
 
 _CHAINS, _BLOCK = 2, 2
 
 
 def fit(chain: Chain, s: Settings) -> Settings:
     """Return the settings with 2 chains and as many children as the budget carries through all levels."""
+    return _fit(chain, s, block=1)
+
+
+def fit_of_blocks(chain: Chain, s: Settings) -> Settings:
+    """As `fit`, where levels between the ends of blocks are not rated."""
+    return _fit(chain, s, block=_BLOCK)
+
+
+def _fit(chain: Chain, s: Settings, block: int) -> Settings:
     chains, levels = s.particles or _CHAINS, chain.levels
-    account = chain.account
-    carried = int(
-        min(account.nfe_left // (chains * levels * chain.cost), account.rewards_left // (chains * (levels + 1)))
-    )
+    account, rated = chain.account, -(-chain.levels // block) + 1
+    carried = int(min(account.nfe_left // (chains * levels * chain.cost), account.rewards_left // (chains * rated)))
     if carried < 1 or (s.children or 0) > carried:
         raise BudgetError(
             f"{chains} chains of {s.children or 1} children take {chains * (s.children or 1) * levels * chain.cost} "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
+from typing import Any
 
 from symsi.errors import SymsiError, unknown
 from symsi.sampling.inputs import whole_number
@@ -36,7 +38,7 @@ class Settings:
         """Check each."""
         for name in ("particles", "children"):
             if getattr(self, name) is not None:
-                whole_number(name, getattr(self, name), 1)
+                object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
         if not _real(self.temperature) or self.temperature <= 0:
             raise SymsiError(
                 f"temperature must be a positive number, lambda in exp(r/lambda); got {self.temperature!r}. A smaller "
@@ -46,6 +48,7 @@ class Settings:
             raise SymsiError(
                 f"ess is a share of the particles, from 0 (never resample) to 1 (always); got {self.ess!r}."
             )
+        object.__setattr__(self, "temperature", float(self.temperature))
         _known("potential", self.potential, POTENTIALS)
         _known("tempering", self.tempering, TEMPERINGS)
         _known("resampling", self.resample, SCHEMES)
@@ -53,8 +56,8 @@ class Settings:
             _known("twist", self.twist, _TWISTS)
 
 
-def _real(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+def _real(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
 
 
 def _known(what: str, name: str, names: Collection[str]) -> None:

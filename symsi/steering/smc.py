@@ -71,51 +71,53 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
         rewards, push = chain.rate_and_push(cloud.data, k)
     else:
         rewards, push = chain.rate(cloud.data, k), None
-    past = accumulate(s.potential, Past(held["total"], held["running"]), rewards / s.temperature)
+    past = accumulate(s.potential, Past(held["total"], held["running"]), chain.scaled(rewards, s.temperature))
     before = held["log_weights"] - held["foreseen"]
     fans_out = children > 1 and noisy
     if not (fans_out and s.tempering == "ess"):  # which chooses it for the candidates
         gamma = gamma_at(s.tempering, k, chain.levels, gamma, before, past.total, s.ess)
-    push = None if push is None else push * (gamma / s.temperature)
+    if push is not None:  # by the most that the next level may weigh rewards with
+        most = 1.0 if s.tempering == "fixed" else min(1.0, (k + 2) / chain.levels)
+        push = chain.scaled(push, s.temperature / most)
     potential = gamma * past.total
     log_weights = before + potential
     ess = effective(log_weights)
     chain.account.note(k, rewards, ess)
     every = torch.arange(count)
     if fans_out:
-        seen = chain.rate_children(cloud, children, push) / s.temperature
         parents = every.repeat_interleave(children)
-        total = accumulate(s.potential, past[parents], seen).total
+        foreseen = chain.rate_children(cloud, children, push)
         base = log_weights[parents] - potential[parents] + _twisted(chain, k, parents, push)
-        if s.tempering == "ess":
-            gamma = gamma_at(s.tempering, k, chain.levels, 0.0, base, total, s.ess)
-        ahead = seen if last else gamma * total
-        candidates = base + ahead
+        seen = chain.scaled(foreseen, s.temperature)
         if last:
             x = chain.finished(chain.moved(cloud, range(count * children), push, parents))
-            return _samples(held, log_z, x, seen * s.temperature, candidates, parents)
+            return _samples(held, log_z, x, foreseen, base + seen, parents)
+        total = accumulate(s.potential, past[parents], seen).total
+        gamma = gamma_at(s.tempering, k + 1, chain.levels, gamma, base, total, s.ess)
+        candidates = base + gamma * total
         log_z += log_mean(candidates)
         chosen = resample(s.resample, candidates, count, chain.seed, k)
-        parents, foreseen, log_weights = parents[chosen], ahead[chosen], torch.zeros_like(log_weights)
+        parents, ahead, log_weights = parents[chosen], gamma * total[chosen], torch.zeros_like(log_weights)
         after = chain.moved(cloud, chosen.tolist(), push, parents)
         past = past[parents]
     else:
-        parents, foreseen = every, potential
-        if not last and ess < s.ess * count:
+        parents, ahead = every, potential
+        if not last and (ess < s.ess * count or s.tempering == "ess"):
             log_z += log_mean(log_weights)
             parents = resample(s.resample, log_weights, count, chain.seed, k)
-            foreseen, log_weights, past = potential[parents], torch.zeros_like(log_weights), past[parents]
+            ahead, log_weights, past = potential[parents], torch.zeros_like(log_weights), past[parents]
         after = chain.moved(cloud, range(count), push, parents)
         if pushes:
             log_weights = log_weights + _twisted(chain, k, parents, push, draws=range(count))
         if last:
             x = chain.finished(after)
             final = chain.rate(x, chain.levels)
-            return _samples(held, log_z, x, final, log_weights + final / s.temperature - potential, parents)
+            weights = log_weights + chain.scaled(final, s.temperature) - potential
+            return _samples(held, log_z, x, final, weights, parents)
     return {
         **pack("state", after),
         "log_weights": log_weights,
-        "foreseen": foreseen,
+        "foreseen": ahead,
         "total": past.total,
         "running": past.running,
         "numbers": torch.tensor([log_z, gamma], dtype=torch.float64),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from symsi.models.protocol import Model, as_device, as_model, fingerprint
 from symsi.models.reference import Reference
 from symsi.sampling.inputs import check_inputs, check_memory, check_plan, read_shape, whole_number
 from symsi.sampling.noise import check_seed
+from symsi.sampling.predictions import not_finite
 from symsi.solvers.grids import Grid
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan as make_plan
@@ -28,6 +30,7 @@ from symsi.steering.budget import Account, Budget, as_budget
 from symsi.steering.chain import Chain
 from symsi.steering.held import Held
 from symsi.steering.presets import preset_of
+from symsi.steering.resampling import effective
 from symsi.steering.result import Steered
 from symsi.steering.settings import Settings
 from symsi.theory.conversion import convert
@@ -46,15 +49,16 @@ class Method(NamedTuple):
     begin: Callable[[Chain, Settings], Held]
     level: Callable[[Chain, Settings, Held], Held]
     noise: bool | None  # whether it needs noise between the levels, must have none, or takes either
+    reads: tuple[str, ...] = ("particles", "children")  # the settings that it goes by
 
 
 METHODS: Mapping[str, Method] = {
-    "smc": Method(smc.fit, smc.begin, smc.level, True),
+    "smc": Method(smc.fit, smc.begin, smc.level, True, tuple(f.name for f in fields(Settings))),
     "rbf": Method(rollover.fit, rollover.begin, rollover.level, True),
     "svdd": Method(selection.fit, selection.begin, selection.level, True),
-    "code": Method(selection.fit, selection.begin, selection.level_of_blocks, True),
-    "dts": Method(tree.fit, tree.begin, tree.level, True),
-    "bon": Method(best_of.fit, best_of.begin, best_of.level, None),
+    "code": Method(selection.fit_of_blocks, selection.begin, selection.level_of_blocks, True),
+    "dts": Method(tree.fit, tree.begin, tree.level, True, ("temperature",)),
+    "bon": Method(best_of.fit, best_of.begin, best_of.level, None, ("particles",)),
     "sop": Method(over_paths.fit, over_paths.begin, over_paths.level, False),
 }
 
@@ -108,23 +112,26 @@ def steer(
                 samples it by a tree. The others search: "rbf" Rollover Budget Forcing, "svdd" the best child of each
                 level, "code" that of blocks of two levels, "bon" the best of N, "sop" search over paths (the ODE)
     budget      evaluations of the model, or Budget(nfe, rewards); a guided row counts as two
-    particles   of "smc" and "bon", by default what the budget carries; chains of the others, by default 2
+    particles   of "smc" and "bon", by default what the budget carries; chains of the others, by default 2. Where the
+                last step adds noise x holds all children of "smc", with weights
     children    of "smc"; noises that "rbf" starts a chain from (25); K of "svdd", "code", and "sop" (5)
-    tempering   of "smc": "fixed" 1, "linear" (k + 1)/N, or "ess": the most that leaves an ESS of `ess`
+    tempering   of "smc": "fixed" 1, "linear" (k + 1)/N, or "ess": the most up to that which leaves an ESS of `ess`
     potential   of "smc": "difference", "max" or "sum" of the rewards so far; the last one always makes the tilt whole
     ess         share of the particles below which "smc" with one child resamples
     resample    "systematic", "stratified", "ssp", "multinomial"
     twist       "gradient": proposals of "smc" are moved along the gradient of the reward, and weighed for it
-    preset      instead of the next seven: "kim2025-linear-ode", "kim2025-linear-sde", "kim2025-vp-sde"
+    preset      instead of what follows but steps: "kim2025-linear-ode", "kim2025-linear-sde", "kim2025-vp-sde"
     plan        as for `sample`, one evaluation a step; or schedule, diffusion ("optimal" where a method needs noise),
                 solver, steps (10), grid, last, reference, which also make the exact steps and the fan-out's gain
+    shape       of one sample, where the model does not know it
     decode      from x in model units (B, *shape) to what the reward rates; default: the model's units of the data
-    conditions  of all samples: tensors of one row serve every particle
-    batch, reward_batch   rows a call of the model and of the reward at most; the samples are the same
+    conditions  of all samples: tensors of one row serve every particle; guidance, dtype, device as for `sample`
+    batch, reward_batch   rows a call of the model and of the reward at most; the samples are the same, up to how the
+                model rounds in batches of another size
     seed        particle i has the noise of (seed, i, level)
     cost        evaluations that the model makes for a row: 2 where it has a guidance of its own built in
     callback    called after each level with the `Account`: entries, nfe, reward_calls, best and best_reward so far
-    state       a file in which the run is kept after each level; the same call goes on from there
+    state       a file in which the run is kept after each level ("dts": every 16 walks); the same call goes on from it
     progress    show a bar of evaluations; by default where standard error is a terminal
 
     Raises SymsiError for what does not fit, with what would; where the reward raises, the last level is in `state`.
@@ -137,9 +144,18 @@ def steer(
         raise SymsiError(f"reward must be callable, reward(images) -> (B,); got {type(reward).__name__}.")
     chosen, where = METHODS[method], as_device(device or known.device or "cpu")
     kind = dtype or known.dtype or torch.float32
+    if not isinstance(shape, Sequence | None):
+        raise SymsiError(f"shape is that of one sample, such as (1, 28, 28), or left out; got {shape!r}.")
+    if shape is None and known.shape is None:
+        raise SymsiError(f"{known.name} does not know the shape of a sample; give shape=(...), without particles.")
     _, form = read_shape(1 if shape is None else (1, *shape), known)
     given = dict(conditions or {}) if isinstance(conditions, Mapping | None) else {"conditions": conditions}
     check_inputs(known, where, kind, guidance, given, conditions, 1)
+    for name, value in given.items():
+        if isinstance(value, Tensor) and value.ndim and len(value) != 1:
+            raise SymsiError(
+                f"condition {name!r} has {len(value)} rows; particles share one: give a tensor of one row."
+            )
     asked = {
         "schedule": schedule,
         "diffusion": diffusion,
@@ -166,7 +182,7 @@ def steer(
             form,
             account,
             given,
-            guidance,
+            float(guidance),
             check_seed(seed),
             None if batch is None else whole_number("batch", batch, 1),
             None if reward_batch is None else whole_number("reward_batch", reward_batch, 1),
@@ -177,17 +193,20 @@ def steer(
             whole_number("cost", cost, 1),
             callback or (lambda account: None),
         )
-        settings = chosen.fit(
-            chain, Settings(particles, children, temperature, tempering, potential, ess, resample, twist)
-        )
-        check_memory((settings.particles or 1) * (settings.children or 1), form, torch.float32, where, 1)
+        wanted = Settings(particles, children, temperature, tempering, potential, ess, resample, twist)
+        _check_read(method, wanted)
+        settings = chosen.fit(chain, wanted)
+        apart = settings.children if method != "smc" or made.stages[-1].noisy else 1
+        check_memory((settings.particles or 1) * (apart or 1), form, torch.float32, where, 3)
         held = _run(chain, method, settings) if state is None else _kept(chain, method, settings, Path(state))
     count = len(held["x"])
     assert account.best is not None
+    if not torch.isfinite(held["x"]).all():
+        raise not_finite(float(made.stages[-1].time), len(made.grid) - 1, finite=True)
     return Steered(
         held["x"].to(kind),
-        held["rewards"],
-        held.get("log_weights", torch.zeros(count, dtype=torch.float64)),
+        held["rewards"].to(where),
+        held.get("log_weights", torch.zeros(count, dtype=torch.float64)).to(where),
         float(held["log_normalizer"]) if "log_normalizer" in held else None,
         account.nfe,
         account.reward_calls,
@@ -203,23 +222,48 @@ def steer(
     )
 
 
+def _check_read(method: str, settings: Settings) -> None:
+    """Raise SymsiError for a setting that the method does not go by."""
+    for field in fields(Settings):
+        if field.name not in METHODS[method].reads and getattr(settings, field.name) != field.default:
+            takers = [name for name, other in METHODS.items() if field.name in other.reads]
+            raise SymsiError(
+                f"method {method!r} does not use {field.name}; leave it out. It is of {', '.join(takers)}."
+            )
+
+
 def _run(chain: Chain, method: str, settings: Settings) -> Held:
     """The loop: levels until samples are there."""
     held = METHODS[method].begin(chain, settings)
     while "x" not in held:
-        held = METHODS[method].level(chain, settings, held)
-        chain.look(chain.account)
+        held = _level(chain, method, settings, held)
+    return held
+
+
+def _level(chain: Chain, method: str, settings: Settings, held: Held) -> Held:
+    """One level, told to who looks on; the last has an entry for the samples."""
+    held = METHODS[method].level(chain, settings, held)
+    if "x" in held:
+        weights = held.get("log_weights")
+        chain.account.note(chain.levels, held["rewards"], torch.nan if weights is None else effective(weights))
+    chain.look(chain.account)
     return held
 
 
 def _kept(chain: Chain, method: str, settings: Settings, path: Path) -> Held:
-    """The loop with a file, from which it goes on and in which each level is kept."""
+    """The loop with a file, from which it goes on and in which each level is kept.
+
+    Functions are known by their names, and a model without parameters too: another of the same name is not noticed.
+    """
     about = {
         "method": method,
         "settings": str(settings),
         "plan": chain.plan.hash,
         "model": fingerprint(chain.model) or chain.model.name,
-        "reward": getattr(chain.reward, "__qualname__", type(chain.reward).__name__),
+        "shape": list(chain.form),
+        "dtype": str(chain.dtype),
+        "reward": _name(chain.reward),
+        "decode": _name(chain.decode),
         "seed": chain.seed,
         "budget": str(chain.account.budget),
         "guidance": chain.guidance,
@@ -229,15 +273,19 @@ def _kept(chain: Chain, method: str, settings: Settings, path: Path) -> Held:
     check_free(path, force=True)
     held = saving.load(path, about, chain.device)
     if held is None:
-        held = METHODS[method].begin(chain, settings)
+        held = {**METHODS[method].begin(chain, settings), **chain.account.tensors()}
+        saving.save(path, held, about)
     else:
         chain.account.restore(held)
         chain.tick(chain.account.nfe)
     while "x" not in held:
-        held = {**METHODS[method].level(chain, settings, held), **chain.account.tensors()}
+        held = {**_level(chain, method, settings, held), **chain.account.tensors()}
         saving.save(path, held, about)
-        chain.look(chain.account)
     return held
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", type(function).__name__)
 
 
 def _plan(
@@ -251,6 +299,11 @@ def _plan(
     guidance: float,
 ) -> Plan:
     """The plan of a run. Raises SymsiError where it does not fit the method, and warns where it lands in noise."""
+    if name == "sop" and (plan is not None or preset not in (None, "kim2025-linear-ode") or not _of_paths(options)):
+        raise SymsiError(
+            "method 'sop' makes the ODE of its paths itself, in the linear schedule; give steps and solver='euler' or "
+            "'ab2', or preset='kim2025-linear-ode', and leave the rest out."
+        )
     if preset is not None:
         if plan is not None:
             raise SymsiError("preset and plan both say how to sample; leave one out.")
@@ -264,19 +317,23 @@ def _plan(
         made = check_plan(plan, model, options, form, guidance)
     if any(stage.asks != ("prediction",) or stage.until is not None for stage in made.stages):
         raise SymsiError("steering takes plans that ask for one prediction a row; this one asks for other parts.")
-    if method.noise is False and made.stochastic:
-        raise SymsiError(f"method {name!r} goes along the ODE; leave diffusion out, or use diffusion='ode'.")
+    if made.times[-1] < 1:
+        raise SymsiError(f"the plan ends in noise, at model time {made.times[-1]:.4g}; rewards are of data, at time 1.")
     if method.noise:
         inner = made.stages[:-1]
-        if not all(stage.noisy for stage in inner) or (not made.stochastic and len(made.stages) > 1):
+        if not all(stage.noisy for stage in inner) or not made.stochastic:
             raise SymsiError(
                 f"method {name!r} branches by the noise of each step, and under this plan copies stay alike for ever "
                 "(resampling an ODE). Use diffusion='optimal' or 'kappa=K' with solver 'exact' or 'euler-maruyama'; "
                 "for the ODE method='bon' or 'sop'."
             )
-        if not made.stages[-1].noisy:
-            _check_landing(model, made)
+    if made.stochastic and not made.stages[-1].noisy:
+        _check_landing(model, made)
     return made
+
+
+def _of_paths(options: Mapping[str, Any]) -> bool:
+    return set(options) <= {"steps", "solver"} and options.get("solver", "ab2") in ("euler", "ab2")
 
 
 def _check_landing(model: Model, made: Plan) -> None:
@@ -285,7 +342,7 @@ def _check_landing(model: Model, made: Plan) -> None:
     table = tabulate(convert(base, base), [time], ("alpha", "beta"))
     alpha, beta = float(table["alpha"][0]), float(table["beta"][0])
     level = alpha / (alpha + beta)
-    if level > _LOW_NOISE and len(made.stages) > 1:
+    if level > _LOW_NOISE:
         warnings.warn(
             f"the plan lands from noise level {level:.3g} (alpha/(alpha + beta)), where the posterior mean is a blur "
             "of the samples that are possible; use more steps, a grid with points near the data, or last='step'.",

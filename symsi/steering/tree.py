@@ -106,7 +106,8 @@ def _walk(chain: Chain, s: Settings, tree: _Tree, chance: Sequence[float]) -> No
         affordable = chain.account.nfe_left // chain.cost
         needed = chain.levels - (tree.level[node] + 1)
         below = tree.below[node]
-        scarce = len(below) < (tree.visits[node] + 1) ** _WIDENING
+        branches = tree.level[node] < 0 or chain.noisy(tree.level[node])
+        scarce = branches and len(below) < (tree.visits[node] + 1) ** _WIDENING
         if (scarce and needed <= affordable) or (needed == affordable and affordable < chain.levels):
             _descend(chain, s, tree, node)
             return
@@ -129,7 +130,7 @@ def _descend(chain: Chain, s: Settings, tree: _Tree, node: int) -> None:
         node = tree.add(node, state.z, torch.zeros_like(tree.said[0]) if leaf else chain.evaluate(state).said)
         if leaf:
             rewards = chain.rate(chain.finished(state), chain.levels)
-            tree.value[node] = float(rewards) / s.temperature
+            tree.value[node] = float(chain.scaled(rewards, s.temperature))
             chain.account.note(k + 1, rewards)
     tree.back_up(node)
 

@@ -39,8 +39,8 @@ def test_rbf_accepts_advances_rolls_over_and_spends_the_rest_at_last() -> None:
     third = [2.0, 1.0, 2.0, 9.0, 3.0, 1.0, 0.0, 8.0]  # the last level spends what is left, 18 - 10, past r*
     reward = Scripted([*start, *first, *second, *third, 6.0])
     found = steered(reward, "rbf", 18, 4, particles=1, children=2)
-    assert [entry.nfe for entry in found.entries] == [2, 3, 10, 18]
-    assert [entry.best for entry in found.entries] == [5, 5, 4, 9]
+    assert [entry.nfe for entry in found.entries] == [2, 3, 10, 18, 18]
+    assert [entry.best for entry in found.entries] == [5, 5, 4, 9, 6]
     assert (found.nfe, found.reward_calls, found.rewards.tolist()) == (18, 19, [6.0])
     assert torch.allclose(found.x, path_of([1, 0, 2, 3], 4), atol=1e-9)
     assert (found.peak_reward, found.peak_time) == (9.0, pytest.approx(0.75))
@@ -65,7 +65,7 @@ def test_rbf_with_less_than_a_draw_a_level_by_its_quota_still_ends_within_the_bu
 
 def test_rbf_on_exact_martingales_draws_geometrically_often() -> None:
     """With M = 1 a child's posterior mean is above its parent's with chance 1/2, until the quota of 6 ends it."""
-    options = {"particles": 1, "children": 1, "reference": isotropic(0.6, 0.4), "last": "step"}
+    options = {"particles": 1, "children": 1, "reference": isotropic(0.6, 0.4), "grid": NEAR}
     runs, counts = 400, torch.zeros(7)
     for seed in range(runs):
         found = steered(linear, "rbf", 19, 3, seed, **options)

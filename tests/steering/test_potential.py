@@ -35,8 +35,9 @@ def test_tempering() -> None:
     zeros = torch.zeros_like(total)
     assert gamma_at("fixed", 0, 4, 0.0, zeros, total, 0.5) == 1
     assert gamma_at("linear", 1, 4, 0.0, zeros, total, 0.5) == 0.5
-    found = gamma_at("ess", 0, 4, 0.0, zeros, total, 0.5)
+    found = gamma_at("ess", 3, 4, 0.0, zeros, total, 0.5)
     assert 0 < found < 1
     assert effective(found * total) == pytest.approx(2, abs=1e-9)
-    assert gamma_at("ess", 0, 4, 0.0, zeros, total / 100, 0.5) == 1
-    assert gamma_at("ess", 2, 4, 0.9, zeros, total, 0.5) == pytest.approx(0.9)  # never less than before
+    assert gamma_at("ess", 3, 4, 0.0, zeros, total / 100, 0.5) == 1
+    assert gamma_at("ess", 0, 4, 0.0, zeros, total / 100, 0.5) == 0.25  # no more than "linear"
+    assert gamma_at("ess", 3, 4, 0.9, zeros, total, 0.5) == pytest.approx(0.9)  # never less than before

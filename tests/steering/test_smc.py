@@ -114,7 +114,7 @@ def test_without_a_preference_every_particle_goes_its_way_as_in_sample() -> None
     assert torch.allclose(found.x, drawn.x, atol=1e-6)
     assert torch.equal(found.ancestry, torch.arange(8).repeat(4, 1))
     assert found.log_normalizer == 0
-    assert found.ess == pytest.approx([8] * 5)
+    assert found.ess == pytest.approx([8] * 6)
 
 
 def test_what_is_foreseen_on_gaussian_data_is_what_the_model_then_says() -> None:

@@ -16,6 +16,7 @@ from symsi.models import mixture
 from tests.steering.problems import gaussian_model, linear
 
 MODEL = gaussian_model()
+NEAR = [0.0, 0.3, 0.6, 0.8, 1.0]
 MODES = mixture(
     torch.tensor([0.5, 0.3, 0.2]), torch.tensor([[-1.0, 0.0], [1.0, 1.0], [0.5, -1.0]]), torch.full((3,), 0.1)
 ).model(prediction="data")
@@ -46,7 +47,21 @@ MODES = mixture(
         ({"twist": "yes"}, "gradient"),
         ({"diffusion": "ode"}, "copies stay alike"),
         ({"diffusion": "ode", "method": "rbf"}, "copies stay alike"),
-        ({"diffusion": "optimal", "method": "sop"}, "along the ODE"),
+        ({"diffusion": "optimal", "method": "sop"}, "makes the ODE of its paths itself"),
+        ({"schedule": "cosine", "method": "sop"}, "makes the ODE of its paths itself"),
+        ({"solver": "heun", "method": "sop"}, "'euler' or 'ab2'"),
+        ({"method": "rbf", "last": "step"}, "last='land'"),
+        ({"method": "bon", "children": 4}, "does not use children; leave it out. It is of smc, rbf"),
+        ({"method": "svdd", "twist": "gradient"}, "does not use twist; leave it out. It is of smc"),
+        ({"grid": [0.0, 0.5, 0.9], "last": "step"}, "ends in noise, at model time 0.9"),
+        ({"preset": "kim2025-vp-sde", "steps": 0}, "steps must be an integer of at least 1"),
+        ({"shape": 1}, "shape is that of one sample"),
+        ({"temperature": 1e-320}, "over the temperature"),
+        ({"temperature": 1e-320, "method": "dts"}, "over the temperature"),
+        ({"decode": lambda x: 1 // 0}, "decode failed at level 0"),
+        ({"reward": lambda x: torch.complex(x[:, 0], x[:, 0])}, "complex"),
+        ({"reward": lambda x: torch.ones((), requires_grad=True).expand(len(x)), "twist": "gradient"}, "not depend"),
+        ({"reward": lambda x: (x[:, 0] * 0).sqrt(), "twist": "gradient"}, "nan or infinite"),
         ({"method": "dts", "solver": "exact-ab2"}, "multistep"),
         ({"preset": "kim2025"}, "kim2025-vp-sde"),
         ({"preset": "kim2025-vp-sde", "diffusion": "ode"}, "leave diffusion out"),
@@ -151,8 +166,15 @@ def test_the_same_samples_come_in_batches_of_any_size(method: str) -> None:
         assert (found.nfe, found.reward_calls) == (whole.nfe, whole.reward_calls)
 
 
-@pytest.mark.parametrize("method", ["smc", "rbf", "svdd", "code", "bon", "sop", "dts"])
-def test_a_run_whose_reward_raises_goes_on_to_the_same_bits(method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("smc", {}), ("smc", {"children": 1}), ("smc", {"children": 1, "solver": "exact-ab2"})]
+    + [(method, {}) for method in ("rbf", "svdd", "code", "bon", "sop", "dts")],
+    ids=str,
+)
+def test_a_run_whose_reward_raises_goes_on_to_the_same_bits(
+    method: str, options: dict[str, Any], tmp_path: Path
+) -> None:
     class Failing:
         """Fails once, at its call of this number."""
 
@@ -166,7 +188,7 @@ def test_a_run_whose_reward_raises_goes_on_to_the_same_bits(method: str, tmp_pat
             return x[:, 0] - x[:, 1]
 
     def steered(reward: Failing, state: Path | None) -> symsi.Steered:
-        return symsi.steer(MODES, reward, method, budget=320, steps=5, state=state, progress=False, seed=2)
+        return symsi.steer(MODES, reward, method, budget=320, steps=5, state=state, progress=False, seed=2, **options)
 
     whole = steered(Failing(0), None)
     calls = 1 if method == "bon" else 4
@@ -230,3 +252,44 @@ def test_a_run_is_drawn(method: str, tmp_path: Path) -> None:
     assert (tmp_path / "run.png").stat().st_size > 5000
     assert repr(found).startswith(f"<Steered: {len(found.x)} samples by {method}")
     assert float(linear(found.best)) == pytest.approx(float(found.rewards.max()))
+
+
+def test_a_reward_that_writes_into_its_images_changes_no_sample() -> None:
+    def clamped(x: Tensor) -> Tensor:
+        return x.clamp_(-0.1, 0.1)[:, 0]
+
+    def steered(reward: Any) -> Tensor:
+        return symsi.steer(MODEL, reward, budget=40, grid=NEAR, decode=lambda x: x, progress=False).x
+
+    assert torch.equal(steered(clamped), steered(lambda x: x.clamp(-0.1, 0.1)[:, 0]))
+
+
+def test_search_over_paths_rates_at_the_time_of_its_posterior_means() -> None:
+    times: list[float] = []
+
+    def reward(x: Tensor, t: float) -> Tensor:
+        times.append(t)
+        return x[:, 0]
+
+    symsi.steer(MODEL, reward, "sop", budget=300, steps=10, progress=False)
+    assert times[-1] == 1
+    assert all(0.5 < t < 1 for t in times[:-1])
+
+
+def test_the_last_entry_is_of_the_samples_that_are_returned() -> None:
+    found = symsi.steer(MODEL, linear, budget=200, steps=5, last="step", temperature=0.2, progress=False)
+    last = found.entries[-1]
+    assert (last.nfe, last.reward_calls) == (found.nfe, found.reward_calls)
+    assert last.ess == pytest.approx(float(1 / found.weights.square().sum()))
+
+
+@pytest.mark.parametrize("children", [1, 8])
+def test_tempering_by_ess_keeps_the_particles_from_collapsing(children: int) -> None:
+    def steered(tempering: str) -> symsi.Steered:
+        return symsi.steer(
+            MODES, lambda x: 30 * x[:, 0], budget=500, children=children, tempering=tempering, progress=False
+        )
+
+    kept, fixed = steered("ess"), steered("fixed")
+    assert sum(kept.ess[:-1]) > sum(fixed.ess[:-1])
+    assert kept.ess[1:] != fixed.ess[1:]

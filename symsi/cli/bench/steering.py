@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from tqdm import tqdm
 
 from symsi.bench import steering as benchmark
 from symsi.cli.options import read_counts
+from symsi.errors import SymsiError
 
 __all__ = ["steering"]
 
@@ -71,8 +73,16 @@ def steering(
       symsi bench steering --on digits28 --reward class=7 --runs 2 --budget 100
     """
     given: dict[str, Any] = {} if runs is None else {"runs": runs}
+    others = ("particles",) if problem == "digits28" else ("reward", "budgets")
+    for name in others:
+        if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise SymsiError(f"--{name.removesuffix('s') if name == 'budgets' else name} is not of --on {problem}.")
     if problem == "digits28":
-        given |= {} if steps is None else {"steps": read_counts("--steps", steps)[0]}
+        if steps is not None:
+            counts = read_counts("--steps", steps)
+            if len(counts) > 1:
+                raise SymsiError(f"--on digits28 takes one number of --steps; got {steps}.")
+            given["steps"] = counts[0]
         found = benchmark.digit_rows(reward=reward, budgets=read_counts("--budget", budgets), **given)
     else:
         given |= {} if steps is None else {"steps": read_counts("--steps", steps)}
