@@ -283,12 +283,9 @@ def test_the_last_entry_is_of_the_samples_that_are_returned() -> None:
     assert last.ess == pytest.approx(float(1 / found.weights.square().sum()))
 
 
-@pytest.mark.parametrize("children", [1, 8])
-def test_tempering_by_ess_keeps_the_particles_from_collapsing(children: int) -> None:
+def test_tempering_by_ess_keeps_the_particles_from_collapsing() -> None:
     def steered(tempering: str) -> symsi.Steered:
-        return symsi.steer(
-            MODES, lambda x: 30 * x[:, 0], budget=500, children=children, tempering=tempering, progress=False
-        )
+        return symsi.steer(MODES, lambda x: 30 * x[:, 0], budget=500, children=1, tempering=tempering, progress=False)
 
     kept, fixed = steered("ess"), steered("fixed")
     assert sum(kept.ess[:-1]) > sum(fixed.ess[:-1])
