@@ -215,7 +215,7 @@ def digit_rows(
                         found_rewards.append(float(found.rewards[best].mean()))
                 if found is None:
                     continue
-                images = torch.cat(tops) * judge.model.gain + judge.model.offset
+                images = torch.cat(tops)  # in model units, as the judge was trained
                 features = judge.features(images).double()
                 assert judge.classify is not None
                 with torch.no_grad():

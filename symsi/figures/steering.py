@@ -24,6 +24,7 @@ CLOUDS = {
 }
 LINES = {
     ("SMC, fan-out 8", "linear SDE"): "blue",
+    ("SMC, fan-out 512, sharp", "linear SDE"): "purple",
     ("SMC", "linear SDE"): "sky",
     ("RBF", "linear SDE"): "vermilion",
     ("SVDD", "linear SDE"): "green",
@@ -82,7 +83,7 @@ def _cloud(axes: Axes, found: symsi.Steered, name: str) -> None:
             for radius in (1.0, 2.0):
                 x, y = (float(m) + radius * float(variance) ** 0.5 * f(angle) for m, f in zip(mean, _CIRCLE, strict=True))
                 axes.plot(x, y, color=color, lw=0.7, alpha=float(weight) ** 0.5)
-    axes.scatter(found.x[:, 0], found.x[:, 1], s=(300 * found.weights).tolist(), color=COLORS["blue"], lw=0)
+    axes.scatter(found.x[:, 0], found.x[:, 1], s=(300 * found.weights).clamp(max=50).tolist(), color=COLORS["blue"], lw=0)
     axes.set(title=name, xlim=(-2.3, 2.6), ylim=(-2.0, 2.3), aspect="equal")
 
 
