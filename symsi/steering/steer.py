@@ -237,16 +237,16 @@ def _run(chain: Chain, method: str, settings: Settings) -> Held:
     held = METHODS[method].begin(chain, settings)
     while "x" not in held:
         held = _level(chain, method, settings, held)
+        chain.look(chain.account)
     return held
 
 
 def _level(chain: Chain, method: str, settings: Settings, held: Held) -> Held:
-    """One level, told to who looks on; the last has an entry for the samples."""
+    """One level; the last has an entry for the samples."""
     held = METHODS[method].level(chain, settings, held)
     if "x" in held:
         weights = held.get("log_weights")
         chain.account.note(chain.levels, held["rewards"], torch.nan if weights is None else effective(weights))
-    chain.look(chain.account)
     return held
 
 
@@ -281,6 +281,7 @@ def _kept(chain: Chain, method: str, settings: Settings, path: Path) -> Held:
     while "x" not in held:
         held = {**_level(chain, method, settings, held), **chain.account.tensors()}
         saving.save(path, held, about)
+        chain.look(chain.account)
     return held
 
 

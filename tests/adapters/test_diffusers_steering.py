@@ -148,7 +148,7 @@ def test_network_and_decoder_are_called_in_batches_and_each_row_is_counted(pipe:
     assert run.nfe == 6 * 3 * cost == sum(network) - cost  # one asks for the shape of the latents
     assert run.reward_calls == 6 * (3 + 2 * 2 + 1) == sum(decoder) - len(run.x)
     assert pipe.asked == [PROMPT]
-    assert [entry.nfe for entry in run.entries] == [6 * k * cost for k in (1, 2, 3)]
+    assert [entry.nfe for entry in run.entries] == [6 * k * cost for k in (1, 2, 3, 3)]
 
 
 def test_a_second_network_call_by_true_guidance_is_counted_too() -> None:
@@ -280,7 +280,7 @@ def test_what_cannot_be_steered_is_refused(pipe: Any) -> None:
         "reward_batch must be an integer of at least 1": {"reward_batch": 0},
         "batch must be an integer of at least 1": {"batch": 0},
         "branches by the noise of each step": {"diffusion": "ode"},
-        "method 'sop' goes along the ODE": {"method": "sop", "diffusion": "optimal"},
+        "method 'sop' makes the ODE of its paths itself": {"method": "sop", "diffusion": "optimal"},
         f"{name}: ": {"max_sequence_length": 10**6},
     }.items():  # fmt: skip
         with pytest.raises(SymsiError, match=message):

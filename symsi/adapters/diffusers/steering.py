@@ -108,7 +108,8 @@ def steer(
     if bool(getattr(pipe, "_progress_bar_config", {}).get("disable")):
         told.setdefault("progress", False)
     if not any(told.get(name) is not None for name in _HOW_TO_SAMPLE):
-        told["grid"], told["steps"] = ready.grid, 10 if steps is None else steps
+        told["steps"] = 10 if steps is None else steps
+        told |= {} if method == "sop" else {"grid": ready.grid}  # which has a grid of its own
     elif steps is not None:
         told["steps"] = steps
     reward_batch = whole_number("reward_batch", reward_batch, 1)
