@@ -82,7 +82,7 @@ MODES = mixture(
         ({"preset": "kim2025-vp-sde", "plan": symsi.plan("linear", diffusion="optimal", steps=10)}, "leave one out"),
         ({"plan": symsi.plan("linear", diffusion="optimal", steps=10)}, "another prediction"),
     ],
-    ids=str,
+    ids=lambda value: ", ".join(value) if isinstance(value, dict) else value[:20],
 )
 def test_what_does_not_fit_is_refused_with_what_would(options: dict[str, Any], said: str) -> None:
     given = {"reward": linear, "progress": False, **options}
