@@ -17,6 +17,8 @@ from torch import Tensor
 
 from symsi.bench.nfe import task
 from symsi.errors import BudgetError, SymsiError, unknown
+from symsi.interpolants.lazy import lazy_schedule
+from symsi.interpolants.named import schedule
 from symsi.metrics import energy_distance, weighted_energy_distance
 from symsi.models.analytic import Mixture, gaussian, mixture
 from symsi.models.features import load_features
@@ -24,6 +26,7 @@ from symsi.models.pretrained import WEIGHTS
 from symsi.models.reference import isotropic
 from symsi.models.rewards import reward as reward_named
 from symsi.models.tilted import tilted
+from symsi.solvers.grids import carry
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan
 from symsi.steering.steer import steer
@@ -77,8 +80,8 @@ def _problems() -> dict[str, tuple[Callable[[Tensor], Tensor], Mixture, float]]:
 
 def _modal(model: Any, variance: float, steps: int) -> Plan:
     """Exact steps for N(0, variance I) at revealed shares w_i = 1 - (1 - i/N)^2, up to a sample (T12)."""
-    rho = [math.sqrt((1 / (1 - i / steps) ** 2 - 1) / variance) for i in range(1, steps)]
-    times = [r / (1 + r) for r in rho]
+    revealed = [1 - (1 - i / steps) ** 2 for i in range(1, steps)]  # the time of lazy(kappa=1) is w
+    times = carry(lazy_schedule(kappa=1, variance=variance), schedule("linear"), revealed)
     return plan(
         model,
         diffusion="optimal",

@@ -23,6 +23,7 @@ from symsi.solvers.plan import Plan
 from symsi.solvers.stage import Coefficient
 from symsi.steering.budget import Account
 from symsi.theory.conversion import convert
+from symsi.theory.tilting import twist
 
 __all__ = ["Chain", "Cloud"]
 
@@ -151,14 +152,13 @@ class Chain:
         k = cloud.state.evaluations
 
         def foreseen(rows: slice) -> Tensor:
-            parents = torch.arange(rows.start, rows.stop) // children
-            mine, pushed = cloud[parents], None if push is None else push[parents]
             draws = range(rows.start, rows.stop)
+            parents = torch.arange(rows.start, rows.stop) // children
             if k + 1 == self.levels:
-                return self.finished(self.moved(mine, draws, pushed))
-            noise = self._noise(k, draws, pushed)
+                return self.finished(self.moved(cloud, draws, push, parents))
+            noise = self._noise(k, draws, None if push is None else push[parents])
             assert noise is not None, "children of a stage without noise are all alike"
-            return mine.data + self._carried(k, noise)
+            return cloud.data[parents] + self._carried(k, noise)
 
         return self._rated(len(cloud) * children, foreseen, k + 1)
 
@@ -189,12 +189,13 @@ class Chain:
         return rewards, self._carried(level, gradients)
 
     def log_twist(self, k: int, draws: Sequence[int], parents: Tensor, push: Tensor) -> Tensor:
-        """Return log N(n; 0, I)/N(n; s, I) = -e.s - |s|^2/2 of n = s + e, e the noise of a draw and s its parent's."""
+        """Return log N(n; 0, I)/N(n; s, I), T25's twist, of n = s + e, e the noise of a draw and s its parent's."""
         found = torch.empty(len(draws), dtype=torch.float64)
         for rows in _slices(len(draws), self.reward_batch):
             e, s = self._noise(k, draws[rows], None), push[parents[rows]]
             assert e is not None, "a stage without noise has none to twist"
-            found[rows] = -((e * s).flatten(1).sum(1) + s.square().flatten(1).sum(1) / 2).to("cpu", torch.float64)
+            weights: Any = twist(e + s, s)
+            found[rows] = weights.flatten(1).sum(1).to("cpu", torch.float64)
         return found
 
     def _rated(

@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 
 from symsi.errors import BudgetError, SymsiError
+from symsi.sampling.state import State
 from symsi.steering.chain import Chain, Cloud
 from symsi.steering.held import Held, cloud_of, pack
 from symsi.steering.selection import best_of
@@ -77,7 +78,7 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
     left = quota - used + each if accepted else each
     return {
         **pack("chains", best),
-        "record": torch.tensor(max(record, float(rewards.max())) if accepted else record, dtype=torch.float64),
+        "record": rewards.max() if accepted else held["record"],
         "quotas": torch.tensor([each, left]),
     }
 
@@ -92,8 +93,6 @@ def _merged(best: Cloud, found: Cloud, better: torch.Tensor) -> Cloud:
     """Of each chain the better one."""
     rows = torch.where(better, torch.arange(len(better)) + len(better), torch.arange(len(better)))
     both = Cloud(
-        type(best.state).join([best.state, found.state]),
-        torch.cat([best.said, found.said]),
-        torch.cat([best.data, found.data]),
+        State.join([best.state, found.state]), torch.cat([best.said, found.said]), torch.cat([best.data, found.data])
     )
     return both[rows]

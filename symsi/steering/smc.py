@@ -2,9 +2,9 @@
 
 A level evaluates P particles, V = U_k (see `potential`), log w += V - V^, V^ what was foreseen for them. With M > 1
 children it draws M noises a parent, foresees V^' of each without the model, and resamples P of the P M candidates by
-w_p exp(V^' - V); with one child it resamples where the ESS is low, and V^' = V. After the last stage candidates are the
-samples, weighed by r(x_1)/lambda - V. Unbiased for the normaliser of the chain under the tilt (T25), whatever is
-foreseen, unless the tempering is chosen by ESS.
+w_p exp(V^' - V), from which V itself cancels; with one child it resamples where the ESS is low, and V^' = V. After the
+last stage candidates are the samples, weighed by r(x_1)/lambda - V. Unbiased for the normaliser of the chain under the
+tilt (T25), whatever is foreseen, unless the tempering is chosen by ESS.
 """
 
 from __future__ import annotations
@@ -66,8 +66,7 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
     log_z, gamma = held["numbers"].tolist()
     noisy, last = chain.noisy(k), k + 1 == chain.levels
     cloud = chain.evaluate(state)
-    pushes = s.twist is not None and noisy
-    if pushes:
+    if s.twist is not None and noisy:
         rewards, push = chain.rate_and_push(cloud.data, k)
     else:
         rewards, push = chain.rate(cloud.data, k), None
@@ -87,7 +86,9 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
     if fans_out:
         parents = every.repeat_interleave(children)
         foreseen = chain.rate_children(cloud, children, push)
-        base = log_weights[parents] - potential[parents] + _twisted(chain, k, parents, push)
+        base = before[parents]
+        if push is not None:
+            base = base + chain.log_twist(k, range(len(parents)), parents, push)
         seen = chain.scaled(foreseen, s.temperature)
         if last:
             x = chain.finished(chain.moved(cloud, range(count * children), push, parents))
@@ -107,8 +108,8 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
             parents = resample(s.resample, log_weights, count, chain.seed, k)
             ahead, log_weights, past = potential[parents], torch.zeros_like(log_weights), past[parents]
         after = chain.moved(cloud, range(count), push, parents)
-        if pushes:
-            log_weights = log_weights + _twisted(chain, k, parents, push, draws=range(count))
+        if push is not None:
+            log_weights = log_weights + chain.log_twist(k, range(count), parents, push)
         if last:
             x = chain.finished(after)
             final = chain.rate(x, chain.levels)
@@ -123,13 +124,6 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
         "numbers": torch.tensor([log_z, gamma], dtype=torch.float64),
         "ancestry": torch.cat([held["ancestry"], parents[None]]),
     }
-
-
-def _twisted(chain: Chain, k: int, parents: Tensor, push: Tensor | None, draws: range | None = None) -> Tensor | float:
-    """|n - s|^2/2 - |n|^2/2 of n = s + e: what drawing n from N(s, I) takes from a weight (T25)."""
-    if push is None:
-        return 0.0
-    return chain.log_twist(k, draws or range(len(parents)), parents, push)
 
 
 def _samples(held: Held, log_z: float, x: Tensor, rewards: Tensor, log_weights: Tensor, parents: Tensor) -> Held:

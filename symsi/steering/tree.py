@@ -49,7 +49,6 @@ class _Tree:
     value: list[float]
     z: list[Tensor]
     said: list[Tensor]
-
     below: dict[int, list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +85,7 @@ def begin(chain: Chain, s: Settings) -> Held:
     nothing = torch.zeros_like(chain.begin([0]).z)
     tree = _Tree([-1], [-1], [0], [0.0], [nothing], [nothing.new_zeros((1, *chain.form))])
     _descend(chain, s, tree, 0)
-    return _held(chain, tree, 1)
+    return _held(tree, 1)
 
 
 def level(chain: Chain, s: Settings, held: Held) -> Held:
@@ -96,7 +95,7 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
         if chain.account.nfe_left < chain.cost or chain.account.rewards_left < 1:
             return _leaves(chain, s, tree)
         _walk(chain, s, tree, uniforms(chain.seed, walk, chain.levels + 1).tolist())
-    return _held(chain, tree, walks + _WALKS)
+    return _held(tree, walks + _WALKS)
 
 
 def _walk(chain: Chain, s: Settings, tree: _Tree, chance: Sequence[float]) -> None:
@@ -152,7 +151,7 @@ def _leaves(chain: Chain, s: Settings, tree: _Tree) -> Held:
     }
 
 
-def _held(chain: Chain, tree: _Tree, walks: int) -> Held:
+def _held(tree: _Tree, walks: int) -> Held:
     return {
         "tree.nodes": torch.tensor([tree.parent, tree.level, tree.visits]),
         "tree.value": torch.tensor(tree.value, dtype=torch.float64),

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from sympy import Float
 
 from symsi.steering.potential import POTENTIALS, Past, accumulate, gamma_at
 from symsi.steering.resampling import effective
+from symsi.theory.tilting import increments
 
 REWARDS = torch.tensor([[1.0, -2.0], [3.0, -1.0], [2.0, -4.0]], dtype=torch.float64)
 
@@ -41,3 +43,14 @@ def test_tempering() -> None:
     assert gamma_at("ess", 3, 4, 0.0, zeros, total / 100, 0.5) == 1
     assert gamma_at("ess", 0, 4, 0.0, zeros, total / 100, 0.5) == 0.25  # no more than "linear"
     assert gamma_at("ess", 3, 4, 0.9, zeros, total, 0.5) == pytest.approx(0.9)  # never less than before
+
+
+@pytest.mark.parametrize("potential", POTENTIALS)
+def test_what_accumulates_is_what_is_proved(potential: str) -> None:
+    """T25's increments, whose sums are U_k, and at last r(x_1)/lambda."""
+    rewards, temperature = [1.5, -2.0, 3.0, 0.25], 0.5
+    past, reached = Past.new(1, potential), 0.0
+    for k, step in enumerate(increments(potential, [Float(r) for r in rewards], Float(temperature))):
+        past = accumulate(potential, past, torch.tensor([rewards[k] / temperature], dtype=torch.float64))
+        reached += float(step)
+        assert reached == pytest.approx(float(past.total) if k + 1 < len(rewards) else rewards[k] / temperature)
