@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, FunctionType
@@ -38,7 +38,7 @@ from tests.mutation.subjects import ROOMS, ROOT, Room, subjects
 __all__ = ["Judge", "run"]
 
 Place: TypeAlias = tuple[str, str]  # a file and the qualified name of a function
-_PATIENCE = 5.0  # a mutant may take so many times as long as the tests that judge it, and
+_PATIENCE = 5.0  # a mutant may take so many times as long as a test that judges it, and
 _GRACE = 20.0  # so many seconds more
 
 
@@ -96,7 +96,7 @@ class Judge:
             begin = time.monotonic()
             for mutant in chosen:
                 judges.sort(key=lambda i: (-deaths[i.nodeid], path.stem not in i.nodeid, self.seconds[i.nodeid]))
-                killer = _in_a_fork(functools.partial(_judge, mutant, held, caches, judges), limit)
+                killer = _in_a_fork(functools.partial(_judge, mutant, held, caches, judges, self.seconds), limit)
                 deaths[killer] += 1
                 place = {"module": module, "function": name, "line": mutant.line}
                 self.tell({**place, "what": mutant.what, "text": mutant.text, "killer": killer})
@@ -130,13 +130,20 @@ def _survey(
     return calls, seconds, failed
 
 
-def _judge(mutant: Mutant, held: Sequence[FunctionType], caches: Sequence[Any], judges: Sequence[pytest.Item]) -> str:
-    """The first test that a mutant fails, or nothing."""
+def _judge(
+    mutant: Mutant,
+    held: Sequence[FunctionType],
+    caches: Sequence[Any],
+    judges: Sequence[pytest.Item],
+    seconds: Mapping[str, float],
+) -> str:
+    """The first test that a mutant fails, or nothing; each has a limit of its own, so that a hang ends soon."""
     for function in held:
         function.__code__ = mutant.code
     _forget(caches)
     for k, item in enumerate(judges):
         following = judges[k + 1] if k + 1 < len(judges) else None
+        signal.setitimer(signal.ITIMER_PROF, _GRACE + _PATIENCE * seconds[item.nodeid])
         if any(r.failed for r in runtestprotocol(item, nextitem=following, log=False)):
             return item.nodeid
     return ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-COPIES = 9.5  # of all particles' latents; 8.6 were measured, one of which is the decoded batch's
+COPIES = 9.5  # of all particles' latents; 5.9 to 7.5 were measured, one of which is the decoded batch's
 CODE = """
 import sys
 from pathlib import Path
@@ -47,10 +47,10 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is what Linux says of a process")
-@pytest.mark.parametrize(("children", "size"), [(1, 128), (2, 64)])
-def test_64_particles_take_few_copies_of_themselves(children: int, size: int) -> None:
+@pytest.mark.parametrize("children", [1, 2])
+def test_64_particles_take_few_copies_of_themselves(children: int) -> None:
     """SD3's latents at 1024 x 1024 are (16, 128, 128): 67 MB for 64, whose images would be 805 MB."""
-    command = [sys.executable, "-c", CODE, "64", str(children), str(size)]
+    command = [sys.executable, "-c", CODE, "64", str(children), "128"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    copy = 64 * 16 * size * size * 4
+    copy = 64 * 16 * 128 * 128 * 4
     assert copy < int(done.stdout) < COPIES * copy
