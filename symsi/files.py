@@ -1,17 +1,29 @@
-"""Atomic writes: a file is there whole or not at all, and is never overwritten unasked."""
+"""Files: written whole or not at all, never over another unasked; read where they are regular and not too large."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from json import JSONDecodeError
 from pathlib import Path
+from stat import S_ISREG
+from typing import Any, BinaryIO
 
 from symsi.errors import SymsiError
 
-__all__ = ["check_free", "disk_trouble", "trouble", "write_atomic", "write_text"]
+__all__ = [
+    "check_free",
+    "check_regular",
+    "disk_trouble",
+    "read_data",
+    "read_text",
+    "trouble",
+    "write_atomic",
+    "write_text",
+]
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a file that was fine when writing began
 
@@ -19,7 +31,7 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a file that was 
 def check_free(path: Path, *, force: bool = False) -> None:
     """Raise SymsiError where a file cannot be put at `path`; for use before long work."""
     try:
-        folder, there = path.is_dir(), path.exists()
+        folder, there = path.is_dir(), os.path.lexists(path)  # a link to nowhere is there, too
     except OSError as error:
         raise SymsiError(f"cannot write to {str(path)[:80]!r}: {error.strerror}.") from None
     if "\0" in str(path):
@@ -38,16 +50,13 @@ def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = Fal
     """Let `write` fill a temporary file beside `path`, then move it there.
 
     Raises SymsiError if `path` exists and not `force`, if its folder cannot be written, or if the disk is full or fails
-    meanwhile; the temporary file is removed.
+    meanwhile; the temporary file is removed then, and on Ctrl-C. SIGTERM ends Python without that: a program that is to
+    leave nothing turns it into an exception, as the command line does.
     """
     check_free(path, force=force)
+    temporary = Path()
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    except OSError as error:
-        raise SymsiError(f"cannot write to {path.parent or '.'}: {error.strerror}.") from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
+        temporary = _temporary(path)
         write(temporary)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
@@ -57,8 +66,39 @@ def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = Fal
             raise
         raise SymsiError(f"cannot write {path}: {trouble}.") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.name:
+            temporary.unlink(missing_ok=True)
     return path
+
+
+def check_regular(path: str | Path) -> None:
+    """Raise OSError where nothing can be read at `path`, ValueError for what is no regular file, such as a pipe."""
+    with _opened(path):
+        pass
+
+
+def read_text(path: str | Path, most: int) -> str:
+    """Return the text of a regular file of at most `most` bytes.
+
+    Raises OSError where it cannot be read, and ValueError where it is larger, no regular file (a folder, a pipe, a
+    device), or not in UTF-8. What it says of its size is not relied on.
+    """
+    with _opened(path) as file:
+        held = file.read(most + 1)
+    if len(held) > most:
+        raise ValueError(f"it is larger than {most} bytes, the most that is read here")
+    return held.decode("utf-8")
+
+
+def read_data(path: str | Path, most: int = 2**26) -> Any:
+    """Return the JSON data in a file, with its errors: those of `read_text`, and ValueError for what is no JSON.
+
+    nan and infinities, which JSON does not have, are refused, and so is what nests too deeply to be read.
+    """
+    try:
+        return json.loads(read_text(path, most), parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
 
 
 def disk_trouble(error: BaseException) -> str:
@@ -82,7 +122,7 @@ def trouble(error: BaseException) -> str:
         return "it is not text"
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]}" if error.args else "something is missing"
-    return str(error).strip().rstrip(".")
+    return str(error).strip().rstrip(".")[:200]
 
 
 def write_text(path: Path, text: str, *, force: bool = False) -> Path:
@@ -90,8 +130,29 @@ def write_text(path: Path, text: str, *, force: bool = False) -> Path:
     return write_atomic(path, lambda temporary: _fill(temporary, text), force=force)
 
 
+def _temporary(path: Path) -> Path:
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    except OSError as error:
+        raise SymsiError(f"cannot write to {path.parent or '.'}: {error.strerror}.") from None
+    os.close(handle)
+    return Path(name)
+
+
 def _fill(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+def _opened(path: str | Path) -> BinaryIO:
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+    if not S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError("it is no regular file")
+    return file
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"it holds {name}")
 
 
 def _umask() -> int:

@@ -14,7 +14,7 @@ from sympy import Expr, Rational, Symbol
 
 from symsi.errors import ParseError
 
-__all__ = ["CONSTANTS", "FUNCTIONS", "as_expression", "parse"]
+__all__ = ["CONSTANTS", "FUNCTIONS", "as_expression", "check_degree", "parse"]
 
 FUNCTIONS: dict[str, Callable[[Expr], Expr]] = {
     "sqrt": sp.sqrt,
@@ -47,6 +47,7 @@ MAX_NESTING = 60  # open brackets, and depth of the tree
 MAX_NODES = 5000
 MAX_DIGITS = 150  # of a number as written
 MAX_EXPONENT = 64  # absolute value of a numeric exponent
+MAX_DEGREE = 128  # of the formula as a polynomial in its symbols
 MAX_VALUE = 10**100  # of a constant that is no fraction
 MAX_BITS = 4000  # of any number that arithmetic produces
 
@@ -80,7 +81,18 @@ def parse(text: str, *, symbols: Iterable[str] = ("t",)) -> Expr:
     result = _Reader(text.strip(), frozenset(symbols)).read(tree.body)
     if result.has(sp.zoo, sp.oo, -sp.oo, sp.nan, sp.I):
         raise ParseError(f"{_short(text)} is not finite and real: it evaluates to {result}.")
+    check_degree(result, text)
     return result
+
+
+def check_degree(expr: Expr, text: str = "") -> None:
+    """Raise ParseError for a formula whose degree is above MAX_DEGREE: what algebra does with it takes too long.
+
+    deg(a + b) = max(deg a, deg b), deg(a b) = deg a + deg b, deg(a^n) = |n| deg a, and deg f(a) = deg a of others.
+    """
+    found = _degree(expr)
+    if found > MAX_DEGREE:
+        raise ParseError(f"{_short(text or str(expr))} is of degree {found.n(4)}; at most {MAX_DEGREE} is taken.")
 
 
 def as_expression(value: Any, symbols: Iterable[str] = ()) -> Expr:
@@ -207,6 +219,19 @@ def _depth(tree: ast.AST) -> int:
         level = [child for node in level for child in ast.iter_child_nodes(node)]
         depth += 1
     return depth
+
+
+def _degree(e: Expr) -> Expr:
+    found: dict[Expr, Expr] = {}
+    for part in sp.postorder_traversal(e):  # without recursion, each part once
+        below = [found[a] for a in part.args]
+        if part.is_Pow and part.exp.is_Rational:
+            found[part] = abs(part.exp) * below[0]
+        elif part.is_Mul or part.is_Pow:
+            found[part] = sum(below, sp.Integer(0))
+        else:
+            found[part] = max(below, default=sp.Integer(int(part.is_Symbol)))
+    return found[e]
 
 
 def _short(text: str) -> str:

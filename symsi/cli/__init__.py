@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from importlib import import_module
+from types import FrameType
 
 import click
 
@@ -62,10 +64,19 @@ def _group() -> None:
 
 
 def main() -> None:
-    """Run the command line; a refusal is one message on stderr and exit code 2, a warning is one, too."""
+    """Run the command line; a refusal is one message on stderr and exit code 2, a warning is one, too.
+
+    SIGTERM ends it as Ctrl-C does, with exit code 143: what was half written is removed.
+    """
+    signal.signal(signal.SIGTERM, _terminated)
     with warnings.catch_warnings():
         warnings.showwarning = _warned
         _run()
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one does not stop the clearing up
+    raise SystemExit(128 + number)
 
 
 def _warned(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
@@ -84,6 +95,10 @@ def _run() -> None:
     except click.Abort:
         click.echo("symsi: interrupted", err=True)
         sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == 128 + signal.SIGTERM:
+            click.echo("symsi: terminated", err=True)
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from symsi.calibration.grid import optimal_grid
 from symsi.calibration.reference import LARGEST, check_options, estimate, reference_of_model
@@ -20,10 +16,11 @@ from symsi.calibration.solver import expected, fit_solver
 from symsi.cli.options import dtype_option, read_counts
 from symsi.cli.text_to_image import latents, model_of_pipeline
 from symsi.errors import SymsiError
-from symsi.files import check_free, trouble
+from symsi.files import check_free
 from symsi.models.pretrained import load
 from symsi.models.reference import KINDS, save
 from symsi.models.reference import load as load_reference
+from symsi.sampling.arrays import read_samples
 from symsi.solvers.advice import advice
 
 __all__ = ["command"]
@@ -48,7 +45,9 @@ def command() -> None:
 @command.command("reference")
 @click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT.safetensors")
 @click.option("--model", metavar="NAME|FILE", help="Use the model's own samples.")
-@click.option("--data", type=click.Path(path_type=Path), help="Use samples (N, ...) in a .npy or .safetensors file.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Use samples (N, ...) in a .npy, .npz or .safetensors file."
+)
 @click.option("--pipeline", metavar="DIR|ID", help="Use latents of a pipeline of diffusers: of --images, or its own.")
 @click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Of the pipeline's own samples.")
 @click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="PNG files of one size, to encode.")
@@ -93,7 +92,7 @@ def reference(
     given = kind or ("pca" if rank is not None or pipeline is None else None)
     check_options(given or "isotropic", rank, shrinkage, None if data or images else count)
     if data is not None:
-        found = estimate(_read(data), str(given), rank=rank, shrinkage=shrinkage)
+        found = estimate(read_samples(data), str(given), rank=rank, shrinkage=shrinkage)
     elif pipeline is not None:
         height, width = size or (None, None)
         held = latents(
@@ -275,29 +274,3 @@ def grid(model: str, steps: int, schedule: str | None, solver: str, count: int, 
         click.echo(json.dumps({"model": model, "schedule": named, "solver": solver, "grid": times}))
         return
     click.echo(",".join(f"{t:.5g}" for t in times))
-
-
-def _read(path: Path) -> Tensor:
-    """Read an array of samples; never a pickle."""
-    try:
-        if path.suffix == ".npy":
-            return torch.from_numpy(_array(path).astype(np.float64))
-        if path.suffix == ".safetensors":
-            held = load_file(path)
-            if "samples" not in held and len(held) != 1:
-                raise ValueError(f"it holds {sorted(held) or 'nothing'}; name the one to use 'samples'.")
-            return held.get("samples", next(iter(held.values())))
-    except (OSError, ValueError, SafetensorError) as error:
-        raise SymsiError(f"cannot read samples from {path}: {trouble(error)}.") from None
-    raise SymsiError(f"--data reads .npy and .safetensors; got {path.name!r}.")
-
-
-def _array(path: Path) -> Any:
-    """The array of a .npy file. Raises ValueError where it is none."""
-    with path.open("rb") as file:
-        if file.read(6) != b"\x93NUMPY":
-            raise ValueError("it is no .npy file")
-    held = np.load(path, mmap_mode="r", allow_pickle=False)
-    if held.dtype.kind not in "fiub":
-        raise ValueError(f"it holds {held.dtype}, not numbers")
-    return held

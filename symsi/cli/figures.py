@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from symsi.errors import SymsiError
 from symsi.figures import FOLDER, NAMES, check, check_names, draw
-from symsi.files import trouble, write_text
+from symsi.files import read_data, trouble, write_text
 
 __all__ = ["command"]
 
@@ -98,13 +98,19 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_data(path)
     except (OSError, ValueError) as error:
         raise SymsiError(f"{path} is no manifest of figures ({trouble(error)}); remove it.") from None
     lines = found.values() if isinstance(found, dict) else [None]
-    if not all(isinstance(line, dict) and isinstance(line.get("numbers"), dict) for line in lines):
+    if not all(isinstance(line, dict) and _numbered(line.get("numbers")) for line in lines):
         raise SymsiError(f"{path} is no manifest of figures; remove it.")
     return found
+
+
+def _numbered(numbers: Any) -> bool:
+    """Whether these are numbers by name, each with its spread."""
+    pairs = numbers.values() if isinstance(numbers, dict) else [None]
+    return all(isinstance(p, list) and len(p) == 2 and all(isinstance(v, (int, float)) for v in p) for p in pairs)
 
 
 def _differences(new: Mapping[str, list[float]], old: Mapping[str, list[float]]) -> list[str]:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from symsi.cli.options import read_grid
 from symsi.errors import SymsiError
-from symsi.files import trouble
 from symsi.models.datasets import DATASETS, dataset
 from symsi.models.pretrained import load
 from symsi.models.protocol import Model
 from symsi.models.reference import load as load_reference
+from symsi.sampling.arrays import READ, read_samples
 from symsi.sampling.likelihood import DIVERGENCES, log_likelihood
 
 __all__ = ["command"]
@@ -30,7 +30,7 @@ __all__ = ["command"]
     required=True,
     metavar="|".join([*DATASETS, "FILE"]),
     help="Held-out images of a data set, with noise within each of the 256 levels; or samples (N, ...) in the units of "
-    "the data as .npy, or those that `symsi sample` wrote as .npz, as they are.",
+    "the data as .npy, or those that `symsi sample` wrote as .npz or .safetensors, as they are.",
 )
 @click.option("--folder", type=click.Path(path_type=Path), metavar="PATH", help="Where the data set's files lie.")
 @click.option("--count", default=16, show_default=True, type=click.IntRange(1), help="Samples, the first ones.")
@@ -122,12 +122,10 @@ def _samples(model: Model, data: str, folder: Path | None, count: int, seed: int
     if folder is not None:
         raise SymsiError(f"--folder is where the files of {' or '.join(DATASETS)} lie; --data is {data}.")
     path = Path(data)
-    if path.suffix not in (".npy", ".npz"):
-        raise SymsiError(f"--data is {', '.join(DATASETS)}, or a .npy or .npz file of samples (N, ...); got {data!r}.")
-    try:
-        held = np.load(path)
-        found = torch.from_numpy(np.asarray(held if path.suffix == ".npy" else held["samples"])[:count])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SymsiError(f"cannot read samples from {path}: {trouble(error)}.") from None
+    if path.suffix not in READ:
+        raise SymsiError(
+            f"--data is {', '.join(DATASETS)}, or a .npy, .npz or .safetensors file of samples (N, ...); got {data!r}."
+        )
+    found = read_samples(path)[:count]
     found = found if found.is_floating_point() else found.to(torch.float32)
-    return found if path.suffix == ".npz" else (found - model.offset) / model.gain
+    return (found - model.offset) / model.gain if path.suffix == ".npy" else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -14,13 +15,15 @@ from matplotlib.image import imread
 from torch import Tensor
 
 from symsi.errors import SymsiError
-from symsi.files import trouble
+from symsi.files import check_regular, read_text, trouble
 from symsi.metrics import rmse
 from symsi.models.protocol import Model
 from symsi.plotting.pictures import PICTURES, check_picture, plot_images
 
 __all__ = ["latents", "model_of_pipeline", "sample_pipeline"]
 
+_PROMPTS = 2**24  # bytes
+_PIXELS = 2**26
 _MORE = 4  # times the steps, of the samples that --compare takes for converged
 
 
@@ -109,10 +112,9 @@ def model_of_pipeline(where: str, prompts: Path | None, *, call: dict[str, Any],
     if prompts is None:
         raise SymsiError("--pipeline needs --prompts FILE.txt, one prompt a line.")
     try:
-        lines = prompts.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
-        raise SymsiError(f"cannot read prompts from {prompts}: {reason}.") from None
+        lines = read_text(prompts, _PROMPTS).splitlines()
+    except (OSError, ValueError) as error:
+        raise SymsiError(f"cannot read prompts from {prompts}: {trouble(error)}.") from None
     texts = [line.strip() for line in lines if line.strip()]
     if not texts:
         raise SymsiError(f"{prompts} has no prompts; write one a line.")
@@ -145,6 +147,7 @@ def _pictures(folder: Path) -> Tensor:
     read: list[np.ndarray[Any, Any]] = []
     for name in names:
         try:
+            _check_size(name)
             image = np.asarray(imread(name), dtype=np.float32)
         except (OSError, ValueError, SyntaxError) as error:
             raise SymsiError(f"cannot read the picture {name}: {trouble(error)}.") from None
@@ -153,3 +156,15 @@ def _pictures(folder: Path) -> Tensor:
             raise SymsiError(f"{name} is {image.shape[:2]}, {names[0].name} {read[0].shape[:2]}; give one size.")
         read.append(image)
     return torch.from_numpy(np.stack(read)).permute(0, 3, 1, 2)
+
+
+def _check_size(name: Path) -> None:
+    """Raise ValueError for what is no PNG file, or would unpack to more than `_PIXELS`."""
+    check_regular(name)
+    with name.open("rb") as file:
+        head = file.read(24)
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 24:
+        raise ValueError("it is no PNG file")
+    width, height = struct.unpack(">II", head[16:])
+    if width * height > _PIXELS:
+        raise ValueError(f"it has {width} x {height} pixels, more than {_PIXELS}")

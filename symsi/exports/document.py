@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from symsi.errors import SymsiError
-from symsi.files import trouble, write_text
+from symsi.files import read_data, trouble, write_text
 from symsi.theory.conversion import Conversion
 from symsi.theory.record import from_record, record
 
@@ -25,13 +25,10 @@ def read_json(path: str | Path) -> Conversion:
 
     Raises SymsiError where the file is missing, too large, no JSON, or not what `export` writes.
     """
-    source = Path(path)
     try:
-        if source.stat().st_size > _LIMIT:
-            raise SymsiError(f"{source} is larger than any conversion ({_LIMIT} bytes).")
-        data = json.loads(source.read_text(encoding="utf-8"))
+        data = read_data(path, _LIMIT)
     except OSError as error:
-        raise SymsiError(f"cannot read {source}: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:
-        raise SymsiError(f"{source} cannot be read: {trouble(error)}.") from None
+        raise SymsiError(f"cannot read {path}: {error.strerror}.") from None
+    except ValueError as error:
+        raise SymsiError(f"{path} cannot be read: {trouble(error)}.") from None
     return from_record(data)

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 import symsi
 from symsi.errors import SymsiError, unknown
-from symsi.files import check_free, trouble, write_atomic
+from symsi.files import check_free, read_data, trouble, write_atomic
 from symsi.plotting.style import mark, style
 
 __all__ = [
@@ -104,7 +104,7 @@ def measured(file: str, command: str, keys: tuple[str, ...]) -> Any:
     """
     path = FOLDER / file
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_data(path)
         missing = [key for key in keys if key not in found]
     except (OSError, ValueError, TypeError) as error:
         raise SymsiError(f"{path} is missing or damaged ({trouble(error)}); `{command} > {path}` makes it.") from None

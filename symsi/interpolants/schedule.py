@@ -16,7 +16,7 @@ from sympy import Expr, Integer, Rational, Symbol
 from symsi.algebra.inverse import invert
 from symsi.algebra.limits import Limit, limit
 from symsi.algebra.multiprecision import evaluate
-from symsi.algebra.parse import as_expression
+from symsi.algebra.parse import as_expression, check_degree
 from symsi.algebra.positivity import proved_positive, violation
 from symsi.algebra.series import Series, near
 from symsi.algebra.symbols import t
@@ -132,6 +132,7 @@ def read(
             f"{key}={expr} has the undeclared symbol {undeclared[0]!r}; time is t. "
             f'Give it a value: parameters={{"{undeclared[0]}": 2}}, or None to keep it symbolic and positive.'
         )
+    check_degree(expr)
     for name, number in declared.items():
         if number is not None and not (number.is_number and number.is_positive):
             raise refuse(f"parameter {name}={number} must be a positive number.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
-from symsi.files import trouble
+from symsi.files import check_regular, trouble
 from symsi.models import mnist
 
 __all__ = ["DATASETS", "Dataset", "dataset"]
@@ -46,6 +46,7 @@ def dataset(name: str) -> Dataset:
     return DATASETS[name]
 
 
+_MOST = 2**26  # bytes, unpacked: more than the largest holds
 _FASHION = Path("/usr/share/datasets/fashion-mnist")
 _SHA256 = {  # of what the files hold, however they were compressed
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -61,8 +62,10 @@ def _fashion(path: Path, part: str) -> tuple[Tensor, Tensor]:
     def content(name: str) -> bytes:
         file = path / f"{name}.gz"
         try:
-            held = gzip.decompress(file.read_bytes())
-        except (OSError, EOFError, zlib.error) as error:
+            check_regular(file)
+            with gzip.open(file) as packed:
+                held = packed.read(_MOST)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             raise SymsiError(
                 f"cannot read {file}: {trouble(error)}. Install "
                 "Debian's dataset-fashion-mnist, or name the folder with --data."

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from symsi.errors import SymsiError
-from symsi.files import trouble, write_atomic
+from symsi.files import write_atomic
+from symsi.models.tensor_file import read_tensors
 
 __all__ = ["SHIPPED", "Classifier", "Features", "check_digits", "extract", "load_features", "save_features"]
 
@@ -122,14 +122,7 @@ def load_features(path: Path) -> Features:
     Raises SymsiError where there is no such file, or it is no whole safetensors file, or of another format or version,
     or holds other tensors.
     """
-    if not path.is_file():
-        raise SymsiError(f"there is no features file {path}; make one with save_features, or load SHIPPED.")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise SymsiError(f"{path} is not a whole safetensors file: {trouble(error)}. Make or fetch it again.") from None
+    metadata, tensors = read_tensors(path, "features", "Make them with save_features, or load SHIPPED.")
     if metadata.get("format") != _FORMAT:
         raise SymsiError(
             f"{path} has the format {metadata.get('format')!r}; a features file has {_FORMAT!r}. "

@@ -79,7 +79,7 @@ def load_mixer(path: Path = MIXER) -> tuple[Mixer, dict[str, str]]:
     net = Mixer()
     with described(path):
         net.load_state_dict(weights)
-        check_digest(path, metadata["hash"], weights)
+        check_digest(metadata["hash"], weights)
     return net.eval().requires_grad_(False), metadata
 
 

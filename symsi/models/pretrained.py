@@ -10,18 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
-from symsi.files import trouble, write_atomic
+from symsi.files import write_atomic
 from symsi.interpolants.named import schedule as named
 from symsi.models.digits8 import distribution
-from symsi.models.protocol import Model, as_device
+from symsi.models.protocol import FLOATS, Model, as_device, check_dtype
+from symsi.models.tensor_file import read_tensors
 from symsi.models.unet import Config, UNet
 
-__all__ = ["SHIPPED", "WEIGHTS", "check_digest", "described", "digest", "load", "read_weights", "save"]
+__all__ = ["SHIPPED", "WEIGHTS", "check_digest", "described", "digest", "laid_out", "load", "read_weights", "save"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED: Mapping[str, str] = {
@@ -70,6 +70,7 @@ def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
     SymsiError for a file that is missing, damaged, of another version, or does not hold the weights it describes.
     """
     path, where = Path(name), as_device(device)
+    check_dtype(dtype)
     if path.suffix != ".safetensors":
         if str(name) not in SHIPPED:
             raise unknown("model", str(name), [*SHIPPED, "PATH.safetensors"])
@@ -79,23 +80,37 @@ def load(name: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
     metadata, weights = read_weights(path, _FORMAT, _VERSION)
     with described(path):
         config = Config.from_json(json.loads(metadata["config"]))
-        net = UNet(config)
-        net.load_state_dict(weights)
         shape = tuple(json.loads(metadata["shape"]))
-        gain, offset = float(metadata["gain"]), float(metadata["offset"])
-        schedule, prediction = named(metadata["schedule"]), metadata["prediction"]
-    net = net.to(device=where, dtype=dtype).eval().requires_grad_(False)
-    return Model(
-        net,
-        schedule=schedule,
-        prediction=prediction,
-        shape=shape,
-        name=path.stem,
-        unconditional={"label": None} if config.classes else {},
-        classes=config.classes,
-        offset=offset,
-        gain=gain,
-    )
+        config.check_shape(shape)
+        net = laid_out(config, weights)
+        net.load_state_dict(weights)
+        return Model(
+            net.to(device=where, dtype=dtype).eval().requires_grad_(False),
+            schedule=named(metadata["schedule"]),
+            prediction=metadata["prediction"],
+            shape=shape,
+            name=path.stem,
+            unconditional={"label": None} if config.classes else {},
+            classes=config.classes,
+            offset=float(metadata["offset"]),
+            gain=float(metadata["gain"]),
+        )
+
+
+def laid_out(config: Config, weights: Mapping[str, Tensor], prefix: str = "") -> UNet:
+    """Return a U-Net, not yet filled, for the weights of a file whose names start with `prefix`.
+
+    Its memory is taken after the shapes are compared, so that a file takes no more than it holds. Raises SymsiError,
+    naming the first weight that the net does not have in that shape.
+    """
+    with torch.device("meta"):
+        net = UNet(config)
+    own = {f"{prefix}{name}": tuple(value.shape) for name, value in net.state_dict().items()}
+    held = {name: tuple(value.shape) for name, value in weights.items()}
+    for name, shape in own.items():
+        if held.get(name) != shape:
+            raise SymsiError(f"{name} should be {shape}, and is {held.get(name, 'missing')}.")
+    return net.to_empty(device="cpu")
 
 
 @contextmanager
@@ -103,21 +118,17 @@ def described(path: Path) -> Iterator[None]:
     """Raise SymsiError where a file's metadata cannot be read, or are not those of its weights."""
     try:
         yield
-    except (KeyError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except (SymsiError, LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError) as error:
         raise SymsiError(f"{path} does not hold the weights it describes: {str(error)[:200]}") from None
 
 
 def read_weights(path: Path, form: str, version: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Return metadata and tensors of a weights file of a format.
 
-    Raises SymsiError where it is missing, damaged, of another format or version, or has weights that are nan or inf.
+    Raises SymsiError where it is missing, damaged, of another format or version, or has weights that are no floating
+    point, nan or inf.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = dict(file.metadata() or {})
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
-        raise SymsiError(f"cannot read weights from {path}: {trouble(error)}.") from None
+    metadata, weights = read_tensors(path, "weights", "`symsi models` lists what ships.")
     if metadata.get("format") != form:
         if metadata.get("format") == "symsi-map":
             raise SymsiError(f"{path} holds a flow map, which takes two times: symsi.models.load_map reads it.")
@@ -130,15 +141,15 @@ def read_weights(path: Path, form: str, version: str) -> tuple[dict[str, str], d
             f"{path} has version {metadata.get('version')}, this symsi reads version {version}; "
             "train it anew or use the symsi that wrote it."
         )
-    if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
-        raise SymsiError(f"{path} has weights that are nan or inf.")
+    if not all(weight.dtype in FLOATS and bool(torch.isfinite(weight).all()) for weight in weights.values()):
+        raise SymsiError(f"{path} has weights that are nan or inf, or no floating-point numbers.")
     return metadata, weights
 
 
-def check_digest(path: Path, wanted: str, weights: Mapping[str, Tensor]) -> None:
+def check_digest(wanted: str, weights: Mapping[str, Tensor]) -> None:
     """Raise SymsiError where the digest of a file's weights is not the one that it names."""
     if wanted != digest(weights):
-        raise SymsiError(f"{path} does not hold the weights it describes: their hash is another.")
+        raise SymsiError("their hash is another.")
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:

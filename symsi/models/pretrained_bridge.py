@@ -13,11 +13,11 @@ from torch import Tensor
 from symsi.errors import SymsiError, unknown
 from symsi.files import write_atomic
 from symsi.interpolants.two_sided import Interpolant
-from symsi.models.pretrained import WEIGHTS, check_digest, described, digest, read_weights
-from symsi.models.protocol import as_device
-from symsi.models.restoring import Restorer
+from symsi.models.pretrained import WEIGHTS, check_digest, described, digest, laid_out, read_weights
+from symsi.models.protocol import as_device, check_dtype
+from symsi.models.restoring import HEADS, Restorer
 from symsi.models.two_sided import BridgeModel
-from symsi.models.unet import Config, UNet
+from symsi.models.unet import Config
 
 __all__ = ["BRIDGES", "load_bridge", "save_bridge"]
 
@@ -70,6 +70,7 @@ def load_bridge(
     and SymsiError for a file that is missing, damaged, of another version, or does not hold the weights it describes.
     """
     path, where = Path(name), as_device(device)
+    check_dtype(dtype)
     if path.suffix != ".safetensors":
         if str(name) not in BRIDGES:
             raise unknown("bridge", str(name), [*BRIDGES, "PATH.safetensors"])
@@ -77,12 +78,18 @@ def load_bridge(
     metadata, weights = read_weights(path, _FORMAT, _VERSION)
     with described(path):
         predictions = tuple(json.loads(metadata["predictions"]))
-        net = Restorer(UNet(Config.from_json(json.loads(metadata["config"]))), len(predictions))
+        config, shape = Config.from_json(json.loads(metadata["config"])), tuple(json.loads(metadata["shape"]))
+        config.check_shape((HEADS * shape[0], *shape[1:]) if isinstance(shape[0], int) else shape)
+        net = Restorer(laid_out(config, weights, "net."), len(predictions))
         net.load_state_dict(weights)
         parts = json.loads(metadata["interpolant"])
-        interpolant = Interpolant(*(parts[part] for part in _PARTS))
-        shape = tuple(json.loads(metadata["shape"]))
-        gain, offset = float(metadata["gain"]), float(metadata["offset"])
-        check_digest(path, metadata["hash"], weights)
-    net = net.to(device=where, dtype=dtype).eval().requires_grad_(False)
-    return BridgeModel(net, interpolant, predictions, shape, path.stem, offset=offset, gain=gain)
+        check_digest(metadata["hash"], weights)
+        return BridgeModel(
+            net.to(device=where, dtype=dtype).eval().requires_grad_(False),
+            Interpolant(*(parts[part] for part in _PARTS)),
+            predictions,
+            shape,
+            path.stem,
+            offset=float(metadata["offset"]),
+            gain=float(metadata["gain"]),
+        )

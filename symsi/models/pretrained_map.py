@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from symsi.errors import unknown
+from symsi.errors import SymsiError, unknown
 from symsi.files import write_atomic
 from symsi.interpolants.named import schedule as named
 from symsi.models.flow_map import FlowMap
 from symsi.models.map_net import MapNet
-from symsi.models.pretrained import SHIPPED, WEIGHTS, check_digest, described, digest, load, read_weights
-from symsi.models.protocol import Model, as_device
-from symsi.models.unet import Config, UNet
+from symsi.models.pretrained import SHIPPED, WEIGHTS, check_digest, described, digest, laid_out, load, read_weights
+from symsi.models.protocol import Model, as_device, check_dtype
+from symsi.models.tensor_file import read_metadata
+from symsi.models.unet import Config
 
 __all__ = ["described_map", "load_any", "load_map", "save_map", "shipped_maps"]
 
@@ -96,24 +96,25 @@ def load_map(name: str | Path, *, device: torch.device | str = "cpu", dtype: tor
     SymsiError for a file that is missing, damaged, of another version, or does not hold the weights it describes.
     """
     path, where = _path(name), as_device(device)
+    check_dtype(dtype)
     metadata, weights = read_weights(path, _FORMAT, _VERSION)
     with described(path):
         config = Config.from_json(json.loads(metadata["config"]))
-        schedule = named(metadata["schedule"])
-        net = MapNet(UNet(config), named(metadata["base"]), schedule, metadata["prediction"])
-        net.load_state_dict(weights)
         shape = tuple(json.loads(metadata["shape"]))
-        gain, offset = float(metadata["gain"]), float(metadata["offset"])
-        check_digest(path, metadata["hash"], weights)
-    return FlowMap(
-        net.to(device=where, dtype=dtype).eval().requires_grad_(False),
-        schedule=schedule,
-        shape=shape,
-        name=path.stem,
-        classes=config.classes,
-        offset=offset,
-        gain=gain,
-    )
+        config.check_shape(shape)
+        schedule = named(metadata["schedule"])
+        net = MapNet(laid_out(config, weights, "net."), named(metadata["base"]), schedule, metadata["prediction"])
+        net.load_state_dict(weights)
+        check_digest(metadata["hash"], weights)
+        return FlowMap(
+            net.to(device=where, dtype=dtype).eval().requires_grad_(False),
+            schedule=schedule,
+            shape=shape,
+            name=path.stem,
+            classes=config.classes,
+            offset=float(metadata["offset"]),
+            gain=float(metadata["gain"]),
+        )
 
 
 def _path(name: str | Path) -> Path:
@@ -130,7 +131,6 @@ def _path(name: str | Path) -> Path:
 def _format(path: Path) -> str:
     """The format that a weights file says it has; "" where it says none, or is no such file."""
     try:
-        with safe_open(path, "pt") as file:
-            return str((file.metadata() or {}).get("format", ""))
-    except (OSError, SafetensorError):
+        return read_metadata(path, "weights", "").get("format", "")
+    except SymsiError:
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,9 @@ from symsi.errors import SymsiError
 from symsi.interpolants.named import as_schedule
 from symsi.models.names import prediction_named
 
-__all__ = ["Model", "as_device", "as_model", "fingerprint"]
+__all__ = ["FLOATS", "Model", "as_device", "as_model", "check_dtype", "check_units", "fingerprint"]
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 _TIMES = ("t", "time", "times", "timestep", "timesteps", "tau")  # what a function calls its time
 
@@ -53,6 +56,9 @@ class Model:
         as_schedule(self.schedule)
         object.__setattr__(self, "prediction", prediction_named(self.prediction))
         self._check_shape()
+        check_units(self.offset, self.gain)
+        if isinstance(self.classes, bool) or not isinstance(self.classes, int) or self.classes < 0:
+            raise SymsiError(f"classes is how many there are, an integer of at least 0; got {self.classes!r}.")
         if not isinstance(self.unconditional, Mapping):
             raise SymsiError(
                 "unconditional maps names of conditions to what stands for none, such as {'label': None}; "
@@ -131,14 +137,35 @@ class Model:
 
 
 def as_device(spec: torch.device | str) -> torch.device:
-    """Return the device. Raises SymsiError for one that torch does not know or see."""
+    """Return the device. Raises SymsiError for one that torch does not know or see, and for meta, without numbers."""
     try:
         found = torch.device(spec)
     except (RuntimeError, TypeError):
         raise SymsiError(f"device must be cpu, cuda or such; got {spec!r}.") from None
+    if found.type == "meta":
+        raise SymsiError("tensors on the device meta hold no numbers; use device cpu, or cuda.")
     if found.type == "cuda" and not torch.cuda.is_available():
         raise SymsiError("no GPU is visible to torch; use device cpu.")
+    try:
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, ImportError, AttributeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0][:120].rstrip(".")
+        raise SymsiError(f"torch cannot use the device {found} here ({reason}); use device cpu.") from None
     return found
+
+
+def check_dtype(dtype: Any) -> None:
+    """Raise SymsiError for a dtype in which a model is not run: what is not in FLOATS, such as 8 bits or integers."""
+    if dtype not in FLOATS:
+        known = ", ".join(str(kind).removeprefix("torch.") for kind in FLOATS)
+        raise SymsiError(f"dtype must be a floating-point type of torch, {known}; got {dtype!r}.")
+
+
+def check_units(offset: Any, gain: Any) -> None:
+    """Raise SymsiError unless offset + gain x maps samples to the units of the data, and back."""
+    whole = all(isinstance(v, (int, float)) and math.isfinite(v) for v in (offset, gain))
+    if not whole or gain == 0:
+        raise SymsiError(f"offset and gain must be finite numbers, and gain not 0; got offset={offset}, gain={gain}.")
 
 
 def as_model(model: Model | Callable[..., Tensor]) -> Model:

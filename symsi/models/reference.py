@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from symsi.errors import SymsiError, unknown
-from symsi.files import trouble, write_atomic
+from symsi.files import write_atomic
+from symsi.models.protocol import FLOATS
+from symsi.models.tensor_file import read_tensors
 
 __all__ = ["KINDS", "Reference", "isotropic", "load", "save"]
 
 KINDS = ("isotropic", "channel", "dct", "pca")
 _FORMAT, _VERSION = "symsi-reference", "1"
+_LEAST = torch.finfo(torch.float64).tiny  # variance: of those below it 1/lambda is not finite
+_TOLERANCE = 1e-5  # of U^T U v = v, for columns in float32 or better
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,8 @@ class Reference:
     kind "isotropic": the modes are the components, one variance; "channel": one a channel; "dct": the orthonormal
     cosine basis of the last two axes; "pca": the columns of `basis` (D, r), and for r < D what is left of x after
     projection, with one variance (the last). `mean` has the shape of a sample, or is a number. Raises
-    UnknownNameError for another kind and SymsiError for variances that are not positive.
+    UnknownNameError for another kind, and SymsiError for numbers that are not finite, variances that are not positive,
+    and columns that are not orthonormal.
     """
 
     kind: str
@@ -37,16 +42,29 @@ class Reference:
     basis: Tensor | None = None
 
     def __post_init__(self) -> None:
-        """Check the kind and the variances."""
+        """Check the kind, that all numbers are, and that the basis is one."""
         if self.kind not in KINDS:
             raise unknown("reference", self.kind, KINDS)
-        if not bool((self.variances > 0).all()) or not bool(torch.isfinite(self.variances).all()):
-            raise SymsiError(f"the variances of a reference must be positive; the least is {self.variances.min():.3g}.")
+        held = {"variances": self.variances, "mean": self.mean} | ({} if self.basis is None else {"basis": self.basis})
+        for name, value in held.items():
+            if not isinstance(value, Tensor) or value.dtype not in FLOATS or value.layout is not torch.strided:
+                got = str(value.dtype) if isinstance(value, Tensor) else type(value).__name__
+                raise SymsiError(f"{name} of a reference must be a dense floating-point tensor; got {got}.")
+            if not bool(torch.isfinite(value).all()):
+                raise SymsiError(f"{name} of a reference must be finite, and holds nan or inf.")
+        if not self.variances.numel() or not bool((self.variances >= _LEAST).all()):
+            least = f"{self.variances.min():.3g}" if self.variances.numel() else "none"
+            raise SymsiError(
+                f"the variances of a reference must be positive, at least {_LEAST:.3g}; the least is {least}."
+            )
+        self._check_basis()
 
     def beside(self, x: Tensor) -> Reference:
         """Put mean and basis on the device of x, in its dtype."""
-        basis = None if self.basis is None else self.basis.to(x)
-        return replace(self, mean=self.mean.to(x), basis=basis)
+        beside = copy(self)  # what was checked is not checked again, in a dtype that rounds
+        object.__setattr__(beside, "mean", self.mean.to(x))
+        object.__setattr__(beside, "basis", None if self.basis is None else self.basis.to(x))
+        return beside
 
     def forward(self, x: Tensor) -> Tensor:
         """U^T x, for x of shape (B, *shape)."""
@@ -84,7 +102,7 @@ class Reference:
         if self.kind == "channel":
             fits &= len(shape) > 1 and tuple(self.variances.shape) == (shape[0],) + (1,) * (len(shape) - 1)
         if self.kind == "dct":
-            fits &= tuple(self.variances.shape) == shape
+            fits &= len(shape) > 1 and tuple(self.variances.shape) == shape
         if self.kind == "isotropic":
             fits &= self.variances.numel() == 1
         if self.kind == "pca":
@@ -95,6 +113,27 @@ class Reference:
                 f"the {self.kind} reference was made for samples of another shape than {shape}: "
                 f"mean {tuple(self.mean.shape)}, variances {tuple(self.variances.shape)}. Calibrate one for this model."
             )
+
+    def _check_basis(self) -> None:
+        """Raise SymsiError unless U^T (U v) = v for random v, and there is a variance a column."""
+        if (self.basis is None) != (self.kind != "pca"):
+            raise SymsiError(f"a reference has a basis if its kind is pca; this one is of kind {self.kind}.")
+        if self.basis is None:
+            return
+        basis, count = self.basis, tuple(self.variances.shape)
+        fits = basis.ndim == 2 and 0 < basis.shape[1] <= basis.shape[0]
+        if not fits or count != (basis.shape[1] + self._low_rank,):
+            raise SymsiError(
+                f"the basis of a reference must be (D, r) with 0 < r <= D, and its variances (r,), or (r + 1,) for "
+                f"r < D; got {tuple(basis.shape)} and {count}."
+            )
+        v = torch.randn(basis.shape[1], 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(
+            basis.device
+        )
+        exact = basis.to(torch.float64)
+        off = float((exact.mT @ (exact @ v) - v).abs().max())
+        if not off <= _TOLERANCE:
+            raise SymsiError(f"the columns of a reference's basis must be orthonormal; U^T U v is {off:.2g} from v.")
 
     @property
     def _low_rank(self) -> bool:
@@ -120,14 +159,7 @@ def save(reference: Reference, path: str | Path, *, force: bool = False) -> Path
 
 def load(path: str | Path) -> Reference:
     """Read what `save` wrote. Raises SymsiError for a file that is missing, damaged or of another kind."""
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
-        raise SymsiError(
-            f"cannot read a reference from {path}: {trouble(error)}. Make one with `symsi calibrate`."
-        ) from None
+    metadata, tensors = read_tensors(path, "a reference", "Make one with `symsi calibrate`.")
     if (
         metadata.get("format") != _FORMAT
         or metadata.get("kind") not in KINDS
@@ -136,7 +168,10 @@ def load(path: str | Path) -> Reference:
         raise SymsiError(f"{path} is no reference; make one with `symsi calibrate`.")
     if metadata.get("version") != _VERSION:
         raise SymsiError(f"{path} has version {metadata.get('version')}, this symsi reads {_VERSION}; calibrate anew.")
-    return Reference(metadata["kind"], tensors["variances"], tensors["mean"], tensors.get("basis"))
+    try:
+        return Reference(metadata["kind"], tensors["variances"], tensors["mean"], tensors.get("basis"))
+    except SymsiError as error:
+        raise SymsiError(f"{path} is no reference: {error} Make one with `symsi calibrate`.") from None
 
 
 def _cosines_of(x: Tensor, axis: int) -> Tensor:

@@ -84,7 +84,9 @@ class BridgeModel:
     @cached_property
     def called(self) -> Model:
         """The function with what a call of it needs to know: device, dtype, conditions, classes, shape, name."""
-        return Model(self.function, shape=self.shape, name=self.name, classes=self.classes)
+        return Model(
+            self.function, shape=self.shape, name=self.name, classes=self.classes, offset=self.offset, gain=self.gain
+        )
 
 
 def as_bridge_model(model: Any) -> BridgeModel:

@@ -14,7 +14,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from symsi.errors import SymsiError
+
 __all__ = ["Config", "UNet"]
+
+_BLOCKS = 256  # residual ones; a file of a few bytes could ask for millions
+_LARGEST = 2**20
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,8 @@ class Config:
     """The shape of a U-Net.
 
     `patch` x `patch` pixels become channels first; then each level has `width` times a multiplier, `blocks` residual
-    blocks and half the resolution of the one before. `classes` = 0 is a net without labels.
+    blocks and half the resolution of the one before. `classes` = 0 is a net without labels. Raises SymsiError, naming
+    the field, for numbers that no such net has.
     """
 
     channels: int = 1
@@ -33,13 +39,44 @@ class Config:
     classes: int = 10
     heads: int = 4
 
+    def __post_init__(self) -> None:
+        """Check the numbers: groups of 8 channels, heads that divide those of the middle, blocks that can be made."""
+        if not isinstance(self.multipliers, tuple) or not self.multipliers:
+            raise SymsiError(
+                f"multipliers must be one or more whole numbers, such as (1, 2); got {self.multipliers!r}."
+            )
+        numbers = {**asdict(self), **{f"multipliers[{k}]": m for k, m in enumerate(self.multipliers)}}
+        del numbers["multipliers"]
+        for name, number in numbers.items():
+            least = 0 if name == "classes" else 1
+            if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= _LARGEST:
+                raise SymsiError(f"{name} must be a whole number from {least} to {_LARGEST}; got {number!r:.40}.")
+        blocks = (2 * self.blocks + 1) * len(self.multipliers) + 2
+        if blocks > _BLOCKS:
+            raise SymsiError(f"a U-Net has at most {_BLOCKS} residual blocks; these would be {blocks}.")
+        if self.width % 8:
+            raise SymsiError(f"width must be a multiple of 8, the groups of a norm; got {self.width}.")
+        middle = self.width * self.multipliers[-1]
+        if middle % self.heads:
+            raise SymsiError(f"heads must divide the {middle} channels of the middle; got {self.heads}.")
+
+    def check_shape(self, shape: Sequence[int]) -> None:
+        """Raise SymsiError unless the net takes samples of this shape, (channels, H, W) with sides that halve."""
+        side = self.patch * 2 ** (len(self.multipliers) - 1)
+        fits = len(shape) == 3 and all(isinstance(n, int) and n > 0 for n in shape) and shape[0] == self.channels
+        if not fits or any(n % side for n in shape[1:]):
+            raise SymsiError(
+                f"the net takes samples of shape ({self.channels}, H, W) with sides that are multiples of {side}; "
+                f"got {tuple(shape)!r:.60}."
+            )
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON data."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Config:
-        """Read what `to_json` wrote. Raises TypeError for other fields."""
+        """Read what `to_json` wrote. Raises TypeError for other fields, SymsiError for other numbers."""
         return cls(**{**data, "multipliers": tuple(data["multipliers"])})
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from symsi.errors import SymsiError
-from symsi.files import trouble
+from symsi.files import read_data, trouble
 from symsi.report.html import Html, element, join, number, table
 
 __all__ = ["MEASUREMENTS", "certificate", "evaluations", "load"]
@@ -36,7 +35,7 @@ def load(name: str, folder: Path) -> Any | None:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_data(path)
     except (OSError, ValueError) as error:
         raise SymsiError(
             f"{path} cannot be read ({trouble(error)}); make it again with `{MEASUREMENTS[name]}`."

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from symsi.errors import PlanError, SymsiError
 from symsi.models.flow_map import FlowMap
-from symsi.models.protocol import Model, fingerprint
+from symsi.models.protocol import Model, check_dtype, fingerprint
 from symsi.models.two_sided import BridgeModel
 from symsi.solvers.bridge_planning import bridge_origin
 from symsi.solvers.plan import Plan
@@ -211,8 +211,7 @@ def check_inputs(
     """Raise SymsiError for a device, dtype, guidance or conditions that the model cannot take."""
     if model.device is not None and model.device.type != device.type:
         raise SymsiError(f"{model.name} is on {model.device}, device={device} was asked for; move the model there.")
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise SymsiError(f"dtype must be a floating-point type such as torch.float32; got {dtype!r}.")
+    check_dtype(dtype)
     if model.dtype is not None and dtype != model.dtype:
         raise SymsiError(f"{model.name} has weights in {model.dtype}; load it in {dtype}, or leave dtype out.")
     if not isinstance(conditions, Mapping | None):
@@ -221,9 +220,12 @@ def check_inputs(
         model.check_conditions(told)
     label = given.get("label")
     if model.classes and label is not None:
-        whole = isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point()
-        if not whole or not -1 <= int(label.min()) <= int(label.max()) < model.classes:
-            raise SymsiError(f"label must be (N,) integers from 0 to {model.classes - 1}, or -1 for no class.")
+        if not _labels(label) or not -1 <= int(label.min()) <= int(label.max()) < model.classes:
+            got = f"; got {label.dtype}, {tuple(label.shape)}" if isinstance(label, Tensor) else ""
+            raise SymsiError(
+                f"label must be (N,) integers from 0 to {model.classes - 1}, or -1 for no class, in int64 or "
+                f"int32{got}."
+            )
         if len(label) not in (1, count):
             raise SymsiError(
                 f"label has {len(label)} rows, and {count} samples are to be drawn; give a label for each, or one for "
@@ -236,6 +238,12 @@ def check_inputs(
             f"{model.name} does not say what its unconditional prediction is; "
             "give Model(..., unconditional={'label': ...}) or leave guidance=1."
         )
+
+
+def _labels(label: Any) -> bool:
+    """Whether these are one or more dense integers that an embedding takes."""
+    whole = isinstance(label, Tensor) and label.dtype in (torch.int64, torch.int32) and label.ndim == 1
+    return whole and label.layout is torch.strided and not label.is_meta and len(label) > 0
 
 
 def check_noise(name: str, noise: Tensor | None, wanted: Mapping[str, int], form: tuple[int, ...]) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from symsi.errors import ModelError, SymsiError
-from symsi.models.protocol import Model
+from symsi.models.protocol import FLOATS, Model
 from symsi.solvers.stage import Coefficient
 
 __all__ = ["check_form", "not_finite", "predictor", "rows_of", "where"]
@@ -91,6 +91,11 @@ def check_form(
     prediction: object, shape: tuple[int, ...], device: torch.device, time: Coefficient, step: int | None = None
 ) -> None:
     """Raise ModelError, saying where, unless a prediction is a floating-point tensor of a shape on a device."""
+    if isinstance(prediction, Tensor) and prediction.layout is not torch.strided:
+        layout = str(prediction.layout).removeprefix("torch.")
+        raise ModelError(
+            f"the model returned a tensor in the layout {layout} {where(time, step)}; it must be dense: x.to_dense()."
+        )
     if not isinstance(prediction, Tensor):
         raise ModelError(
             f"the model returned a {type(prediction).__name__} {where(time, step)}; it must return a tensor. "
@@ -102,7 +107,7 @@ def check_form(
         )
     if prediction.device != device:
         raise ModelError(f"the model returned a tensor on {prediction.device} {where(time, step)}; x is on {device}.")
-    if not prediction.is_floating_point():
+    if prediction.dtype not in FLOATS:
         raise ModelError(f"the model returned {prediction.dtype} {where(time, step)}; it must return floating point.")
 
 

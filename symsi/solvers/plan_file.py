@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from symsi.errors import PlanError
-from symsi.files import trouble
+from symsi.errors import PlanError, SymsiError
+from symsi.files import read_data, trouble
 from symsi.models.reference import Reference
 
 __all__ = ["digest", "document", "opened", "read", "record", "shown"]
@@ -53,15 +53,13 @@ def document(data: dict[str, Any]) -> str:
 def opened(path: Path) -> Any:
     """Return the JSON data in a file. Raises PlanError where it is missing, too large, or none."""
     try:
-        if not path.is_file():
-            raise PlanError(f"there is no plan {path}; `Plan.save` writes one.")
-        if path.stat().st_size > _LARGEST:
-            raise PlanError(f"{path} is larger than any plan ({_LARGEST // 2**20} MiB).")
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        return read_data(path, _LARGEST)
+    except FileNotFoundError:
+        raise PlanError(f"there is no plan {path}; `Plan.save` writes one.") from None
     except OSError as error:
         raise PlanError(f"cannot read {path}: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:
-        raise error if isinstance(error, PlanError) else PlanError(f"{path} is no plan: {trouble(error)}.") from None
+    except ValueError as error:
+        raise PlanError(f"{path} is no plan: {trouble(error)}.") from None
 
 
 def read(data: Any, name: str) -> dict[str, Any]:
@@ -129,8 +127,7 @@ def _reference(found: dict[str, Any]) -> Reference:
     kind, variances, mean, basis = (found[name] for name in _REFERENCE)
     if not all(isinstance(v, Tensor) for v in (variances, mean)) or not isinstance(basis, Tensor | None):
         raise PlanError("the file holds a reference in a form that none of ours has.")
-    return Reference(str(kind), variances, mean, basis)
-
-
-def _refuse(name: str) -> float:
-    raise PlanError(f"it holds {name}")
+    try:
+        return Reference(str(kind), variances, mean, basis)
+    except SymsiError as error:
+        raise PlanError(str(error)) from None

@@ -73,7 +73,7 @@ def plan(
     target = base if schedule is None else as_schedule(schedule)
     scale = as_diffusion(diffusion)
     name, chosen = choose(solver, scale)
-    ending = last or ("step" if scale.deterministic else "land")
+    ending = last if last is not None else ("step" if scale.deterministic else "land")
     grid = default_grid(known, target, deterministic=scale.deterministic) if grid is None else grid
     times = time_grid(target, grid, steps, start=convert(base, target).start_time)
     conversion = convert(base, target, diffusion=scale, prediction=known.prediction)

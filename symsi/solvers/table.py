@@ -78,9 +78,9 @@ def choose(name: str | None, diffusion: Diffusion) -> tuple[str, Solver]:
 def _named(name: object) -> Solver:
     found = re.fullmatch(r"gaussian\(\s*ridge\s*=\s*([^()]*?)\s*\)", str(name))
     if not found:
-        if name not in SOLVERS:
+        if not isinstance(name, str) or name not in SOLVERS:
             raise unknown("solver", str(name), SOLVERS)
-        return SOLVERS[str(name)]
+        return SOLVERS[name]
     try:
         ridge = float(found[1])
     except ValueError:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from symsi.errors import SymsiError
-from symsi.files import trouble, write_atomic
+from symsi.files import write_atomic
+from symsi.models.tensor_file import read_tensors
 from symsi.steering.held import Held
 
 __all__ = ["load", "save", "words_of"]
@@ -34,15 +34,10 @@ def load(path: Path, about: Mapping[str, Any], device: torch.device) -> Held | N
     """Return what was held, None where there is no file. Raises SymsiError for another run's file and a damaged one."""
     if not path.exists():
         return None
-    try:
-        with safe_open(path, "pt") as file:
-            words = dict(file.metadata() or {})
-            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise SymsiError(f"cannot go on from {path}: {trouble(error)}. Delete it to start anew.") from None
-    if words.get("format") != _FORMAT or words.get("digest") != _digest(held):
+    words, held = read_tensors(path, "a run of symsi.steer", "Delete it to start anew.")
+    kept = _about(words)
+    if words.get("format") != _FORMAT or words.get("digest") != _digest(held) or kept is None:
         raise SymsiError(f"cannot go on from {path}: it is no run of symsi.steer, or was changed. Delete it.")
-    kept = json.loads(words["about"])
     for name, value in about.items():
         if kept.get(name) != value:
             raise SymsiError(
@@ -58,6 +53,14 @@ def words_of(conditions: Mapping[str, Any]) -> str:
         name: _digest({name: v.detach().cpu()}) if isinstance(v, Tensor) else repr(v) for name, v in conditions.items()
     }
     return json.dumps(told, sort_keys=True)
+
+
+def _about(words: Mapping[str, str]) -> Any:
+    try:
+        kept = json.loads(words.get("about", ""))
+    except (ValueError, RecursionError):
+        return None
+    return kept if isinstance(kept, dict) else None
 
 
 def _beside(name: str) -> bool:

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from symsi.errors import SymsiError
 from symsi.files import write_atomic
+from symsi.models.tensor_file import read_metadata, read_tensors
 
 __all__ = ["metadata_of", "resume", "save_checkpoint"]
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each weight
+_WORDS = ("a checkpoint", "Delete it to start anew.")
 _KINDS = ("weight", "average", *_MOMENTS)
 
 
@@ -37,11 +38,7 @@ def save_checkpoint(
 
 def metadata_of(path: Path) -> dict[str, str]:
     """Return what a checkpoint says of itself. Raises SymsiError for one that is damaged."""
-    try:
-        with safe_open(path, "pt") as file:
-            return dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        raise _unfit(path, str(error)) from None
+    return read_metadata(path, *_WORDS)
 
 
 def resume(
@@ -57,19 +54,14 @@ def resume(
     It is read whole and checked first: the optimiser's fused step reads past other shapes. Raises SymsiError, before
     anything is changed, for a checkpoint that is damaged, of another network, not `about` this run, or past `steps`.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = dict(file.metadata() or {})
-            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise _unfit(path, str(error)) from None
+    metadata, held = read_tensors(path, *_WORDS)
     if metadata.get("about") != about:
         raise SymsiError(
             f"{path} is the checkpoint of another run, {metadata.get('about')}; this one is {about}. "
             "Delete it to start anew, or give the same options."
         )
     step = metadata.get("step", "")
-    if not (step.isdecimal() and int(step) <= steps):
+    if not (step.isdecimal() and len(step) < 16 and int(step) <= steps):
         raise _unfit(path, f"its step is {step[:20]!r}, not a number from 0 to {steps}")
     for name, weight in weights.items():
         for kind in _KINDS:

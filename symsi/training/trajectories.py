@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from symsi.coefficients.runtime import mix
 from symsi.errors import SymsiError
 from symsi.files import write_atomic
 from symsi.models.protocol import Model
+from symsi.models.tensor_file import read_tensors
 from symsi.sampling.sample import sample
 from symsi.solvers.plan import Plan
 from symsi.theory.conversion import convert
@@ -59,7 +59,7 @@ def trajectories(model: Model, plan: Plan, first: int, count: int, seed: int, fo
     path = folder / f"{seed}-{first}-{count}.safetensors"
     about = f"{model.name} {plan.hash}"
     if path.exists():
-        return _read(path, about)
+        return _read(path, about, (len(plan.grid), count, *(model.shape or ())))
     held = _run(model, plan, first, count, seed)
     tensors = {"x": held.x, "velocity": held.velocity, "label": held.label}
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"about": about}))
@@ -92,11 +92,18 @@ def _velocity(model: Model, plan: Plan) -> Callable[[int, Tensor, Tensor], Tenso
     return lambda k, x, p: mix(found["velocity_state"][k], x, found["velocity_prediction"][k], p)
 
 
-def _read(path: Path, about: str) -> Trajectories:
-    try:
-        with safe_open(path, "pt") as file:
-            if (file.metadata() or {}).get("about") != about:
-                raise SymsiError(f"{path} holds trajectories of another model or plan; delete its folder.")
-            return Trajectories(**{name: file.get_tensor(name) for name in ("x", "velocity", "label")})
-    except (OSError, SafetensorError) as error:
-        raise SymsiError(f"cannot read trajectories from {path}: {error}. Delete it to make them anew.") from None
+def _read(path: Path, about: str, shape: tuple[int, ...]) -> Trajectories:
+    metadata, held = read_tensors(path, "trajectories", "Delete it to make them anew.")
+    if metadata.get("about") != about:
+        raise SymsiError(f"{path} holds trajectories of another model or plan; delete its folder.")
+    points, count, *form = shape
+    wanted = {
+        "x": (torch.float16, shape),
+        "velocity": (torch.float16, (points - 1, count, *form)),
+        "label": (torch.int64, (count,)),
+    }
+    if {name: (value.dtype, tuple(value.shape)) for name, value in held.items()} != wanted:
+        raise SymsiError(f"{path} does not hold {count} trajectories of {points} points. Delete it to make them anew.")
+    if not all(bool(value.isfinite().all()) for value in held.values()):
+        raise SymsiError(f"{path} holds trajectories that are nan or inf. Delete it to make them anew.")
+    return Trajectories(**held)

@@ -103,8 +103,12 @@ def test_a_reference_of_another_kind_or_with_unfit_variances_is_refused() -> Non
     for kind, variances, message in (("pac", [1.0], "Did you mean 'pca'"), ("pca", [1.0, -1.0], "must be positive")):
         with pytest.raises(symsi.SymsiError, match=message):
             Reference(kind, torch.tensor(variances), torch.tensor(0.0))
+    with pytest.raises(symsi.SymsiError, match=r"variances \(r,\), or \(r \+ 1,\) for r < D; got \(5, 5\) and \(3,\)"):
+        Reference("pca", torch.ones(3), torch.tensor(0.0), torch.eye(5))
     with pytest.raises(symsi.SymsiError, match="another shape"):
-        Reference("pca", torch.ones(3), torch.tensor(0.0), torch.eye(5)).check((5,))
+        Reference("pca", torch.ones(5), torch.tensor(0.0), torch.eye(5)).check((6,))
+    with pytest.raises(symsi.SymsiError, match="another shape"):  # the cosines of what would be the batch
+        Reference("dct", torch.ones(4), torch.tensor(0.0)).check((4,))
     with pytest.raises(symsi.SymsiError, match="rank is for kind 'pca'"):
         estimate(torch.randn(9, 1, 4, 4), "dct", rank=2)
 

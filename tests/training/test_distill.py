@@ -106,20 +106,40 @@ def test_where_the_loss_turns_nan_the_last_good_checkpoint_stays(file: Path, tmp
     symsi.distill(file, path, steps=2, **SMALL)
     kept = path.with_suffix(".checkpoint").read_bytes()
     (chunk,) = (p for p in (tmp_path / "map.trajectories").iterdir() if "-8." in p.name)
-    chunk.write_bytes(_spoilt(chunk))
-    with pytest.raises(symsi.SymsiError, match="loss of step 3 is nan"):
-        symsi.distill(file, path, steps=4, force=True, **SMALL)
-    assert path.with_suffix(".checkpoint").read_bytes() == kept
+    good = chunk.read_bytes()
+    for change, message in SPOILT.items():
+        chunk.write_bytes(_spoilt(chunk, change))
+        with pytest.raises(symsi.SymsiError, match=message):
+            symsi.distill(file, path, steps=4, force=True, **SMALL)
+        assert path.with_suffix(".checkpoint").read_bytes() == kept
+        chunk.write_bytes(good)
 
 
-def _spoilt(path: Path) -> bytes:
+SPOILT = {
+    "nan": "holds trajectories that are nan or inf",
+    "cut": "does not hold 8 trajectories of",
+    "kind": "does not hold 8 trajectories of",
+    "none": "does not hold 8 trajectories of",
+    "large": "loss of step 3 is (nan|inf)",
+}
+
+
+def _spoilt(path: Path, change: str) -> bytes:
     from safetensors import safe_open
     from safetensors.torch import save as serialised
 
     with safe_open(path, "pt") as held:
         tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
-        tensors["x"][:] = float("nan")
-        return serialised(tensors, held.metadata())
+        metadata = held.metadata()
+    if change == "none":
+        del tensors["label"]
+    elif change == "cut":
+        tensors["x"] = tensors["x"][:, 1:].contiguous()
+    elif change == "kind":
+        tensors["velocity"] = tensors["velocity"].float()
+    else:
+        tensors["x"][:] = float("nan") if change == "nan" else 6e4
+    return serialised(tensors, metadata)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from diffusers.utils import logging
 
 from symsi.errors import SchedulerError, unknown
 
-__all__ = ["as_diffusion_config", "as_flow_config", "check_settings", "fast_grid"]
+__all__ = ["as_diffusion_config", "as_flow_config", "check_settings", "check_timesteps", "fast_grid"]
 
 _DIFFUSION = ("beta_schedule", "beta_start", "trained_betas", "sigma_data", "prediction_type")
 _FLOW = ("shift", "flow_shift", "use_flow_sigmas")
+_TIMESTEPS = 10**6
 _LEAST = 2.0  # shift of few steps
 _SPACED = ("shift_terminal", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 _FLOW_TYPES = ("flow_prediction", None)
@@ -29,6 +30,15 @@ _DROPPED = {
     "clip_sample": "the steps are linear in what the network gives",
     **dict.fromkeys(("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas"), _SPACING),
 }
+
+
+def check_timesteps(count: Any) -> None:
+    """Raise SchedulerError unless this is a number of timesteps that a network was trained with."""
+    if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= _TIMESTEPS:
+        raise SchedulerError(
+            f"num_train_timesteps must be a whole number from 2 to {_TIMESTEPS}, as the model was trained with (1000 "
+            f"as a rule); got {count!r}."
+        )
 
 
 def as_flow_config(config: Any, shift: float | None = None) -> dict[str, Any]:

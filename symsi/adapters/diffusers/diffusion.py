@@ -12,7 +12,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
-from symsi.adapters.diffusers.config import as_diffusion_config, check_settings
+from symsi.adapters.diffusers.config import as_diffusion_config, check_settings, check_timesteps
 from symsi.adapters.diffusers.driver import Driven, Generators
 from symsi.adapters.diffusers.levels import check_grid, count_steps, numbers
 from symsi.adapters.diffusers.method import Method, make_method
@@ -74,6 +74,7 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
         seed: int | None = None,
         plan: str | Path | Mapping[str, Any] | Plan | None = None,
     ) -> None:
+        check_timesteps(num_train_timesteps)
         if prediction_type not in _PREDICTIONS:
             raise unknown("prediction_type", prediction_type, _PREDICTIONS)
         make = DDIMScheduler.__init__.__wrapped__  # DDIM's own settings stay unsaid

@@ -13,7 +13,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
-from symsi.adapters.diffusers.config import as_flow_config, check_settings, fast_grid
+from symsi.adapters.diffusers.config import as_flow_config, check_settings, check_timesteps, fast_grid
 from symsi.adapters.diffusers.driver import Driven, Generators
 from symsi.adapters.diffusers.levels import (
     check_falling,
@@ -105,6 +105,7 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         use_flow_sigmas: bool = False,
         plan: str | Path | Mapping[str, Any] | Plan | None = None,
     ) -> None:
+        check_timesteps(num_train_timesteps)
         if stochastic_sampling:
             raise SchedulerError(
                 "stochastic_sampling=True re-noises the predicted data, as distilled models want; it does not keep the "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from symsi.adapters.diffusers.diffusion import LazyDiffusionScheduler
 from symsi.adapters.diffusers.flow_match import LazyFlowMatchScheduler
 from symsi.adapters.diffusers.method import make_method
 from symsi.errors import SchedulerError, SymsiError
+from symsi.files import read_data
 from symsi.models.protocol import as_device
 
 __all__ = ["check_call", "check_method", "encode", "generate", "lazy_scheduler", "load_pipeline"]
@@ -58,7 +58,10 @@ def _absent(folder: Path) -> list[str]:
     index = folder / "model_index.json"
     if not index.is_file():
         raise SymsiError(f"{folder} is no pipeline: it has no model_index.json. Give a folder of save_pretrained.")
-    return [name for name, kind in json.loads(index.read_text(encoding="utf-8")).items() if kind == [None, None]]
+    held = read_data(index)
+    if not isinstance(held, dict):
+        raise SymsiError(f"{index} holds {type(held).__name__}, not the parts of a pipeline by name.")
+    return [name for name, kind in held.items() if kind == [None, None]]
 
 
 def check_method(

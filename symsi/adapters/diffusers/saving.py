@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from diffusers import SchedulerMixin
 
 from symsi.adapters.diffusers.driver import Driver
 from symsi.adapters.diffusers.planned import Planned
+from symsi.errors import SchedulerError
+from symsi.files import read_data, trouble
 from symsi.models.reference import save
 
 __all__ = ["Saved"]
@@ -55,8 +57,21 @@ class Saved(SchedulerMixin):
         settings = {name: value for name, value in kwargs.items() if name not in _OF_WEIGHTS}
         folder = Path(pretrained_model_name_or_path or "", subfolder or "")
         config = folder / cls.config_name
-        named = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+        named = _settings(config) if config.is_file() else {}
         for name, file in _FILES.items():
             if isinstance(named.get(name), (str, dict)) and (folder / file).is_file():
                 settings.setdefault(name, str(folder / file))
         return super().from_pretrained(pretrained_model_name_or_path, subfolder, return_unused_kwargs, **settings)
+
+
+def _settings(config: Path) -> Mapping[str, Any]:
+    """Return the settings in a scheduler's config. Raises SchedulerError for a file that holds none."""
+    try:
+        found = read_data(config)
+    except (OSError, ValueError) as error:
+        raise SchedulerError(f"cannot read the config {config}: {trouble(error)}.") from None
+    if not isinstance(found, Mapping):
+        raise SchedulerError(
+            f"{config} is no scheduler's config: it holds {type(found).__name__}, not settings by name."
+        )
+    return found
