@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from safetensors.torch import save_file
 
 import symsi
 from symsi.errors import SymsiError
-from symsi.files import write_atomic, write_text
+from symsi.files import read_data, write_atomic, write_text
+from symsi.models.reference import load as load_reference
 from symsi.plotting.pictures import plot_images
+from symsi.sampling.arrays import read_samples
 from symsi.sampling.files import write_samples
 
 
@@ -92,3 +95,86 @@ def test_an_error_of_another_kind_is_left_as_it_is(tmp_path: Path) -> None:
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+def test_a_link_to_nowhere_is_there(tmp_path: Path) -> None:
+    link = tmp_path / "a.txt"
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(SymsiError, match=r"a\.txt exists; choose another name"):
+        write_text(link, "new")
+    assert link.is_symlink()
+    write_text(link, "new", force=True)
+    assert not link.is_symlink()
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "zeros", "folder", "none"])
+@pytest.mark.parametrize(
+    ("suffix", "read"),
+    [
+        (".json", symsi.read_json),
+        (".json", symsi.load_plan),
+        (".safetensors", symsi.models.load),
+        (".safetensors", load_reference),
+        (".npy", read_samples),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_at_once(
+    tmp_path: Path, kind: str, suffix: str, read: Callable[[Path], object]
+) -> None:
+    """A pipe would wait for ever, and /dev/zero has no end, whatever it says of its size."""
+    path = tmp_path / f"a{suffix}"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "zeros":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    words = {
+        "pipe": "no regular file",
+        "zeros": "no regular file",
+        "folder": "directory",
+        "none": "no such file|no plan",
+    }
+    with pytest.raises(SymsiError, match=f"(?i){words[kind]}"):
+        read(path)
+
+
+def test_json_is_read_to_its_limit_and_no_further(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('"' + "a" * 98 + '"')
+    assert read_data(path, 100) == "a" * 98
+    with pytest.raises(ValueError, match="larger than 99 bytes"):
+        read_data(path, 99)
+    for text, words in (
+        ("[" * 10**5, "nests too deeply"),
+        ("[NaN]", "holds NaN"),
+        ("[1,]", "line 1"),
+        ("\0", "line 1"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=words):
+            read_data(path)
+
+
+def test_sigterm_ends_a_command_with_143_and_leaves_nothing(tmp_path: Path) -> None:
+    """The command is met while it writes: its temporary file is there, and goes."""
+    script = (
+        "import sys, time, symsi.cli, symsi.sampling.files as files\n"
+        "real = files.save_file\n"
+        "def slow(*given, **more):\n"
+        "    real(*given, **more); print('writing', flush=True); time.sleep(60)\n"
+        "files.save_file = slow\n"
+        "sys.argv = ['symsi', 'sample', 'a.safetensors', '--count', '1', '--steps', '1', '--model', 'digits8']\n"
+        "symsi.cli.main()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    assert len(list(tmp_path.iterdir())) == 1
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[-1]) == (143, "symsi: terminated")
+    assert list(tmp_path.iterdir()) == []

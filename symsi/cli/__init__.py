@@ -68,10 +68,13 @@ def main() -> None:
 
     SIGTERM ends it as Ctrl-C does, with exit code 143: what was half written is removed.
     """
-    signal.signal(signal.SIGTERM, _terminated)
-    with warnings.catch_warnings():
-        warnings.showwarning = _warned
-        _run()
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warned
+            _run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

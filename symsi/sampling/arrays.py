@@ -7,6 +7,7 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -42,7 +43,7 @@ def read_samples(path: Path) -> Tensor:
             check_regular(path)
             array = _packed(path) if path.suffix == ".npz" else _plain(path)
             found = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=True))
-    except (*_FAILURES, zipfile.BadZipFile, zlib.error) as error:
+    except (*_FAILURES, TokenError, zipfile.BadZipFile, zlib.error) as error:
         raise SymsiError(f"cannot read samples from {path}: {trouble(error)}.") from None
     if not found.ndim or not found.numel():
         raise SymsiError(f"{path} holds no samples (N, ...); its shape is {tuple(found.shape)}.")
