@@ -152,7 +152,7 @@ def save(reference: Reference, path: str | Path, *, force: bool = False) -> Path
     tensors = {"variances": reference.variances, "mean": reference.mean}
     if reference.basis is not None:
         tensors["basis"] = reference.basis
-    held = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    held = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}  # they may be one tensor
     metadata = {"format": _FORMAT, "version": _VERSION, "kind": reference.kind}
     return write_atomic(Path(path), lambda temporary: save_file(held, temporary, metadata=metadata), force=force)
 

@@ -8,6 +8,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import symsi
 from symsi.algebra.parse import FUNCTIONS, as_expression, parse
 from symsi.errors import ParseError
 
@@ -274,3 +275,26 @@ def trees() -> st.SearchStrategy[sp.Expr]:
 def test_what_sympy_prints_is_read_back_as_sympy_reads_it(tree: sp.Expr) -> None:
     text = sp.sstr(tree)  # SymPy rewrites some forms when it builds them again, exp(1/(2*(t + 1))) among them
     assert parse(text) == sp.sympify(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "degree"),
+    [
+        ("((1-t)**64)**64", "4096"),
+        ("exp((t**2)**64*t)", "129"),
+        ("1/(1/(1-t)**64)**3", "192"),
+        ("t**64*t**64*sqrt(t)", "128"),
+    ],
+)
+def test_powers_of_powers_count_as_what_they_are(text: str, degree: str) -> None:
+    """Of (1 - t)^4096 algebra takes minutes."""
+    with pytest.raises(ParseError, match=f"is of degree {degree}.*; at most 128 is taken"):
+        parse(text)
+
+
+def test_a_parameter_does_not_raise_the_degree_above_its_limit() -> None:
+    assert symsi.Schedule("1-t**n", "t**n", parameters={"n": 128}).alpha.has(t)
+    with pytest.raises(ParseError, match="of degree 129"):
+        symsi.Schedule("1-t**n", "t**n", parameters={"n": 129})
+    with pytest.raises(ParseError, match=r"of degree 1\.000E\+99"):
+        symsi.schedule("polynomial(n=1e99)")

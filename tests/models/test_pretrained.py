@@ -111,6 +111,78 @@ def test_a_file_that_is_not_what_it_says_is_refused(
         load(file)
 
 
+NETS = [
+    ({"heads": 0}, "heads must be a whole number from 1"),
+    ({"heads": -1}, "heads must be a whole number from 1"),
+    ({"heads": "a"}, "heads must be a whole number from 1 to .*; got 'a'"),
+    ({"heads": True}, "heads must be a whole number"),
+    ({"heads": 5}, "heads must divide the 16 channels of the middle; got 5"),
+    ({"blocks": 10**7}, "blocks must be a whole number"),
+    ({"blocks": 1000}, "at most 256 residual blocks; these would be 4004"),
+    ({"multipliers": [1] * 10**5}, "at most 256 residual blocks"),
+    ({"multipliers": []}, "multipliers must be one or more"),
+    ({"multipliers": [1, "2"]}, r"multipliers\[1\] must be a whole number"),
+    ({"width": 12}, "width must be a multiple of 8"),
+    ({"width": 2**20}, r"time.0.weight should be \(4194304, 2097152\), and is \(32, 16\)"),
+    ({"classes": 10**6}, r"label.weight should be \(1000001, 32\), and is \(11, 32\)"),
+    ({"other": 1}, "other"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), NETS, ids=[str(change)[:30] for change, _ in NETS])
+def test_a_net_that_none_has_is_refused_before_it_is_made(file: Path, change: dict[str, object], message: str) -> None:
+    rewrite(file, {"config": json.dumps({**SMALL.to_json(), **change})})
+    with pytest.raises(symsi.SymsiError, match=f"does not hold the weights it describes: .*{message}"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    "shape", ["[3, 28, 28]", "[1, 30, 30]", "[1, 28]", "[]", "5", "null", "[1, -4, 28]", "[1.0, 28, 28]"]
+)
+def test_a_shape_that_the_net_does_not_take_is_refused(file: Path, shape: str) -> None:
+    rewrite(file, {"shape": shape})
+    with pytest.raises(symsi.SymsiError, match=r"sides that are multiples of 4; got|not iterable"):
+        load(file)
+
+
+@pytest.mark.parametrize("units", [{"gain": "nan"}, {"gain": "0"}, {"gain": "inf"}, {"offset": "-inf"}])
+def test_units_that_map_no_sample_are_refused(file: Path, units: dict[str, str]) -> None:
+    rewrite(file, units)
+    with pytest.raises(symsi.SymsiError, match="offset and gain must be finite numbers, and gain not 0"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (torch.complex64, "in complex64, which is not read"),
+        (torch.float8_e4m3fn, "in float8_e4m3fn, which is not read"),
+        (torch.int8, "no floating-point numbers"),
+    ],
+)
+def test_weights_in_a_dtype_that_no_net_has_are_refused(net: UNet, file: Path, kind: torch.dtype, message: str) -> None:
+    with safe_open(file, "pt") as held:
+        metadata = held.metadata()
+    save_file({name: weight.to(kind) for name, weight in net.state_dict().items()}, file, metadata=metadata)
+    with pytest.raises(symsi.SymsiError, match=message):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "meta"}, "hold no numbers"),
+        ({"device": "hpu"}, "torch cannot use the device hpu here"),
+        ({"device": 3}, "device must be cpu, cuda or such"),
+        ({"dtype": torch.int32}, "floating-point type of torch"),
+        ({"dtype": torch.float8_e5m2}, "floating-point type of torch"),
+    ],
+)
+def test_a_device_or_dtype_that_runs_no_net_is_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(symsi.SymsiError, match=message):
+        load("digits28", **options)  # type: ignore[arg-type]
+
+
 def test_missing_and_cut_files_and_unknown_names_are_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(symsi.SymsiError, match="cannot read weights"):
         load(tmp_path / "none.safetensors")

@@ -113,6 +113,48 @@ def test_a_reference_of_another_kind_or_with_unfit_variances_is_refused() -> Non
         estimate(torch.randn(9, 1, 4, 4), "dct", rank=2)
 
 
+EYE, ONES = torch.eye(4, dtype=torch.float64), torch.ones(4, dtype=torch.float64)
+UNFIT = [
+    ({"basis": 0 * EYE}, "must be orthonormal"),
+    ({"basis": 7 * EYE}, "must be orthonormal"),
+    ({"basis": EYE * torch.tensor([1.0, 1.0, 1.0, 1.001]).double()}, "must be orthonormal"),
+    ({"basis": EYE.clone().fill_(torch.nan)}, "basis of a reference must be finite"),
+    ({"mean": ONES * torch.nan}, "mean of a reference must be finite"),
+    ({"variances": ONES * torch.inf}, "variances of a reference must be finite"),
+    ({"variances": ONES * 1e-320}, "must be positive, at least 2.23e-308"),
+    ({"variances": ONES[:0]}, "must be positive"),
+    ({"variances": ONES.to(torch.complex64)}, "complex64"),
+    ({"variances": ONES.to(torch.float8_e4m3fn)}, "float8_e4m3fn"),
+    ({"variances": ONES.long()}, "int64"),
+    ({"variances": ONES[0]}, r"got \(4, 4\) and \(\)"),
+    ({"variances": EYE + 1}, r"got \(4, 4\) and \(4, 4\)"),
+    ({"basis": ONES[0]}, r"got \(\) and \(4,\)"),
+    ({"basis": ONES}, r"got \(4,\) and \(4,\)"),
+    ({"basis": EYE[None]}, r"got \(1, 4, 4\)"),
+    ({"basis": EYE[:2]}, r"0 < r <= D.*got \(2, 4\)"),
+    ({"kind": "dct"}, "has a basis if its kind is pca"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), UNFIT, ids=range(len(UNFIT)))
+def test_a_reference_that_is_no_gaussian_is_refused_with_its_file(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    held = {"kind": "pca", "variances": ONES, "mean": 0 * ONES, "basis": EYE, **change}
+    with pytest.raises(symsi.SymsiError, match=message):
+        Reference(**held)  # type: ignore[arg-type]
+    path, kind = tmp_path / "r.safetensors", str(held.pop("kind"))
+    words = {"format": "symsi-reference", "version": "1", "kind": kind}
+    save_file({name: value.clone() for name, value in held.items()}, path, metadata=words)  # type: ignore[attr-defined]
+    with pytest.raises(symsi.SymsiError, match=f"r.safetensors.*{message}"):
+        load(path)
+
+
+def test_a_reference_whose_parts_are_one_tensor_is_saved(tmp_path: Path) -> None:
+    found = load(save(Reference("pca", ONES, ONES, EYE), tmp_path / "r.safetensors"))
+    assert torch.equal(found.variances, found.mean)
+
+
 @pytest.mark.parametrize("kind", ["dct", "pca"])
 @pytest.mark.parametrize("base", ["linear", "edm(high=10)", "cosine"])
 def test_modes_start_right_under_every_base_and_around_every_mean(kind: str, base: str) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -256,6 +257,10 @@ def test_large_finite_predictions_are_not_taken_for_infinite_ones() -> None:
         ({"guidance": float("nan")}, "guidance must be a finite number"),
         ({"guidance": None}, "guidance must be a finite number"),
         ({"last": True}, "unknown last step"),
+        ({"last": []}, "unknown last step"),
+        ({"solver": []}, "unknown solver"),
+        ({"dtype": torch.float8_e4m3fn}, "floating-point type"),
+        ({"device": "meta"}, "hold no numbers"),
     ],
 )
 def test_bad_input_is_refused(options: dict[str, object], message: str) -> None:
@@ -414,9 +419,31 @@ def test_a_callback_cannot_change_the_path(three_modes: Mixture) -> None:
     assert float(result.path[1:].abs().min()) > 0
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda x, t: x.to_sparse(), "in the layout sparse_coo at step 1, .*; it must be dense"),
+        (lambda x, t: x.to_sparse_csr(), "in the layout sparse_csr"),
+        (lambda x, t: x.to_mkldnn(), "in the layout _mkldnn"),
+        (lambda x, t: x.to(torch.float8_e4m3fn), "float8_e4m3fn at step 1, .*; it must return floating point"),
+    ],
+    ids=["sparse", "rows", "mkldnn", "8 bits"],
+)
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta state:UserWarning")
+def test_a_prediction_that_is_no_plain_tensor_is_refused(
+    wrong: Callable[[Tensor, Tensor], Tensor], message: str
+) -> None:
+    with pytest.raises(symsi.ModelError, match=message):
+        symsi.sample(wrong, shape=(2, 3), steps=2, **QUIET)
+
+
 def test_labels_and_weights_that_do_not_fit_the_network_are_refused() -> None:
     model = symsi.models.load("digits28")
-    for label in (torch.tensor([10]), torch.tensor([-2]), torch.tensor([1.0]), torch.tensor(3), 3):
+    one = torch.tensor([1])
+    for label in (
+        *(torch.tensor([10]), torch.tensor([-2]), torch.tensor([1.0]), torch.tensor(3), 3, [1]),
+        *(one.to(torch.uint8), one.bool(), one.to(torch.complex64), one[:0], one.to_sparse(), one.to("meta")),
+    ):
         with pytest.raises(symsi.SymsiError, match="label must be"):
             symsi.sample(model, shape=1, steps=1, conditions={"label": label}, **QUIET)
     with pytest.raises(symsi.SymsiError, match="has weights in"):
