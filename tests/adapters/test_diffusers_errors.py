@@ -37,7 +37,7 @@ def test_a_refusal_is_a_value_error_too() -> None:
         ({"seed": -1}, "seed must be an integer from 0"),
         ({"reference": "nowhere.safetensors"}, "cannot read a reference from nowhere.safetensors"),
         ({"reference": -1.0}, "variance must be positive"),
-        ({"num_train_timesteps": 0}, "num_train_timesteps must be a whole number from 2 .*; got 0"),
+        ({"num_train_timesteps": 0}, "num_train_timesteps must be a whole number from 2 to 1000000"),
         ({"num_train_timesteps": "a"}, "num_train_timesteps must be a whole number"),
         ({"num_train_timesteps": 1.5}, "num_train_timesteps must be a whole number"),
         ({"num_train_timesteps": 10**12}, "num_train_timesteps must be a whole number"),
