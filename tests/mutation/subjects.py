@@ -88,6 +88,7 @@ EXCLUDED: dict[str, str] = {
     "theory/map_conversion.py:_prove": "the judge: tests/theory refutes a wrong formula by it",
     "theory/map_conversion.py:_seen": "the judge: tests/theory refutes a wrong formula by it",
     "solvers/plan_file.py": "JSON, no formula",
+    "sampling/arrays.py": "reads files, no formula",
     "sampling/files.py": "writes files, no formula",
     "sampling/inputs.py": "checks of input, no formula",
     "theory/conversion.py:Conversion.latex": "print",
