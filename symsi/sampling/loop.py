@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from symsi.errors import ModelError
 from symsi.sampling.moves import Memory, advance, check_modes, moves
-from symsi.sampling.noise import standard_normal
+from symsi.sampling.noise import standard_normals
 from symsi.sampling.predictions import check_form, not_finite, where
 from symsi.solvers.plan import Plan
 from symsi.solvers.stage import Stage
@@ -18,6 +21,8 @@ from symsi.solvers.stage import Stage
 __all__ = ["run"]
 
 Predict = Callable[..., Sequence[Tensor]]
+Draw = Callable[[Sequence[int]], Sequence[Tensor]]
+_AT_ONCE = 1 << 16  # numbers of noise that are drawn in one go, if a step needs fewer
 
 
 @torch.no_grad()
@@ -48,7 +53,7 @@ def run(
     """
     shape = tuple(z.shape[1:])
     todo = moves(plan, z)
-    times = torch.tensor([float(stage.time) for stage in plan.stages], dtype=torch.float64).to(z)
+    times, count = [float(stage.time) for stage in plan.stages], len(z)
     watch = _Watch(z.device)
     reference = todo[0].reference
     stream = torch.cuda.current_stream(z.device) if z.device.type == "cuda" else None
@@ -58,11 +63,11 @@ def run(
     def whole(mean: float | Tensor) -> Tensor:
         return z if reference is None else reference.inverse(z, shape) + mean * reference.mean
 
-    def draw(step: int) -> Tensor:
+    def draw(steps: Sequence[int]) -> Sequence[Tensor]:
         if noise is not None:
-            return noise[step - 1].to(z)
+            return [noise[step - 1].to(z) for step in steps]
         with torch.cuda.stream(stream):
-            return standard_normal(seed, samples, step, shape, z.device, z.dtype)
+            return standard_normals(seed, samples, steps, shape, z.device, z.dtype).unbind()
 
     if reference is not None:
         z = reference.forward(z)
@@ -70,24 +75,27 @@ def run(
     z.mul_(plan.start.to(z) if isinstance(plan.start, Tensor) else plan.start)
     if record:
         record(0, whole(beta[0]))
-    with ThreadPoolExecutor(1) as drawer:  # noise is drawn while the model is busy
+    noisy = iter([stage.step for stage in plan.stages if stage.noisy])
+    with ThreadPoolExecutor(1) as pool:  # noise is drawn while the model is busy
+        drawer = _Drawer(pool, draw, noisy, z.numel())
         for k, (stage, move) in enumerate(zip(plan.stages, todo, strict=True)):
             ends = k + 1 == len(todo) or plan.stages[k + 1].step > stage.step
-            drawn = drawer.submit(draw, stage.step) if stage.noisy else None
+            if stage.noisy:
+                drawer.begin()
             ours = [z, *(held for held in ahead if held is not None)]  # an earlier x may be one of them by now
             x = whole(stage.mean).to(dtype)
             seen = _Seen(ours, bits=k == 0 and x is z)
-            told = () if stage.until is None else (times.new_tensor(float(stage.until)).repeat(len(z)),)
-            said = predict(tuple(stage.asks), x, times[k].repeat(len(z)), *told)
+            told = () if stage.until is None else (z.new_full((count,), float(stage.until)),)
+            said = predict(tuple(stage.asks), x, z.new_full((count,), times[k]), *told)
             if seen.changed():
                 raise ModelError(
                     f"the model wrote into its input x {where(stage.time, stage.step)}; it must leave it as it is."
                 )
             for answer in said:
-                check_form(answer, (len(z), *shape), z.device, stage.time, stage.step)
+                check_form(answer, (count, *shape), z.device, stage.time, stage.step)
             said = [_apart(answer, ours) for answer in said]
             given = said if reference is None else [reference.forward(answer.to(z.dtype)) for answer in said]
-            z, ahead = advance(move, z, given, ahead, None if drawn is None else drawn.result(), Memory.ALL)
+            z, ahead = advance(move, z, given, ahead, drawer.take() if stage.noisy else None, Memory.ALL)
             watch.look(stage, z, said)
             if ends and record:
                 record(stage.step, whole(beta[stage.step]))
@@ -95,6 +103,27 @@ def run(
                 tick()
     watch.report()
     return whole(beta[-1])
+
+
+class _Drawer:
+    """Draws the noise of `steps`, `size` numbers each, in a thread of `pool`: several at once where they are small."""
+
+    def __init__(self, pool: Executor, draw: Draw, steps: Iterator[int], size: int) -> None:
+        self.pool, self.draw, self.steps = pool, draw, steps
+        self.many = max(1, _AT_ONCE // max(1, size))
+        self.coming: deque[tuple[Future[Sequence[Tensor]], int]] = deque()
+
+    def begin(self) -> None:
+        """See to it that the next step's noise is on its way."""
+        if not self.coming:
+            steps = list(islice(self.steps, self.many))
+            drawn = self.pool.submit(self.draw, steps)
+            self.coming.extend((drawn, i) for i in range(len(steps)))
+
+    def take(self) -> Tensor:
+        """Return the next step's noise."""
+        drawn, i = self.coming.popleft()
+        return drawn.result()[i]
 
 
 def _apart(answer: Tensor, ours: Sequence[Tensor]) -> Tensor:
@@ -139,7 +168,7 @@ class _Watch:
         if self.waits:
             finite = torch.stack([torch.isfinite(p).all() for p in predictions]).all()
             self.flags.append((stage, finite, torch.isfinite(z).all()))
-        elif not torch.isfinite(z.sum(dtype=torch.float32)) and not torch.isfinite(z).all():
+        elif not math.isfinite(z.sum(dtype=torch.float32)) and not torch.isfinite(z).all():
             # one reduction where all is well; a sum that overflows is looked at number by number
             raise not_finite(stage.time, stage.step, finite=all(bool(torch.isfinite(p).all()) for p in predictions))
 

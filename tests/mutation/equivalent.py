@@ -21,7 +21,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "sampling/loop.py",
         "run",
         "1 -> 2",
-        "with ThreadPoolExecutor(1) as drawer:  # noise is drawn while the model is busy",
+        "with ThreadPoolExecutor(1) as pool:  # noise is drawn while the model is busy",
     ): "each draw is a stream of its own, whoever draws it",
     (
         "sampling/moves.py",

@@ -100,6 +100,8 @@ EXCLUDED: dict[str, str] = {
     "solvers/plan.py:read_plan": "words of an error",
     "solvers/planning.py:_hint": "words of an error",
     "sampling/sample.py:SampleResult.plot": "a picture",
+    "sampling/loop.py:_Drawer.__init__": "how many steps' noise is drawn at once, no formula",
+    "sampling/noise.py:_tiles": "how much is drawn at once, no formula",
     "sampling/loop.py:_Watch.__init__": "when a GPU is waited for, no formula",
     "sampling/loop.py:_Seen._sums": "a checksum, compared with itself alone",
 }

@@ -73,7 +73,8 @@ def test_where_nothing_drifts_steps_grow_to_the_end() -> None:
 
 def test_the_steps_are_as_long_as_the_field_is_smooth() -> None:
     narrow = symsi.models.gaussian([1.0, 0.0], 1e-4).model()  # a sample is decided near the data
-    gaps = torch.tensor(symsi.sample(narrow, shape=(20, 2), tolerance=1e-3, **QUIET).plan.grid).diff()
+    # with longer steps than the width of where it is decided, 0.01, the last one may pass over that
+    gaps = torch.tensor(symsi.sample(narrow, shape=(20, 2), tolerance=3e-4, **QUIET).plan.grid).diff()
     assert gaps[-3:].mean() < gaps.max() / 3
 
 

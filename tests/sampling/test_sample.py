@@ -18,22 +18,6 @@ from symsi.sampling.sample import Snapshot
 QUIET = {"progress": False}
 
 
-def test_noise_depends_on_seed_sample_and_step_alone() -> None:
-    whole = standard_normal(3, range(6), 2, (4, 5))
-    torch.testing.assert_close(whole[[4, 1]], standard_normal(3, [4, 1], 2, (4, 5)), rtol=0, atol=0)
-    for other in (standard_normal(4, range(6), 2, (4, 5)), standard_normal(3, range(6), 1, (4, 5))):
-        assert abs(float((whole * other).mean())) < 5 / math.sqrt(120)
-    assert not torch.equal(whole[0], whole[1])
-
-
-def test_noise_is_standard_normal() -> None:
-    n = standard_normal(0, range(200), 0, (500,)).double()
-    assert abs(float(n.mean())) < 5 / math.sqrt(n.numel())
-    assert abs(float(n.var()) - 1) < 5 * math.sqrt(2 / n.numel())
-    assert abs(float((n**4).mean()) - 3) < 5 * math.sqrt(96 / n.numel())
-    assert float((n[1:] * n[:-1]).mean().abs()) < 5 / math.sqrt(n.numel())
-
-
 @pytest.mark.parametrize("options", [{}, {"diffusion": "optimal", "schedule": "lazy(kappa=1)"}])
 def test_a_sample_is_the_same_whatever_the_batch(three_modes: Mixture, options: dict[str, str]) -> None:
     model = three_modes.model()
