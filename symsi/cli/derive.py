@@ -10,13 +10,14 @@ from sympy import sstr
 
 from symsi.algebra.proof import Proof
 from symsi.cli import derive_bridge, derive_map
-from symsi.cli.derive_bridge import Sides
+from symsi.cli.derive_bridge import Sides, bridge_options
 from symsi.cli.options import Pair, at_most_one, conversion_options
 from symsi.errors import SymsiError
 from symsi.exports.latex import bridge_tex, conversion_tex, map_tex
 from symsi.exports.markdown import bridge_markdown, conversion_markdown, map_markdown
 from symsi.interpolants.schedule import Schedule
-from symsi.theory.bridge import Bridge, bridge_record
+from symsi.theory.bridge import Bridge
+from symsi.theory.bridge_record import bridge_record
 from symsi.theory.conversion import FIELDS, Conversion
 from symsi.theory.map_conversion import MapConversion, map_record
 from symsi.theory.record import record
@@ -28,24 +29,14 @@ Found = Conversion | Bridge | MapConversion
 
 @click.command("derive")
 @conversion_options
-@click.option("--interpolant", "sides", metavar="NAME", help="Two-sided: linear, trigonometric, encoding-decoding.")
-@click.option("--gamma", metavar="NAME|EXPR", help="Of it: brownian, quadratic, sine, sigmoid, or an expression in t.")
-@click.option("--given", default="velocity,latent", show_default=True, help="Its two predictions; EXPR may use gamma.")
+@bridge_options
 @click.option("--flow-map", "of_maps", is_flag=True, help="How a flow map of --from becomes one of --to (T21).")
 @click.option("--latex", "as_latex", is_flag=True, help="Print a LaTeX document with limits and proof.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown document with limits and proof.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; formulas parse back with SymPy.")
 @click.option("--proof", "with_proof", is_flag=True, help="Print the proof of this conversion as well.")
 def command(
-    pair: Pair,
-    sides: str | None,
-    gamma: str | None,
-    given: str,
-    of_maps: bool,
-    as_latex: bool,
-    as_markdown: bool,
-    as_json: bool,
-    with_proof: bool,
+    pair: Pair, sides: Sides, of_maps: bool, as_latex: bool, as_markdown: bool, as_json: bool, with_proof: bool
 ) -> None:
     """Derive time map, scale, diffusion, fields and drift, with their limits at both ends.
 
@@ -64,10 +55,9 @@ def command(
       symsi derive --from linear --to-alpha "cos(pi*t/2)**n" --to-beta "sin(pi*t/2)" --parameter n=2
     """
     at_most_one(**{"--json": as_json, "--latex": as_latex, "--markdown": as_markdown})
-    asked = Sides(sides, gamma, given)
-    if of_maps and asked.asked:
+    if of_maps and sides.asked:
         raise SymsiError("--flow-map is of schedules; leave --interpolant and --gamma out.")
-    found: Found = asked.bridge(pair) if asked.asked else pair.conversion()
+    found: Found = sides.bridge(pair) if sides.asked else pair.conversion()
     if of_maps:
         found = derive_map.map_conversion(pair)
     proof = found.proof() if with_proof or as_latex or as_markdown else None

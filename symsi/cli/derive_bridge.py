@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 
+import click
 from sympy import sstr
 
 from symsi.cli.options import Pair, read_parameters
@@ -12,7 +16,16 @@ from symsi.interpolants.named_two_sided import interpolant
 from symsi.interpolants.two_sided import Interpolant
 from symsi.theory.bridge import SYMBOLS, Bridge, bridge
 
-__all__ = ["Sides", "text"]
+__all__ = ["Sides", "bridge_options", "text"]
+
+_GIVEN = "velocity,latent"
+_OPTIONS = (
+    click.option("--interpolant", metavar="NAME", help="Two-sided: linear, trigonometric, encoding-decoding."),
+    click.option(
+        "--gamma", metavar="NAME|EXPR", help="Of it: brownian, quadratic, sine, sigmoid, or an expression in t."
+    ),
+    click.option("--given", default=_GIVEN, show_default=True, help="Its two predictions; EXPR may use gamma."),
+)
 
 
 @dataclass(frozen=True)
@@ -26,15 +39,16 @@ class Sides:
     @property
     def asked(self) -> bool:
         """Whether a two-sided interpolant is meant at all."""
-        return self.name is not None or self.gamma is not None
+        return self.name is not None or self.gamma is not None or self.given != _GIVEN
 
     def bridge(self, pair: Pair) -> Bridge:
         """Return the bridge, with the options that it shares with a conversion. Raises SymsiError."""
         foreign = {"--from": pair.source, "--to": pair.target, "--to-alpha": pair.to_alpha, "--to-beta": pair.to_beta}
+        foreign |= {"--prediction": pair.prediction if pair.prediction != "velocity" else None}
         for option, value in foreign.items():
             if value:
                 raise InterpolantError(
-                    f"{option} is of a schedule; --interpolant NAME and --gamma say all of an interpolant."
+                    f"{option} is of a schedule; --interpolant NAME, --gamma and --given say all of a bridge."
                 )
         names = tuple(part.strip() for part in self.given.split(","))
         if len(names) != 2:
@@ -50,6 +64,19 @@ class Sides:
         if self.name is not None or pair.alpha is None or pair.beta is None or self.gamma is None:
             raise InterpolantError("give --interpolant NAME, or --alpha, --beta and --gamma as expressions in t.")
         return Interpolant(pair.alpha, pair.beta, self.gamma, parameters=declared)
+
+
+def bridge_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that name a two-sided interpolant; the command gets them as one `Sides`, called `sides`."""
+
+    @wraps(function)
+    def command(interpolant: str | None, gamma: str | None, given: str, **others: Any) -> None:
+        function(sides=Sides(interpolant, gamma, given), **others)
+
+    wrapped: Callable[..., None] = command
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def text(b: Bridge) -> str:

@@ -1,4 +1,4 @@
-"""`symsi export`: a conversion as a file that runs without symsi."""
+"""`symsi export`: a conversion, a bridge or a flow map as a file that runs without symsi."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 from tqdm import tqdm
 
+from symsi.cli.derive_bridge import Sides, bridge_options
 from symsi.cli.options import Pair, conversion_options
 from symsi.errors import SymsiError
 from symsi.exports import SUFFIXES, WHAT, export
@@ -20,6 +21,7 @@ from symsi.exports.graph import DTYPES
 from symsi.files import check_free
 from symsi.models.flow_map import FlowMap
 from symsi.models.pretrained_map import load_map
+from symsi.theory.bridge import Bridge
 from symsi.theory.conversion import Conversion
 
 __all__ = ["command"]
@@ -27,13 +29,12 @@ __all__ = ["command"]
 
 @click.command("export")
 @conversion_options
+@bridge_options
 @click.option("--map", "flow_map", metavar="NAME|FILE", help="Instead of --from: a flow map, as .pt2 or .onnx.")
 @click.option(
     "--what",
-    default="drift",
-    show_default=True,
     metavar="|".join(WHAT),
-    help="The function that .pt2 and .onnx hold; the other formats hold all.",
+    help="The function that .pt2 and .onnx hold, by default drift, of a bridge forward; the other formats hold all.",
 )
 @click.option("--dtype", default="float32", show_default=True, metavar="|".join(DTYPES), help="Of x, for .pt2, .onnx.")
 @click.option("--rank", default=4, show_default=True, help="Dimensions of x, batch included, for .pt2 and .onnx.")
@@ -44,8 +45,9 @@ __all__ = ["command"]
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 def command(
     pair: Pair,
+    sides: Sides,
     flow_map: str | None,
-    what: str,
+    what: str | None,
     dtype: str,
     rank: int,
     aot: bool,
@@ -54,7 +56,7 @@ def command(
     as_json: bool,
     paths: tuple[Path, ...],
 ) -> None:
-    """Write a conversion, or a flow map, to files; the suffix says how: .py, .pt2, .onnx, .tex or .json.
+    """Write a conversion, a bridge or a flow map to files; the suffix says how: .py, .pt2, .onnx, .tex or .json.
 
     Each file is then run in a fresh process, where symsi cannot be imported, and its worst error printed.
 
@@ -63,6 +65,7 @@ def command(
       symsi export --from linear --to "lazy(kappa=1)" --diffusion optimal lazy.py lazy.tex
       symsi export --from linear --to vp --what step --rank 3 --dtype bfloat16 step.pt2
       symsi export --from linear --to vp --what velocity velocity.onnx
+      symsi export --interpolant linear --gamma "sqrt(2*t*(1-t))" --diffusion gamma bridge.py bridge.tex
       symsi export --map map.safetensors map.pt2 map.onnx
     """
     if flow_map is not None:
@@ -71,7 +74,8 @@ def command(
         write: Callable[..., Checked | None] = partial(_map, load_map(flow_map), force=force)
     else:
         known = SUFFIXES
-        write = partial(_conversion, pair.conversion(), what=what, aot=aot, dtype=dtype, rank=rank, force=force)
+        given = sides.bridge(pair) if sides.asked else pair.conversion()
+        write = partial(_formulas, given, what=what, aot=aot, dtype=dtype, rank=rank, force=force)
     for path in paths:
         if path.suffix not in known:  # before anything is written
             raise SymsiError(f"cannot export to {path.name!r}: the suffix must be one of {', '.join(known)}.")
@@ -109,9 +113,17 @@ def _map(flow: FlowMap, path: Path, *, force: bool, checked: bool) -> Checked | 
     return check_map(flow, path) if checked else None
 
 
-def _conversion(
-    conversion: Conversion, path: Path, *, what: str, aot: bool, dtype: str, rank: int, force: bool, checked: bool
+def _formulas(
+    given: Conversion | Bridge,
+    path: Path,
+    *,
+    what: str | None,
+    aot: bool,
+    dtype: str,
+    rank: int,
+    force: bool,
+    checked: bool,
 ) -> Checked | None:
     compiled = aot and path.suffix == ".pt2"
-    export(conversion, path, what, aot=compiled, dtype=dtype, rank=rank, force=force)
-    return check(conversion, path, what, aot=compiled, dtype=dtype, rank=rank) if checked else None
+    export(given, path, what, aot=compiled, dtype=dtype, rank=rank, force=force)
+    return check(given, path, what, aot=compiled, dtype=dtype, rank=rank) if checked else None

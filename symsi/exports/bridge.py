@@ -13,7 +13,8 @@ from symsi.coefficients.two_sided import bridge_kernels
 from symsi.exports.latex import bridge_tex
 from symsi.exports.module import reference, runtime_text, safe, self_check
 from symsi.files import write_text
-from symsi.theory.bridge import Bridge, bridge_record
+from symsi.theory.bridge import Bridge
+from symsi.theory.bridge_record import bridge_record
 
 __all__ = ["write_bridge"]
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from symsi.errors import SymsiError
 from symsi.files import read_data, trouble, write_text
+from symsi.theory.bridge import Bridge
+from symsi.theory.bridge_record import FORMAT, bridge_from_record
 from symsi.theory.conversion import Conversion
 from symsi.theory.record import from_record, record
 
@@ -20,8 +22,8 @@ def write_json(conversion: Conversion, path: Path, force: bool) -> None:
     write_text(path, json.dumps(record(conversion), indent=1) + "\n", force=force)
 
 
-def read_json(path: str | Path) -> Conversion:
-    """Read a conversion that `export` wrote.
+def read_json(path: str | Path) -> Conversion | Bridge:
+    """Read a conversion or a bridge that `export` wrote.
 
     Raises SymsiError where the file is missing, too large, no JSON, or not what `export` writes.
     """
@@ -31,4 +33,5 @@ def read_json(path: str | Path) -> Conversion:
         raise SymsiError(f"cannot read {path}: {error.strerror}.") from None
     except ValueError as error:
         raise SymsiError(f"{path} cannot be read: {trouble(error)}.") from None
-    return from_record(data)
+    of_bridge = isinstance(data, dict) and data.get("format") == FORMAT
+    return bridge_from_record(data) if of_bridge else from_record(data)

@@ -70,11 +70,12 @@ def check_map(flow: FlowMap, path: Path) -> Checked:
         "kind": path.suffix[1:],
         "path": str(path),
         "what": "map",
+        "names": list(inputs),
         "inputs": [v.tolist() for v in inputs.values()],
         "dtypes": [str(v.dtype).removeprefix("torch.") for v in inputs.values()],
         "outputs": ["map"],
     }
-    found = torch.tensor(run_alone(job)["map"], dtype=torch.float64).reshape(wanted.shape)
+    found = torch.tensor(run_alone([job])[0]["map"], dtype=torch.float64).reshape(wanted.shape)
     whole = wanted.isfinite().all(1)  # u of some schedules has no limit at s = 1, from where no map needs to start
     unit = torch.finfo(torch.float32).eps * 2 ** wanted.abs().amax(1).clamp(min=1e-30).log2().floor()
     errors = ((found - wanted).abs().amax(1) / unit).nan_to_num(torch.inf).where(whole, 0.0)

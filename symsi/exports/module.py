@@ -17,7 +17,7 @@ from symsi.files import write_text
 from symsi.theory.conversion import FIELDS, Conversion
 from symsi.theory.functions import Formulas
 
-__all__ = ["TIMES", "reference", "runtime_text", "safe", "self_check", "write_py"]
+__all__ = ["TIMES", "ZERO", "reference", "runtime_text", "safe", "self_check", "write_py"]
 
 TIMES = (
     0.0,
@@ -34,6 +34,7 @@ TIMES = (
     1 - 2.0**-40,
     1.0,
 )  # of [start, 1]
+ZERO = 1e-55  # what is smaller is 0, left over by the digits of pi
 _THEOREM = {"velocity": "T6", "score": "T1, T6", "noise": "T6", "data": "T6", "drift": "T2, T6"}
 
 _HEAD = r'''r"""{title}, exported by symsi {version}. It needs only torch.
@@ -166,7 +167,7 @@ def reference(formulas: Formulas, digits: int = 60) -> tuple[list[float], dict[s
         row = formulas.evaluate_all(Rational(time), names, digits) if end is None else None
         for name in names:
             value = formulas.end_value(name, end or 0) if row is None else row[name]
-            columns[name].append(None if value is None else float(value))
+            columns[name].append(None if value is None else float(value) if abs(value) > ZERO else 0.0)
     return times, columns
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from sympy import Expr, Integer, Symbol, latex, sstr
 
@@ -22,9 +21,8 @@ from symsi.interpolants.two_sided import Interpolant
 from symsi.theory.functions import Functions
 from symsi.theory.three_parts import FIELDS, PREDICTIONS, brownian_diffusion, drift_row, predict, row, written
 
-__all__ = ["FORMAT", "SYMBOLS", "Bridge", "bridge", "bridge_record"]
+__all__ = ["SYMBOLS", "Bridge", "bridge"]
 
-FORMAT = "symsi-bridge/1"
 SYMBOLS: Mapping[str, Symbol] = {
     "velocity": Symbol("v"),
     "score": Symbol("s"),
@@ -185,28 +183,6 @@ def _prove(b: Bridge) -> Proof:
         found = Combination(first, tuple(rest))(p.state(**means), *(values[name] for name in b.given))
         d.equal(f"The {kind}, by the means of the parts.", found, values[kind], "T13", "fields")
     return d.proof()
-
-
-def bridge_record(b: Bridge) -> dict[str, Any]:
-    """Return a bridge as JSON data; formulas parse back with SymPy."""
-    i = b.interpolant
-    return {
-        "format": FORMAT,
-        "interpolant": {"name": i.name, **{name: sstr(getattr(i, name)) for name in ("alpha", "beta", "gamma")}},
-        "parameters": sorted(s.name for s in i.free_parameters),
-        "evidence": dict(i.evidence),
-        "given": list(b.given),
-        "epsilon": sstr(b.epsilon),
-        "fields": {kind: sstr(b.field(kind)) for kind in b.fields},
-        "coefficients": {name: sstr(e) for name, e in b.coefficients.items()},
-        "limits": {name: {"0": _limit(a), "1": _limit(z)} for name, (a, z) in b.limits.items()},
-        "latex": b.latex(),
-    }
-
-
-def _limit(found: Limit) -> dict[str, Any]:
-    value, leading = (None if e is None else sstr(e) for e in (found.value, found.leading))
-    return {"value": value, "leading": leading, "text": str(found)}
 
 
 def _vanishes(expr: Expr) -> bool:

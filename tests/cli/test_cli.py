@@ -364,6 +364,32 @@ def test_export_writes_checks_and_says_how_good(
     assert json.loads(out) == {"files": [{"file": str(path), "worst_ulp": None, "values": 0}]}
 
 
+def test_export_takes_a_bridge_as_derive_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("--interpolant", "linear", "--gamma", "sqrt(2*t*(1-t))")
+    code, out, _ = in_process(capsys, monkeypatch, "export", *asked, str(tmp_path / "bridge.py"))
+    assert code == 0
+    assert "ulp of float32" in out
+    files = [str(tmp_path / name) for name in ("x1.pt2", "bridge.json")]
+    code, _, _ = in_process(capsys, monkeypatch, "export", *asked, "--what", "x1", "--no-check", *files)
+    assert code == 0
+    assert json.loads(Path(files[1]).read_text())["given"] == ["velocity", "latent"]
+    for foreign, words in (
+        (("--from", "linear"), "--from is of a schedule"),
+        (("--prediction", "noise"), "--prediction is of a schedule"),
+        (("--what", "drift"), "forward"),
+        (("--map", "digits28-map"), "leave --interpolant out"),
+    ):
+        code, _, err = in_process(capsys, monkeypatch, "export", *asked, *foreign, str(tmp_path / "other.pt2"))
+        assert code == 2
+        assert words in err
+    code, _, err = in_process(capsys, monkeypatch, "export", "--given", "ends,score", str(tmp_path / "other.py"))
+    assert code == 2
+    assert "give --interpolant NAME" in err
+    assert not list(tmp_path.glob("other*"))
+
+
 def test_export_refuses_before_it_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,6 +432,26 @@ def test_the_certificate_is_json_that_meets_its_bounds(
     assert [set(row) for row in by_coefficient] == [set(row) for row in shipped["by_coefficient"]]
     assert data["handwritten"]["nonfinite"] > 0
     assert plot.stat().st_size > 10_000
+
+
+def test_the_certificate_of_bridges_is_json_and_a_table_and_refuses_what_is_of_conversions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("--interpolant", "linear(gamma=quadratic)", "--randoms", "5", "--workers", "1")
+    code, out, _ = in_process(capsys, monkeypatch, "bench", "certificate", *asked, "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert data["coefficients"] == sum(row["bridges"] for row in data["by_coefficient"])
+    assert data["nonfinite"] == 0
+    code, out, _ = in_process(capsys, monkeypatch, "bench", "certificate", *asked)
+    assert out.splitlines()[-1].startswith(f"1 interpolants, {data['coefficients']} coefficients")
+    for foreign in (("--schedule", "linear"), ("--plot", str(tmp_path / "plot.png"))):
+        code, _, err = in_process(capsys, monkeypatch, "bench", "certificate", "--bridges", *foreign)
+        assert code == 2
+        assert f"{foreign[0]} is of conversions" in err
+    code, _, err = in_process(capsys, monkeypatch, "bench", "certificate", "--interpolant", "linaer")
+    assert code == 2
+    assert "'linear'" in err
 
 
 def test_bench_kernels_refuses_a_gpu_that_is_not_there(

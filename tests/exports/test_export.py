@@ -18,6 +18,7 @@ from symsi.exports.document import read_json
 from symsi.exports.graph import load_aot
 from symsi.interpolants.lazy import lazy_schedule
 from symsi.interpolants.schedule import Schedule
+from symsi.interpolants.two_sided import Interpolant
 from symsi.theory.bridge import bridge
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.record import from_record, record
@@ -282,6 +283,76 @@ def test_a_bridges_drift_is_a_graph_of_two_predictions(tmp_path: Path, suffix: s
 def test_a_bridge_is_a_page_and_a_record(tmp_path: Path) -> None:
     b = bridge(*BRIDGE)
     assert "Proof (proved)" in export(b, tmp_path / "bridge.tex").read_text()
-    assert json.loads(export(b, tmp_path / "bridge.json").read_text())["given"] == ["velocity", "latent"]
+    assert read_json(export(b, tmp_path / "bridge.json")) == b
     with pytest.raises(UnknownNameError, match=r"'drift'.*forward"):
         export(b, tmp_path / "drift.pt2", "drift")
+
+
+BRIDGES = {
+    "linear": bridge(*BRIDGE),
+    "written out": bridge(Interpolant("1-t**2", "t", "t*(1-t)"), "gamma", ("score", "ends")),
+    "in pieces": bridge("encoding-decoding(gamma=brownian)", "gamma"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("written out", ".py"), ("written out", ".json"), *(("in pieces", s) for s in (".py", ".tex", ".json"))],
+)
+def test_whole_bridges_survive_a_fresh_process(tmp_path: Path, name: str, suffix: str) -> None:
+    b = BRIDGES[name]
+    path = export(b, tmp_path / f"bridge{suffix}")
+    found = check(b, path)
+    assert found.good, str(found)
+    assert found.values > 10
+    if suffix == ".json":
+        assert read_json(path) == b
+
+
+@pytest.mark.parametrize(
+    ("suffix", "what", "dtype", "rank"),
+    [(".pt2", "x1", "bfloat16", 3), (".onnx", None, "float32", 2), (".onnx", "coefficients", "float64", 1)],
+)
+def test_graphs_of_bridges_survive_a_fresh_process(
+    tmp_path: Path, suffix: str, what: str | None, dtype: str, rank: int
+) -> None:
+    if suffix == ".onnx":
+        pytest.importorskip("onnxruntime")
+    b = BRIDGES["written out"]
+    found = check(b, export(b, tmp_path / f"f{suffix}", what, dtype=dtype, rank=rank), what, dtype=dtype, rank=rank)
+    assert found.good, str(found)
+    assert found.values > 8
+
+
+def test_the_check_of_a_bridge_sees_predictions_that_change_places_and_a_wrong_coefficient(tmp_path: Path) -> None:
+    b = BRIDGES["linear"]
+    path = export(b, tmp_path / "bridge.py")
+    text = path.read_text()
+    for right, wrong in (
+        ("def forward(velocity, latent, x, t)", "def forward(latent, velocity, x, t)"),
+        ("return mix(torch.ones_like", "return 1.001 * mix(torch.ones_like"),
+    ):
+        assert right in text
+        path.write_text(text.replace(right, wrong))
+        assert not check(b, path).good
+    assert not check(bridge(BRIDGE[0], "gamma/3"), export(b, tmp_path / "f.pt2", rank=2), rank=2).good
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("epsilon", "__import__('os')", "unknown function"),
+        ("epsilon", "gamma", "does not follow"),
+        ("given", ["velocity"], "malformed"),
+        ("given", ["velocity", "noise"], "unknown"),
+        ("interpolant", 3, "malformed"),
+        ("interpolant", {"name": "x", "alpha": "1-t", "beta": "t", "gamma": "Piecewise((t, t < 1))"}, "cannot read"),
+        ("coefficients", {}, "'coefficients' in the file does not follow"),
+        ("remark", "trust me", "'remark' in the file does not follow"),
+    ],
+)
+def test_a_tampered_record_of_a_bridge_is_refused(tmp_path: Path, key: str, value: object, message: str) -> None:
+    path = export(BRIDGES["linear"], tmp_path / "f.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(SymsiError, match=message):
+        read_json(path)

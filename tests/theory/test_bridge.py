@@ -9,7 +9,9 @@ from sympy import Rational
 from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.parse import parse
 from symsi.errors import DiffusionError, EndpointError, InterpolantError, UnknownNameError
-from symsi.theory.bridge import SYMBOLS, Bridge, bridge, bridge_record
+from symsi.interpolants.named_two_sided import ENDS, interpolant
+from symsi.theory.bridge import SYMBOLS, Bridge, bridge
+from symsi.theory.bridge_record import bridge_from_record, bridge_record
 from symsi.theory.three_parts import PREDICTIONS, drift_row, row
 
 t, x = sp.symbols("t x")
@@ -117,10 +119,16 @@ def test_a_record_is_json_whose_formulas_parse_back() -> None:
     assert "\\varepsilon" in data["latex"]
 
 
-def test_a_symbolic_parameter_stays_one() -> None:
-    from symsi.interpolants.named_two_sided import interpolant
+@pytest.mark.parametrize("gamma", ["brownian", "sigmoid"])
+@pytest.mark.parametrize("ends", ENDS)
+def test_a_record_is_derived_again_from_what_it_says(ends: str, gamma: str) -> None:
+    b = bridge(f"{ends}(gamma={gamma})", "gamma/2", ("ends", "score"))
+    assert bridge_from_record(json.loads(json.dumps(bridge_record(b)))) == b
 
+
+def test_a_symbolic_parameter_stays_one() -> None:
     b = bridge(interpolant("linear", "brownian", a=None), "gamma")
+    assert bridge_from_record(bridge_record(b)) == b
     assert b.functions.free_parameters == {sp.Symbol("a")}
     assert b.proof().proved
     assert b.limits["score_latent"][0].exponent == -Rational(1, 2)

@@ -27,6 +27,7 @@ def command() -> None:
     Examples:
       symsi bench advice --model fashion28-noise
       symsi bench certificate --quick
+      symsi bench certificate --bridges --json > bridges.json
       symsi bench certificate --json --plot certificate.png > certificate.json
       symsi bench kernels --size 100000 --size 10000000
       symsi bench nfe --model digits28 --nfe 2,4,8 --plot nfe.png
