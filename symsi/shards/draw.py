@@ -130,7 +130,7 @@ def sample_shards(
         nfe = found.nfe
         return found.x
 
-    place = Path(folder)
+    place, done = Path(folder), False
     with team or Team.join() as team:
         if team.rank == 0:
             _make(place)
@@ -140,13 +140,14 @@ def sample_shards(
             if team.rank == 0:
                 lock.alone()
                 prepare(place, manifest, made, data, again)
+                done = (place / SUMS).exists() and not Folder(place, manifest, rows).missing()
                 lock.share()
                 team.say("ready", f"{manifest.identity} {count}")
             else:
                 lock.share()
             with tqdm(total=count, desc=known.name, unit="sample", disable=_hidden(team, progress), smoothing=0) as bar:
                 drawn, failures, stopped = _share(place, manifest, draw, team, stop, bar)
-            missing, silent = _finish(place, manifest, rows, team, None if stopped else stop)
+            missing, silent = _finish(Folder(place, manifest, rows), team, None if stopped else stop, done)
         return Drawn(place, drawn, nfe, failures, stopped, missing, silent)
 
 
@@ -172,10 +173,10 @@ def _share(
     return drawn, failures, True
 
 
-def _finish(
-    place: Path, manifest: Manifest, rows: Mapping[str, Tensor], team: Team, stop: Callable[[], bool] | None
-) -> tuple[int, tuple[int, ...]]:
-    """Wait for the others; rank 0 seals a folder that has all. Return samples that are missing, and ranks given up.
+def _finish(folder: Folder, team: Team, stop: Callable[[], bool] | None, done: bool) -> tuple[int, tuple[int, ...]]:
+    """Wait for the others; rank 0 seals a folder that has all and was not `done` at the beginning.
+
+    Return samples that are missing, and ranks given up.
 
     `stop` is None for a process that was stopped: it waits for nobody; rank 0 lets nobody begin another shard.
     """
@@ -187,10 +188,9 @@ def _finish(
     if stop is None:
         team.close()
     others = tuple(sorted(team.wait("done", range(team.world))))
-    whole = Folder(place, manifest, rows)
-    missing = sum(map(len, whole.missing()))
-    if not missing and stop is not None and not (place / SUMS).exists():
-        seal(whole)
+    missing = sum(map(len, folder.missing()))
+    if not missing and not done and stop is not None:
+        seal(folder)
     team.say("over")
     return missing, others
 

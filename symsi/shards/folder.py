@@ -118,7 +118,7 @@ def prepare(path: Path, manifest: Manifest, plan: Plan, conditions: bytes, again
     unwanted += [path_of(path, span) for span in again]
     if held is not None and held != manifest and held.count % held.batch:
         unwanted.append(path_of(path, held.span(held.shards - 1)))  # the last shard is to be a whole one
-    if again or held != manifest:
+    if held != manifest:
         unwanted.insert(0, path / SUMS)
     for file in unwanted:
         _remove(file)
@@ -132,7 +132,8 @@ def prepare(path: Path, manifest: Manifest, plan: Plan, conditions: bytes, again
 def seal(folder: Folder) -> None:
     """Read all shards and write the SHA-256 of every file, in the format of sha256sum.
 
-    The bytes are the same whoever drew the samples. Raises SymsiError where a shard is damaged.
+    The bytes are the same whoever drew the samples. Raises SymsiError where a shard is damaged, and where the folder
+    was sealed before with other sums: samples that were drawn again are not those that were lost.
     """
     lines = []
     for name in (MANIFEST, PLAN, *([CONDITIONS] if folder.conditions else [])):
@@ -142,7 +143,15 @@ def seal(folder: Folder) -> None:
         path, data = path_of(folder.path, span), shard_bytes(folder.path, folder.manifest, span)
         numbers_in(data, path, folder.manifest, span)
         lines.append(f"{digest_of(data)}  {path.name}\n")
-    _write(folder.path / SUMS, "".join(lines).encode())
+    text, sums = "".join(lines), folder.path / SUMS
+    before = bytes_in(sums, 2 * len(text)).decode("utf-8", "replace") if os.path.lexists(sums) else text
+    other = sorted(set(lines) - set(before.splitlines(keepends=True)))
+    if before != text:
+        raise SymsiError(
+            f"{sums} has other sums, of {other[0].split()[1] if other else 'more files'}: it was changed, or what was "
+            "drawn again came out otherwise, as another kind of processor may round. Delete it to take what is there."
+        )
+    _write(sums, text.encode())
 
 
 def names_in(path: Path) -> list[str]:

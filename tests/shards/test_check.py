@@ -113,6 +113,16 @@ def test_what_is_missing_and_foreign_is_named(folder: Path) -> None:
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_a_shard_that_comes_out_otherwise_is_not_taken_for_the_lost_one(folder: Path) -> None:
+    (folder / NAMES[2]).unlink()
+    flip(folder / "SHA256SUMS", 3)
+    with pytest.raises(symsi.SymsiError, match=r"SHA256SUMS has other sums, of manifest.json"):
+        draw(folder)
+    (folder / "SHA256SUMS").unlink()
+    assert draw(folder).missing == 0
+    assert symsi.check_shards(folder).whole
+
+
 def test_a_damaged_shard_is_not_sealed(folder: Path) -> None:
     flip(folder / NAMES[1], -1)
     (folder / "SHA256SUMS").unlink()
