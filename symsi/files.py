@@ -46,8 +46,8 @@ def check_free(path: Path, *, force: bool = False) -> None:
         raise SymsiError(f"cannot write to {path.parent}: permission denied.")
 
 
-def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = False) -> Path:
-    """Let `write` fill a temporary file beside `path`, then move it there.
+def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = False, sync: bool = False) -> Path:
+    """Let `write` fill a temporary file beside `path`, then move it there; with `sync` it outlives a loss of power.
 
     Raises SymsiError if `path` exists and not `force`, if its folder cannot be written, or if the disk is full or fails
     meanwhile; the temporary file is removed then, and on Ctrl-C. SIGTERM ends Python without that: a program that is to
@@ -59,7 +59,11 @@ def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = Fal
         temporary = _temporary(path)
         write(temporary)
         os.chmod(temporary, 0o666 & ~_umask())
+        if sync:
+            _sync(temporary)
         os.replace(temporary, path)
+        if sync:
+            _sync(path.parent)
     except Exception as error:
         trouble = disk_trouble(error)
         if not trouble:
@@ -153,6 +157,15 @@ def _opened(path: str | Path) -> BinaryIO:
 
 def _refuse(name: str) -> float:
     raise ValueError(f"it holds {name}")
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

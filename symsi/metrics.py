@@ -18,6 +18,7 @@ from symsi.errors import MetricError
 __all__ = [
     "Floor",
     "MetricError",
+    "Moments",
     "accuracy",
     "energy_distance",
     "frechet_distance",
@@ -40,8 +41,48 @@ class Floor:
     spread: float
 
 
-def frechet_distance(x: Tensor, y: Tensor) -> float:
+@dataclass(frozen=True)
+class Moments:
+    """Of N rows: `mean` m (D,) and `scatter` S, an upper triangle with S^T S = sum_i (x_i - m)(x_i - m)^T."""
+
+    count: int
+    mean: Tensor
+    scatter: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor) -> Moments:
+        """Return the moments of x (N, D). Raises MetricError unless it is finite, with 1 row or more."""
+        x = _numbers("x", x)
+        if x.ndim != 2:
+            raise MetricError(f"x must have the shape (N, D); got {tuple(x.shape)}. Flatten samples: x.flatten(1).")
+        mean = x.mean(0)
+        return cls(len(x), mean, torch.linalg.qr(x - mean, mode="r").R)
+
+    def merge(self, other: Moments) -> Moments:
+        """Return the moments of both sets of rows together, to rounding, whichever rows are where.
+
+        With d = m' - m, m + d N'/(N + N') and S^T S + S'^T S' + N N'/(N + N') d d^T (Chan et al. 1979), whose root is
+        the R of a QR decomposition of the three on top of each other. Raises MetricError for other columns.
+        """
+        if self.mean.shape != other.mean.shape:
+            raise MetricError(
+                f"moments must have as many columns; got {len(self.mean)} and {len(other.mean)}: of other features."
+            )
+        count, apart = self.count + other.count, other.mean - self.mean
+        between = apart * math.sqrt(self.count * other.count / count)
+        rows = torch.cat([self.scatter, other.scatter, between[None]])
+        mean = self.mean + apart * (other.count / count)
+        return Moments(count, mean, torch.linalg.qr(rows, mode="r").R)
+
+    def root(self) -> Tensor:
+        """Return R with R^T R the unbiased covariance."""
+        return self.scatter / math.sqrt(self.count - 1)
+
+
+def frechet_distance(x: Tensor | Moments, y: Tensor | Moments) -> float:
     """Return the squared Fréchet distance of the normal laws with the moments of x (N, D) and y (M, D).
+
+    Either may be given as its `Moments`, which merge over parts of a set that is too large to be held.
 
     |m_x - m_y|^2 + tr(C_x + C_y - 2 (C_x^{1/2} C_y C_x^{1/2})^{1/2}), with the unbiased covariances (N - 1). The last
     trace is the nuclear norm of R_x R_y^T for C = R^T R, R from a QR decomposition of the centred samples: no root is
@@ -50,10 +91,12 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
     Finite samples bias it upwards, the more so the fewer they are; compare it with `sampling_floor` at the same count.
     Raises MetricError unless both are finite, with 2 rows or more and as many columns.
     """
-    x, y = _pair(x, y)
-    root_x, root_y = _root(x), _root(y)
+    of_x, of_y = _moments("x", x), _moments("y", y)
+    if of_x.mean.shape != of_y.mean.shape:
+        raise MetricError(f"x and y must have as many columns; got {len(of_x.mean)} and {len(of_y.mean)}.")
+    root_x, root_y = of_x.root(), of_y.root().to(of_x.mean.device)
     spread = root_x.square().sum() + root_y.square().sum() - 2 * torch.linalg.svdvals(root_x @ root_y.T).sum()
-    return max(float((x.mean(0) - y.mean(0)).square().sum() + spread), 0.0)
+    return max(float((of_x.mean - of_y.mean.to(of_x.mean.device)).square().sum() + spread), 0.0)
 
 
 def energy_distance(x: Tensor, y: Tensor) -> float:
@@ -179,11 +222,12 @@ def sampling_floor(
     return Floor(statistics.fmean(values), statistics.stdev(values))
 
 
-def _root(x: Tensor) -> Tensor:
-    """R with R^T R the covariance of the rows of x."""
-    centred = (x - x.mean(0)) / math.sqrt(len(x) - 1)
-    root: Tensor = torch.linalg.qr(centred, mode="r").R
-    return root
+def _moments(name: str, x: Tensor | Moments) -> Moments:
+    if not isinstance(x, Moments):
+        return Moments.of(_matrix(name, x))
+    if x.count < 2:
+        raise MetricError(f"{name} must be the moments of 2 samples or more; got {x.count}.")
+    return x
 
 
 def _distances(x: Tensor, y: Tensor) -> float:

@@ -7,6 +7,7 @@ from symsi.errors import SymsiError
 from symsi.metrics import (
     Floor,
     MetricError,
+    Moments,
     accuracy,
     energy_distance,
     frechet_distance,
@@ -299,3 +300,29 @@ def test_recall_of_samples_that_lack_a_half_of_the_data_is_a_half() -> None:
 def test_recall_refuses_more_neighbours_than_there_are(neighbours: int) -> None:
     with pytest.raises(MetricError, match="1 to N - 1 = 3"):
         recall(torch.zeros(4, 2), torch.zeros(4, 2), neighbours)
+
+
+@pytest.mark.parametrize("cuts", [[40], [1, 39], [17, 3, 1, 19], [1] * 40])
+def test_moments_merge_to_those_of_all_rows(cuts: list[int]) -> None:
+    x = normal(40, 5, seed=1) @ normal(5, 5, seed=2) + 1e4
+    merged, *others = (Moments.of(part) for part in torch.split(x, cuts))
+    for other in others:
+        merged = merged.merge(other)
+    assert merged.count == 40
+    torch.testing.assert_close(merged.mean, x.mean(0), rtol=1e-14, atol=0)
+    torch.testing.assert_close(merged.root().T @ merged.root(), torch.cov(x.T), rtol=1e-10, atol=1e-11)
+    y = normal(30, 5, seed=3) + 1e4
+    assert frechet_distance(merged, Moments.of(y)) == pytest.approx(frechet_distance(x, y), rel=1e-9)
+
+
+def test_moments_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(MetricError, match="as many columns; got 3 and 2"):
+        Moments.of(normal(4, 3)).merge(Moments.of(normal(4, 2)))
+    with pytest.raises(MetricError, match="as many columns; got 3 and 2"):
+        frechet_distance(Moments.of(normal(4, 3)), normal(4, 2))
+    with pytest.raises(MetricError, match="2 samples or more; got 1"):
+        frechet_distance(Moments.of(normal(1, 3)), normal(4, 3))
+    with pytest.raises(MetricError, match="must be finite"):
+        Moments.of(torch.full((2, 2), NAN))
+    with pytest.raises(MetricError, match=r"shape \(N, D\)"):
+        Moments.of(normal(4))

@@ -29,6 +29,7 @@ _COMMANDS = {
     "models": "List the models that ship.",
     "report": "Write the theory, its proofs and the measurements as one HTML page.",
     "sample": "Draw samples from a pretrained model, in few evaluations.",
+    "samples": "Check and repair a folder of many samples.",
     "steer": "Spend evaluations on samples that a reward prefers.",
     "train": "Remake the weights that ship.",
     "verify": "Prove the theory, T1 to T25; print the verdicts.",

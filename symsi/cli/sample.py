@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from torch import Tensor
 
 from symsi.cli.options import dtype_option, read_grid, sampling_options
+from symsi.cli.sample_folder import device_of_rank, draw_folder, is_folder
 from symsi.cli.text_to_image import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
@@ -25,12 +26,13 @@ from symsi.sampling.inputs import check_memory
 from symsi.sampling.sample import sample
 from symsi.solvers.advice import advice
 from symsi.solvers.plan import load_plan
+from symsi.solvers.planning import plan as make_plan
 
 __all__ = ["command"]
 
 
 @click.command("sample")
-@click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT")
+@click.argument("output", type=click.Path(), metavar="OUTPUT")
 @click.option("--model", default="digits28", show_default=True, metavar="NAME|FILE", help="See `symsi models`.")
 @sampling_options
 @click.option(
@@ -57,7 +59,9 @@ __all__ = ["command"]
 @click.option("--label", "labels", multiple=True, type=int, metavar="N", help="Class; several are taken in turn.")
 @click.option("--guidance", default=1.0, show_default=True, help="Classifier-free guidance; other than 1 doubles NFE.")
 @click.option("--seed", default=0, show_default=True, help="Sample i depends on (seed, i) alone.")
-@click.option("--batch", type=click.IntRange(1), help="Samples a call of the model at most.")
+@click.option(
+    "--batch", type=click.IntRange(1), help="Samples a call of the model at most; those of a file of a folder: 256."
+)
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where the model runs.")
 @dtype_option
 @click.option(
@@ -72,7 +76,7 @@ __all__ = ["command"]
 @click.option("--picture", type=click.Path(path_type=Path), help="Also draw the samples: .png, .svg or .pdf.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 def command(
-    output: Path,
+    output: str,
     model: str,
     schedule: str | None,
     diffusion: str,
@@ -98,7 +102,9 @@ def command(
     picture: Path | None,
     force: bool,
 ) -> None:
-    """Draw samples and write OUTPUT: a picture (.png, .svg, .pdf), or the numbers (.npz, .safetensors).
+    """Draw samples and write OUTPUT: a picture (.png, .svg, .pdf), the numbers (.npz, .safetensors), or a FOLDER/.
+
+    A folder is for many samples, by one process or several of torchrun; the same command goes on where it was ended.
 
     \b
     Examples:
@@ -109,8 +115,15 @@ def command(
       symsi sample digits.png --model map.safetensors --steps 1
       symsi sample digits.png --model map.safetensors --steps 4 --stochastic
       symsi sample sevens.png --label 7 --guidance 1.5 --solver ab2 --steps 6
+      symsi sample out/ --count 50000 --plan solver.json
+      torchrun --nproc-per-node 2 -m symsi sample out/ --count 50000 --plan solver.json
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --count 1 --steps 6 --compare
     """
+    many = is_folder(output)
+    for option in _OF_FILES if many else ():
+        if _said(option):
+            raise SymsiError(f"OUTPUT {output} is a folder, which takes no --{option}; leave it out, or name a file.")
+    path = Path(output)
     if plan_file is not None:
         for option in _PLANNED:
             if _said(option):
@@ -131,7 +144,7 @@ def command(
         height, width = size or (None, None)
         strength = guidance if _said("guidance") else None
         sample_pipeline(
-            output,
+            path,
             pipeline,
             prompts,
             steps=made.evaluations if made else steps if counted is None else counted,
@@ -156,11 +169,13 @@ def command(
         return
     if prompts or compare or size:
         raise SymsiError("--prompt, --size and --compare are for --pipeline.")
-    check_samples(output, force=force)
+    if not many:
+        check_samples(path, force=force)
     if picture:
         check_picture(picture, force=force)
-        if picture == output:
+        if picture == path:
             raise SymsiError(f"OUTPUT and --picture are both {output}; leave --picture out.")
+    device = device_of_rank(device) if many else device
     network = load_any(model, device=device, dtype=getattr(torch, dtype))
     for option in _NOT_OF_MAPS if isinstance(network, FlowMap) else ():
         if _said(option):
@@ -168,8 +183,10 @@ def command(
                 f"{network.name} is a flow map, whose steps go from time to time by themselves: leave "
                 f"--{option.removesuffix('_file')} out; --steps and --grid say at which times it stops."
             )
-    check_memory(count, network.shape or (1,), getattr(torch, dtype), as_device(device), 0)
-    conditions = {"label": _classes(labels, count, network.classes)} if network.classes else {}
+    if not many:
+        check_memory(count, network.shape or (1,), getattr(torch, dtype), as_device(device), 0)
+    wanted = _classes(labels, network.classes)
+    conditions = {"label": wanted if many else wanted[torch.arange(count) % len(wanted)]} if network.classes else {}
     if labels and not conditions:
         raise SymsiError(f"{model} has no classes; leave --label out.")
     number = steps if counted is None else None
@@ -186,6 +203,22 @@ def command(
             "reference": load_reference(reference) if reference else None,
         }
         words = words if tolerance is None else {"schedule": target, "tolerance": tolerance}
+    if many:
+        if made is None:
+            made = make_plan(network, shape=network.shape, **{k: v for k, v in words.items() if v is not None})
+        draw_folder(
+            path,
+            network,
+            made,
+            count=count,
+            batch=batch or _BATCH,
+            seed=seed,
+            guidance=guidance,
+            conditions=conditions,
+            device=device,
+            dtype=getattr(torch, dtype),
+        )
+        return
     found = sample(
         network,
         shape=count,
@@ -196,13 +229,15 @@ def command(
         batch=batch,
         device=device,
     )
-    check_free(output, force=force)
-    write_samples(found, output, force=force)
+    check_free(path, force=force)
+    write_samples(found, path, force=force)
     if picture:
         found.plot(picture, force=force)
     click.echo(f"{count} samples at {found.nfe} evaluation{'s' * (found.nfe > 1)} each: {output}")
 
 
+_BATCH = 256  # samples of a file of a folder
+_OF_FILES = ("tolerance", "picture", "pipeline", "force")
 _STEPPED = ("stochastic", "diffusion", "solver", "steps", "grid", "last", "reference", "plan_file", "pipeline")
 _NOT_OF_MAPS = ("schedule", "diffusion", "solver", "last", "reference", "plan_file", "tolerance", "guidance")
 _PLANNED = ("stochastic", "schedule", "diffusion", "solver", "steps", "grid", "last", "reference")
@@ -213,10 +248,10 @@ def _said(option: str) -> bool:
     return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
-def _classes(labels: tuple[int, ...], count: int, classes: int) -> Tensor:
-    """Classes in turn; all of them where none is named."""
+def _classes(labels: tuple[int, ...], classes: int) -> Tensor:
+    """The classes that samples are of in turn; all of them where none is named."""
     wanted = labels or tuple(range(classes))
     for label in wanted:
         if not 0 <= label < classes:
             raise SymsiError(f"--label must lie in 0..{classes - 1}; got {label}.")
-    return torch.tensor(wanted)[torch.arange(count) % len(wanted)]
+    return torch.tensor(wanted)

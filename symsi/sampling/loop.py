@@ -54,7 +54,7 @@ def run(
     shape = tuple(z.shape[1:])
     todo = moves(plan, z)
     times, count = [float(stage.time) for stage in plan.stages], len(z)
-    watch = _Watch(z.device)
+    watch = _Watch(z.device, samples)
     reference = todo[0].reference
     stream = torch.cuda.current_stream(z.device) if z.device.type == "cuda" else None
     ahead: tuple[Tensor | None, ...] = ()
@@ -159,21 +159,31 @@ class _Seen:
 class _Watch:
     """Finds states that are not finite: on a CPU at each step, elsewhere at the end, without waiting before."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.waits = device.type != "cpu"
+    def __init__(self, device: torch.device, samples: Sequence[int]) -> None:
+        self.waits, self.samples = device.type != "cpu", samples
         self.flags: list[tuple[Stage, Tensor, Tensor]] = []
 
     def look(self, stage: Stage, z: Tensor, predictions: Sequence[Tensor]) -> None:
         """Look at the state after a stage, which a prediction that is not finite has reached. Raises ModelError."""
         if self.waits:
             finite = torch.stack([torch.isfinite(p).all() for p in predictions]).all()
-            self.flags.append((stage, finite, torch.isfinite(z).all()))
+            self.flags.append((stage, finite, _finite_rows(z)))
         elif not math.isfinite(z.sum(dtype=torch.float32)) and not torch.isfinite(z).all():
             # one reduction where all is well; a sum that overflows is looked at number by number
-            raise not_finite(stage.time, stage.step, finite=all(bool(torch.isfinite(p).all()) for p in predictions))
+            finite = torch.stack([torch.isfinite(p).all() for p in predictions]).all()
+            raise self._error(stage, finite, _finite_rows(z))
 
     def report(self) -> None:
         """Raise ModelError for the first stage whose state was not finite."""
         for stage, prediction, state in self.flags:
-            if not prediction or not state:
-                raise not_finite(stage.time, stage.step, finite=bool(prediction))
+            if not prediction or not state.all():
+                raise self._error(stage, prediction, state)
+
+    def _error(self, stage: Stage, finite: Tensor, rows: Tensor) -> ModelError:
+        wrong = [self.samples[k] for k in (~rows).nonzero().flatten().tolist()]
+        return not_finite(stage.time, stage.step, finite=bool(finite), samples=wrong)
+
+
+def _finite_rows(z: Tensor) -> Tensor:
+    """Whether each sample is finite, (B,)."""
+    return torch.isfinite(z).flatten(1).all(1)

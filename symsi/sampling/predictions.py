@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from symsi.solvers.stage import Coefficient
 __all__ = ["check_form", "not_finite", "predictor", "rows_of", "where"]
 
 _FAILURES = (TypeError, ValueError, IndexError, RuntimeError)  # of a function that cannot work with what it got
+_NAMED = 3  # samples, in a message
 
 
 def predictor(
@@ -111,15 +112,17 @@ def check_form(
         raise ModelError(f"the model returned {prediction.dtype} {where(time, step)}; it must return floating point.")
 
 
-def not_finite(time: Coefficient, step: int | None = None, *, finite: bool) -> ModelError:
-    """Return the error for a state that is not finite, whose prediction was `finite` or not."""
+def not_finite(time: Coefficient, step: int | None = None, *, finite: bool, samples: Sequence[int] = ()) -> ModelError:
+    """Return the error for a state that is not finite, whose prediction was `finite` or not, in these samples."""
+    some = ", ".join(map(str, samples[:_NAMED])) + (f" and {len(samples) - _NAMED} more" * (len(samples) > _NAMED))
+    at = where(time, step) + (f" for sample{'s' * (len(samples) > 1)} {some}" if samples else "")
     if finite:
         return ModelError(
-            f"the model's predictions are finite {where(time, step)}, but so large that the state is not. Check what "
+            f"the model's predictions are finite {at}, but so large that the state is not. Check what "
             "it predicts (velocity, score, noise or data) and the scale of its data."
         )
     return ModelError(
-        f"the model returned nan or inf {where(time, step)}. "
+        f"the model returned nan or inf {at}. "
         "Check its weights and dtype (float16 overflows at 65504; bfloat16 does not)."
     )
 

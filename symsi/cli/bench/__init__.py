@@ -11,6 +11,7 @@ from symsi.cli.bench.flow_map import flow_map
 from symsi.cli.bench.kernels import kernels
 from symsi.cli.bench.nfe import nfe
 from symsi.cli.bench.objectives import objectives
+from symsi.cli.bench.quality import quality
 from symsi.cli.bench.restore import restore
 from symsi.cli.bench.sampler import sampler
 from symsi.cli.bench.schedulers import pipelines
@@ -34,6 +35,7 @@ def command() -> None:
       symsi bench fitted --steps 3
       symsi bench map digits28-map.safetensors
       symsi bench objectives --data checkerboard
+      symsi bench quality out/
       symsi bench restore --nfe 3,10
       symsi bench sampler
       symsi bench steering --runs 20
@@ -48,6 +50,7 @@ for benchmark in (
     fitted,
     flow_map,
     objectives,
+    quality,
     restore,
     sampler,
     steering,

@@ -1,0 +1,164 @@
+"""The processes of one run: they take shards from a counter in torch.distributed's store, and nobody waits forever.
+
+Each works alone between two calls. The store is the one that torchrun serves, or rank 0 where RANK, WORLD_SIZE,
+MASTER_ADDR and MASTER_PORT are set by hand or by SLURM; one process has one of its own, in memory. There are no
+collectives, so that gloo and nccl, CPUs and GPUs are the same.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any
+
+from torch.distributed import HashStore  # type: ignore[attr-defined]  # public, and not in its __all__
+from torch.distributed.rendezvous import rendezvous
+
+from symsi.errors import SymsiError
+
+__all__ = ["REFUSED", "Team"]
+
+REFUSED = "rank 0 refused: "
+
+_CLOSED = 1 << 40  # added to the counter: more than any folder has shards
+_JOIN = timedelta(minutes=5)
+_BEATS = 30  # signs of life while others are patient
+
+
+class Team:
+    """Rank `rank` of `world` processes that share a store; a context, at whose end the others may end, too.
+
+    A process that gives no sign of life for `patience` seconds is given up; that is told by its own counter in the
+    store and this process' monotonic clock, so that no two clocks are compared. Every call raises SymsiError where the
+    store is lost: the process that serves it died, or does not answer within `patience` seconds.
+    """
+
+    def __init__(self, store: Any, rank: int, world: int, *, where: str = "", patience: float = 60.0) -> None:
+        self.rank, self.world, self._store, self._where, self._patience = rank, world, store, where, patience
+        self._joining = max(patience, _JOIN.total_seconds())  # for one that has not begun, and may read a large model
+        self._silent: set[int] = set()
+        self._over = threading.Event()
+        threading.Thread(target=self._live, name="beats", daemon=True).start()
+
+    @classmethod
+    def join(cls, patience: float = 60.0) -> Team:
+        """Meet the other processes that the environment tells of. Raises SymsiError where they cannot be reached."""
+        if "WORLD_SIZE" not in os.environ or os.environ["WORLD_SIZE"] == "1":
+            return cls(HashStore(), 0, 1, patience=patience)
+        where = f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
+        try:
+            store, rank, world = next(iter(rendezvous("env://", timeout=_JOIN)))
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).partition("\n")[0][:200]
+            raise SymsiError(
+                f"cannot meet the other processes at {where}: {reason}. Start them by torchrun, or give each RANK, "
+                "WORLD_SIZE, MASTER_ADDR and MASTER_PORT."
+            ) from None
+        return cls(store, rank, world, where=where, patience=patience)
+
+    def __enter__(self) -> Team:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the others end; rank 0, which may serve the store, ends last."""
+        try:
+            if self.rank == 0:
+                self.close()
+                self.say("ready", f"{REFUSED}{error}")
+                self.say("over")
+            self.say("done")
+            self.say("gone")
+            if self.rank == 0:
+                self.wait("gone", set(range(self.world)) - self._silent)
+        except SymsiError:
+            if error is None:
+                raise
+        finally:
+            self._over.set()
+
+    def take(self) -> int:
+        """Return the number of the next shard that no other process has taken."""
+        return int(self._ask(self._store.add, "next", 1)) - 1
+
+    def close(self) -> None:
+        """Let nobody take another shard."""
+        self._ask(self._store.add, "next", _CLOSED)
+
+    def say(self, word: str, text: str = "") -> None:
+        """Tell the others, once: what was said first stays."""
+        self._ask(self._store.compare_set, f"{word}/{self.rank}", "", f"={text}")
+
+    def hear(self, word: str, rank: int, stop: Callable[[], bool] = lambda: False) -> str:
+        """Wait for what another process says, and return it; "" where `stop()` came first.
+
+        Raises SymsiError where it gives no sign of life.
+        """
+        if self.wait(word, [rank], stop):
+            raise SymsiError(f"rank {rank} gave no sign of life for {self._patience:g} seconds. {_AGAIN}")
+        if stop():
+            return ""
+        return str(self._ask(self._store.get, f"{word}/{rank}").decode()).removeprefix("=")
+
+    def wait(self, word: str, ranks: Iterable[int], stop: Callable[[], bool] = lambda: False) -> set[int]:
+        """Wait until all of these said a word, or `stop()`; return those that gave no sign of life instead."""
+        waiting = {rank: (-1, time.monotonic()) for rank in ranks}
+        silent: set[int] = set()
+        while waiting and not stop():
+            for rank, (beats, since) in list(waiting.items()):
+                if self._ask(self._store.check, [f"{word}/{rank}"]):
+                    del waiting[rank]
+                    continue
+                now = int(self._ask(self._store.add, f"beats/{rank}", 0))
+                if now != beats:
+                    waiting[rank] = (now, time.monotonic())
+                elif time.monotonic() - since > (self._patience if beats > 0 else self._joining):
+                    silent.add(rank)
+                    del waiting[rank]
+            time.sleep(0.02 if waiting else 0)
+        self._silent |= silent
+        return silent
+
+    def _live(self) -> None:
+        """Give signs of life until the end."""
+        try:
+            while True:
+                self._store.add(f"beats/{self.rank}", 1)
+                if self._over.wait(self._patience / _BEATS):
+                    return
+        except RuntimeError:
+            return  # the next call says that the store is lost
+
+    def _ask(self, call: Callable[..., Any], *given: Any) -> Any:
+        """Ask the store in a thread of its own: a call that hangs cannot be interrupted."""
+        if self.world == 1:
+            return call(*given)
+        answers: SimpleQueue[Any] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(call(*given))
+            except Exception as error:
+                answers.put(error)
+
+        threading.Thread(target=ask, daemon=True).start()
+        try:
+            found = answers.get(timeout=self._patience)
+        except Empty:
+            found = TimeoutError(f"no answer in {self._patience:g} seconds")
+        if isinstance(found, Exception):
+            reason = str(found).partition("\n")[0][:120]
+            raise SymsiError(
+                f"lost the store of the run at {self._where} ({reason}): the process that serves it, torchrun or "
+                f"rank 0, has ended. {_AGAIN}"
+            ) from None
+        return found
+
+
+_AGAIN = "What is written stays; the same command goes on."

@@ -1,0 +1,102 @@
+"""Processes of one run: who takes what, and what is said when one of them, or the store, is lost."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch.distributed import HashStore
+
+import symsi
+from symsi.shards.team import Team
+from tests.shards.small import draw, hashes
+
+Patch = pytest.MonkeyPatch
+
+
+class Lost:
+    """A store that answers, and is lost after some calls: its process dies, or hangs."""
+
+    def __init__(self, calls: int, *, hangs: bool) -> None:
+        self._store, self._left, self._hangs = HashStore(), calls, hangs
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*given: Any) -> Any:
+            if threading.current_thread().name != "beats":
+                self._left -= 1
+            if self._left < 0 and self._hangs:
+                threading.Event().wait(3)
+            elif self._left < 0:
+                raise RuntimeError("Connection reset by peer\nand a stack")
+            return getattr(self._store, name)(*given)
+
+        return call
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["dies", "hangs"])
+def test_a_lost_store_ends_a_rank_with_words(tmp_path: Path, hangs: bool) -> None:
+    began = time.monotonic()
+    with pytest.raises(symsi.SymsiError, match=r"lost the store of the run .* the same command goes on"):
+        draw(tmp_path / "out", team=Team(Lost(4, hangs=hangs), 0, 2, where="here:1", patience=0.5))
+    assert time.monotonic() - began < 20
+    assert 0 < len([name for name in hashes(tmp_path / "out") if name.startswith("samples-")]) < 5
+    assert draw(tmp_path / "out").missing == 0
+
+
+def test_a_rank_that_died_is_given_up(tmp_path: Path) -> None:
+    store = HashStore()
+    dead = Team(store, 1, 2, patience=0.3)
+    assert dead.take() == 0
+    dead._over.set()  # it gives no sign of life from now on
+    found = draw(tmp_path / "out", team=Team(store, 0, 2, patience=0.3))
+    assert (found.silent, found.missing) == ((1,), 5)
+    assert draw(tmp_path / "out").drawn == 5
+
+
+def test_a_rank_waits_for_one_that_is_slow(tmp_path: Path) -> None:
+    store = HashStore()
+
+    def late() -> None:
+        team = Team(store, 1, 2, patience=0.3)
+        time.sleep(1.5)
+        with team:
+            pass
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    assert draw(tmp_path / "out", team=Team(store, 0, 2, patience=0.3)).silent == ()
+    thread.join()
+
+
+def test_no_rank_0_is_a_refusal(tmp_path: Path) -> None:
+    store = HashStore()
+    Team(store, 0, 2, patience=0.3)._over.set()
+    time.sleep(0.1)
+    with pytest.raises(symsi.SymsiError, match=r"rank 0 gave no sign of life for 0.3 seconds"):
+        draw(tmp_path / "out", team=Team(store, 1, 2, patience=0.3))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_environment_that_lacks_an_address_is_refused(monkeypatch: Patch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(symsi.SymsiError, match=r"cannot meet the other processes .*MASTER_ADDR"):
+        Team.join()
+
+
+def test_every_number_is_taken_once() -> None:
+    store, taken = HashStore(), list[int]()
+
+    def work(rank: int) -> None:
+        team = Team(store, rank, 4, patience=5.0)
+        while (number := team.take()) < 100:
+            taken.append(number)
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == list(range(100))
