@@ -271,7 +271,10 @@ def test_a_model_that_does_not_look_at_x_is_fitted_and_a_still_one_left_to_the_t
         ({"guidance": 2.0}, "does not say what its unconditional prediction is"),
         ({"teacher": symsi.plan("linear", schedule=CLOCK, diffusion="optimal", steps=64)}, "without noise"),
         ({"teacher": symsi.plan("linear", solver="heun", steps=64)}, "follows schedule='trigonometric'"),
-        ({"teacher": symsi.plan("linear", schedule=CLOCK, solver="euler", steps=5)}, "has not converged"),
+        (
+            {"teacher": symsi.plan("linear", schedule=CLOCK, solver="euler", steps=5), "samples": 64},
+            "has not converged",
+        ),
         ({"shape": (3,)}, "samples of shape"),
         ({"shape": 3}, "shape is that of one sample"),
         ({"conditions": [1]}, "conditions must be a mapping"),
@@ -308,9 +311,9 @@ def test_a_student_asks_for_parts_by_name(guided: symsi.Model) -> None:
 
 
 def test_times_are_searched_by_what_is_compared(bimodal: symsi.Model) -> None:
-    z = standard_normal(1, range(256), 0, (2,))
+    z = standard_normal(0, range(256), 0, (2,))
     student = Student(bimodal, z, {}, 1.0, 256, lambda rows: None)
-    truth = symsi.sample(bimodal, shape=256, seed=1, schedule=CLOCK, solver="heun", steps=64, progress=False)
+    truth = symsi.sample(bimodal, shape=256, seed=0, schedule=CLOCK, solver="heun", steps=64, progress=False)
 
     def times(weigh: Any) -> tuple[float, ...]:
         def prior(clock: tuple[float, ...]) -> Triangle:
@@ -382,8 +385,15 @@ def test_a_sample_at_a_branching_of_the_flow_does_not_hide_that_the_teacher_has_
 
     model = symsi.Model(branching, shape=(1,), name="branching")
     fine, half = (symsi.plan(model, schedule=CLOCK, solver="heun", steps=n) for n in (64, 32))
-    told: dict[str, Any] = {"count": 64, "form": (1,), "conditions": {}, "guidance": 1.0, "seed": 1, "batch": 64}
+    told: dict[str, Any] = {
+        "count": 64,
+        "form": (1,),
+        "conditions": {},
+        "guidance": 1.0,
+        "seed": 0,
+        "batch": 64,
+    }  # some fall to the other side
     taught = teach(model, fine, **told, tick=lambda rows: None)
-    rough = symsi.sample(model, shape=64, seed=1, plan=half, progress=False).x
+    rough = symsi.sample(model, shape=64, seed=0, plan=half, progress=False).x
     assert float((taught.states[-1] - rough).square().mean().sqrt()) > 0.1
     assert taught.doubt < 1e-2
