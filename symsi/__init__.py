@@ -62,7 +62,7 @@ _PUBLIC = {
     "diffusion": "symsi.theory.diffusion",
     "distill": "symsi.training.distill",
     "excess_cost": "symsi.theory.diffusion",
-    "export": "symsi.exports",
+    "export": "symsi.exports.by_suffix",
     "fit_solver": "symsi.calibration.solver",
     "fused_step": "symsi.coefficients.fused",
     "gaussian_bridge": "symsi.theory.two_gaussians",

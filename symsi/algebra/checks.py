@@ -27,7 +27,7 @@ from symsi.algebra.limits import series_limit
 from symsi.algebra.multiprecision import evaluate, evaluate_many
 from symsi.algebra.quadrature import gap_of
 from symsi.algebra.rewriting import nonzero, positive, reduce_to_zero, zeros_of_divisors
-from symsi.algebra.series import Series, UnsupportedError, decisions, near
+from symsi.algebra.series import Expansion, UnsupportedError, decisions, near
 
 __all__ = ["Check", "Declared", "Verdict", "check_equal", "check_tends", "reduce_to_zero", "settle"]
 
@@ -244,12 +244,12 @@ def _expands(expr: Expr, variable: Symbol, value: Expr, declared: Declared, side
     swaps = {s: _of_positives(*declared.symbols[s], inside) for s in sorted(declared.symbols, key=str) if s != variable}
     expr, value = expr.xreplace(swaps), value.xreplace(swaps)
 
-    def environment(size: int) -> dict[Symbol, Series]:
-        return {variable: near(Integer(end), side)}
+    def expansion(size: int) -> Expansion:
+        return Expansion({variable: near(Integer(end), side)}, size)
 
     with decisions() as made:
         try:
-            found = series_limit(expr, environment, Integer(end), side)
+            found = series_limit(expr, expansion, Integer(end), side)
         except (UnsupportedError, ValueError) as error:
             return f"no power series: {error}"
     if found.value is None:

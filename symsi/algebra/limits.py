@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,10 +14,12 @@ from sympy import Expr, Integer, Rational, Symbol
 
 from symsi.algebra.draws import draw_parameters
 from symsi.algebra.multiprecision import evaluate
-from symsi.algebra.series import SIZES, CancelledError, Expansion, Series, UnsupportedError
-from symsi.algebra.simplify import simplify
+from symsi.algebra.series import SIZES, CancelledError, Expansion, UnsupportedError
+from symsi.algebra.simplify import count, simplify
 from symsi.algebra.symbols import t
 from symsi.errors import EndpointError
+
+_READABLE = 40  # a constant longer than that is told as a number
 
 __all__ = ["Limit", "check_limit", "limit", "series_limit"]
 
@@ -58,25 +60,34 @@ class Limit:
     def __str__(self) -> str:
         if self.exponent is None:
             return f"undecided: {self.reason}"
-        return f"= {self.value}" if self.value is not None and self.exponent == 0 else f"~ {self.leading}"
+        if all(count(e) <= _READABLE or e.free_symbols for e in (self.coefficient, self.end)):
+            return f"= {self.value}" if self.exponent == 0 else f"~ {self.leading}"
+        end, factor = (_shown(e) for e in (self.end, self.coefficient))
+        distance = f"(t - {end})" if self.side > 0 else f"({end} - t)"
+        power = distance if self.exponent == 1 else f"{distance}**({self.exponent})"
+        return f"≈ {factor}" if self.exponent == 0 else f"~ {factor}*{power}"
 
 
-def limit(expr: Expr, environment: Callable[[int], Mapping[Symbol, Series]], end: Expr, side: int) -> Limit:
-    """Return the behaviour of `expr` as u -> 0+, where `environment(size)` gives the series of its moving symbols.
+def _shown(number: Expr) -> str:
+    return str(number) if count(number) <= _READABLE or number.free_symbols else mpmath.nstr(evaluate(number, {}), 8)
+
+
+def limit(expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int) -> Limit:
+    """Return the behaviour of `expr` as u -> 0+, where `expansion(size)` knows the series of its moving symbols.
 
     Falls back on SymPy's `limit` (in u, without assumptions) for a function of t alone that has no power series.
     """
     try:
-        return series_limit(expr, environment, end, side)
+        return series_limit(expr, expansion, end, side)
     except UnsupportedError as reason:
         return _sympy_limit(expr, end, side, str(reason))
 
 
-def series_limit(expr: Expr, environment: Callable[[int], Mapping[Symbol, Series]], end: Expr, side: int) -> Limit:
+def series_limit(expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int) -> Limit:
     """Return the same by a power series alone. Raises UnsupportedError where there is none."""
     for size in SIZES:
         try:
-            series = Expansion(environment(size), size)(expr)
+            series = expansion(size)(expr)
             if not series.terms and series.order == math.inf:
                 return Limit(end, side, Integer(0), Integer(0))
             power, coefficient = series.leading

@@ -33,7 +33,7 @@ def simplify(expr: Expr) -> Expr:
     """Return an equal expression on 0 < t, tau < 1 with positive parameters, no longer than the given one."""
     if count(expr) > 4 * _ALGEBRA_LIMIT:
         return expr
-    positive = {s: sp.Dummy(s.name, positive=True) for s in expr.free_symbols}
+    positive = {s: _unknown(s, positive=True) for s in expr.free_symbols}
     back = {d: s for s, d in positive.items()}
     times = tuple(positive[s] for s in (t, tau) if s in positive)
     start, hidden = opaque(expr.xreplace(positive))
@@ -52,6 +52,12 @@ def simplify(expr: Expr) -> Expr:
     if best.has(sp.sin, sp.cos, sp.tan) and count(best) <= _TRIGONOMETRIC_LIMIT:
         best = min(best, sp.trigsimp(best), key=_length)
     return best
+
+
+@lru_cache(maxsize=4096)
+def _unknown(meant: Expr, **assumptions: bool) -> sp.Dummy:
+    """The symbol that stands for an expression, the same each time: SymPy remembers the parts that formulas share."""
+    return sp.Dummy(getattr(meant, "name", "q"), **assumptions)
 
 
 def in_roots(expr: Expr, u: Symbol, w: Symbol) -> Expr:
@@ -130,7 +136,7 @@ def opaque(expr: Expr) -> tuple[Expr, dict[Expr, Expr]]:
 
     exp(a) and exp(k a) with rational k share one positive unknown. Returns the expression and what to substitute back.
     """
-    logarithms = {a: sp.Dummy("l", real=True) for a in expr.atoms(sp.log) if a.free_symbols}
+    logarithms = {a: _unknown(a, real=True) for a in expr.atoms(sp.log) if a.free_symbols}
     expr = expr.xreplace(logarithms)
     groups: list[tuple[Expr, list[tuple[Expr, sp.Rational]]]] = []
     for atom in sorted((a for a in expr.atoms(sp.exp, sp.Pow) if _exponential(a)), key=sp.default_sort_key):
@@ -145,11 +151,11 @@ def opaque(expr: Expr) -> tuple[Expr, dict[Expr, Expr]]:
     swaps: dict[Expr, Expr] = {}
     hidden: dict[Expr, Expr] = {d: a for a, d in logarithms.items()}
     for lead, members in groups:
-        q = sp.Dummy("q", positive=True)
         unit = Integer(1) / lcm(*(int(r.q) for _, r in members))
-        hidden[q] = (
-            sp.exp(lead * unit) if not members[0][0].is_Pow else members[0][0].base ** (members[0][0].exp * unit)
-        )
+        first = members[0][0]
+        meant = first.base ** (first.exp * unit) if first.is_Pow else sp.exp(lead * unit)
+        q = _unknown(meant, positive=True)
+        hidden[q] = meant
         swaps.update({atom: q ** (r / unit) for atom, r in members})
     return expr.xreplace(swaps), hidden
 

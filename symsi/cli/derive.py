@@ -98,7 +98,9 @@ def text(c: Conversion) -> str:
     if not same:
         lines.append(f"target    {_describe(c.target)}")
     if c.start != 0:
-        lines.append(f"domain    t from {sstr(c.start)} ≈ {float(c.start):.6g} to 1 (earlier, tau would be negative)")
+        lines.append(
+            f"domain    t from start = {sstr(c.start)} ≈ {float(c.start):.6g} to 1 (earlier, tau would be negative)"
+        )
     symbol = {"velocity": "v", "score": "s", "noise": "eta_Z", "data": "eta_X"}[c.prediction]
     where = "(t, x)" if same else "(tau, x/scale)"
     time = f"{sstr(c.time_equation.lhs)} = {sstr(c.time_equation.rhs)}  (implicit)" if c.implicit else sstr(c.time)
@@ -106,7 +108,8 @@ def text(c: Conversion) -> str:
     rows += [("base eps", sstr(c.formulas["base_diffusion"]))] if not same else []
     rows += [(name, sstr(c.field(name))) for name in FIELDS]
     lines += ["", f"with {symbol} = the base's {c.prediction} at {where}:", *(f"  {n:<9} {f}" for n, f in rows)]
-    lines += ["", f"limits    {'t -> ' + sstr(c.start):<34} t -> 1"]
+    start = "t -> start" if c.start.args else f"t -> {sstr(c.start)}"
+    lines += ["", f"limits    {start:<34} t -> 1"]
     lines += [f"  {n:<20} {a!s:<30} {b!s}" for n, (a, b) in c.limits.items()]
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from symsi.cli.derive_bridge import Sides, bridge_options
 from symsi.cli.options import Pair, conversion_options
 from symsi.errors import SymsiError
-from symsi.exports import SUFFIXES, WHAT, export
+from symsi.exports.by_suffix import SUFFIXES, WHAT, export
 from symsi.exports.check import Checked, check
 from symsi.exports.flow_map import MAP_SUFFIXES, check_map
 from symsi.exports.graph import DTYPES

@@ -18,7 +18,7 @@ from symsi.algebra.limits import Limit, limit
 from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.parse import as_expression, check_degree
 from symsi.algebra.positivity import proved_positive, violation
-from symsi.algebra.series import Series, near
+from symsi.algebra.series import Expansion, near
 from symsi.algebra.symbols import t
 from symsi.errors import ScheduleError, SymsiError
 from symsi.interpolants.rows import Pair, determinant
@@ -108,11 +108,7 @@ class Schedule:
 def at_end(expr: Expr, end: int) -> Limit:
     """Return the behaviour of an expression in t at t = 0 or t = 1."""
     side = 1 if end == 0 else -1
-
-    def time(size: int) -> dict[Symbol, Series]:
-        return {t: near(Integer(end), side)}
-
-    return limit(expr, time, Integer(end), side)
+    return limit(expr, lambda size: Expansion({t: near(Integer(end), side)}, size), Integer(end), side)
 
 
 def read(

@@ -29,7 +29,7 @@ __all__ = ["end_value", "limit_of", "series_at", "series_of"]
 def limit_of(conversion: Conversion, name: str, end: int) -> Limit:
     """Return the behaviour of a coefficient at the start (`end` 0) or at t = 1."""
     point, side = (conversion.start, 1) if end == 0 else (Integer(1), -1)
-    return limit(conversion.coefficients[name], lambda size: _environment(conversion, end, size), point, side)
+    return limit(conversion.coefficients[name], lambda size: _expansion(conversion, end, size), point, side)
 
 
 @lru_cache(maxsize=256)
@@ -37,7 +37,7 @@ def series_of(conversion: Conversion, end: int, size: int) -> Mapping[str, Serie
     """Power series in the distance from an end; coefficients that have none are left out."""
     found: dict[str, Series] = {}
     with suppress(UnsupportedError, CancelledError):
-        expansion = Expansion(_environment(conversion, end, size), size)
+        expansion = _expansion(conversion, end, size)
         for name, expr in conversion.coefficients.items():
             with suppress(UnsupportedError, CancelledError):
                 series = expansion(expr)
@@ -66,10 +66,12 @@ def end_value(formulas: Formulas, name: str, end: int) -> Any | None:
     return None if limit_value is None else evaluate(limit_value, {})
 
 
-def _environment(conversion: Conversion, end: int, size: int) -> Mapping[Symbol, Series]:
+@lru_cache(maxsize=256)
+def _expansion(conversion: Conversion, end: int, size: int) -> Expansion:
+    """What expands a coefficient at an end; it remembers the parts that coefficients share."""
     if end == 0:
-        return _around(conversion, conversion.start, 1, lambda: _time_at_start(conversion), size)
-    return _around(conversion, Integer(1), -1, lambda: Integer(1), size)
+        return Expansion(_around(conversion, conversion.start, 1, lambda: _time_at_start(conversion), size), size)
+    return Expansion(_around(conversion, Integer(1), -1, lambda: Integer(1), size), size)
 
 
 def _around(

@@ -12,7 +12,7 @@ import torch
 from symsi.coefficients.kernels import kernels
 from symsi.coefficients.two_sided import bridge_kernels
 from symsi.errors import SymsiError, UnknownNameError
-from symsi.exports import SUFFIXES, export
+from symsi.exports.by_suffix import SUFFIXES, export
 from symsi.exports.check import check
 from symsi.exports.document import read_json
 from symsi.exports.graph import load_aot
