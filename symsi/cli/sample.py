@@ -185,10 +185,10 @@ def command(
             )
     if not many:
         check_memory(count, network.shape or (1,), getattr(torch, dtype), as_device(device), 0)
+    if labels and not network.classes:
+        raise SymsiError(f"{model} has no classes; leave --label out.")
     wanted = _classes(labels, network.classes)
     conditions = {"label": wanted if many else wanted[torch.arange(count) % len(wanted)]} if network.classes else {}
-    if labels and not conditions:
-        raise SymsiError(f"{model} has no classes; leave --label out.")
     number = steps if counted is None else None
     words: dict[str, Any] = {"steps": number, "grid": points, "stochastic": stochastic}
     if not isinstance(network, FlowMap):

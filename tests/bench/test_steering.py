@@ -56,7 +56,7 @@ def test_rows_of_digits_are_judged_by_another_classifier_in_its_units() -> None:
             contenders=("BoN", "SMC, fan-out 8", "SVDD"),
             transitions=("linear ODE", "linear SDE"),
             steps=8,
-            runs=3,
+            runs=10,
         )
     )
     names = [(row["contender"], row["budget"]) for row in rows]

@@ -61,7 +61,7 @@ def test_samples_that_symsi_wrote_are_in_model_units(capsys: Capture, monkeypatc
     ("arguments", "message"),
     [
         (("digits8", "--data", "nowhere.npy"), "cannot read samples from nowhere.npy"),
-        (("digits8", "--data", "digits.txt"), "a .npy or .npz file"),
+        (("digits8", "--data", "digits.txt"), "a .npy, .npz or .safetensors file"),
         (("digits8", "--data", "x.npy", "--folder", "."), "--folder is where"),
         (("digits8", "--data", "x.npy", "--probes", "1"), "--probes"),
         (("digits", "--data", "x.npy"), "Did you mean 'digits8'"),

@@ -145,7 +145,10 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
         (("calibrate", "reference", "r.safetensors"), "--model NAME"),
         (("calibrate", "reference", "r.npy", "--model", "digits8"), ".safetensors"),
         (("calibrate", "reference", "r.safetensors", "--data", "none.npy"), "cannot read samples"),
-        (("calibrate", "reference", "r.safetensors", "--data", "x.csv"), "--data reads"),
+        (
+            ("calibrate", "reference", "r.safetensors", "--data", "x.csv"),
+            "samples are read from .npy, .npz, .safetensors",
+        ),
         (("calibrate", "solver", "digits8", "--output", "s.txt"), "a plan is a .json file"),
         (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "two"), "--steps takes a whole number"),
         (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "0"), "whole number from 1 on"),

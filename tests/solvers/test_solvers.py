@@ -27,16 +27,17 @@ def matched(law: Mixture) -> Reference:
 @pytest.fixture(scope="module")
 def truth(three_modes: Mixture) -> torch.Tensor:
     """The flow of the mixture from the noise of seed 0, by ab3 in matched modes; checked against Heun below."""
-    return draw(three_modes, schedule="trigonometric", solver="ab3", reference=matched(three_modes), steps=1000)
+    return draw(three_modes, schedule="trigonometric", solver="ab3", reference=matched(three_modes), steps=2000)
 
 
 def draw(law: Mixture, **options: object) -> torch.Tensor:
     return symsi.sample(law.model(), shape=32, dtype=DOUBLE, progress=False, **options).x
 
 
-def order(law: Mixture, truth: torch.Tensor, **options: object) -> float:
+def order(law: Mixture, truth: torch.Tensor, finest: int = 256, **options: object) -> float:
     """The slope of log error over the last two halvings of the step."""
-    errors = [float((draw(law, steps=n, **options) - truth).square().mean().sqrt()) for n in (64, 128, 256)]
+    steps = (finest // 4, finest // 2, finest)
+    errors = [float((draw(law, steps=n, **options) - truth).square().mean().sqrt()) for n in steps]
     return sum(math.log2(a / b) for a, b in pairwise(errors)) / 2
 
 
@@ -53,8 +54,12 @@ def test_a_solver_has_its_order_on_the_mixture(
 def test_in_matched_modes_the_euler_start_costs_no_order(
     three_modes: Mixture, truth: torch.Tensor, solver: str, expected: int
 ) -> None:
-    """There dy/ds is constant to first order at the start: its derivative is (Cov X - Lambda) z = 0."""
-    found = order(three_modes, truth, schedule="trigonometric", solver=solver, reference=matched(three_modes))
+    """There dy/ds is constant to first order at the start: its derivative is (Cov X - Lambda) z = 0.
+
+    The slope of ab3 comes to 3 from below: over four seeds 2.76 to 2.88, 2.87 to 2.92 and 2.94 to 2.96 a halving.
+    """
+    options = {"schedule": "trigonometric", "solver": solver, "reference": matched(three_modes)}
+    found = order(three_modes, truth, finest=512, **options)
     assert found == pytest.approx(expected, abs=0.15)
 
 

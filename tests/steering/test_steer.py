@@ -213,7 +213,7 @@ def test_a_file_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path) -> No
     with pytest.raises(symsi.SymsiError, match="was changed"):
         symsi.steer(MODEL, linear, budget=50, state=path, progress=False)
     path.write_bytes(b"nothing")
-    with pytest.raises(symsi.SymsiError, match="cannot go on"):
+    with pytest.raises(symsi.SymsiError, match="cannot read a run"):
         symsi.steer(MODEL, linear, budget=50, state=path, progress=False)
     with pytest.raises(symsi.SymsiError, match="no such folder"):
         symsi.steer(MODEL, linear, budget=50, state=tmp_path / "none" / "run", progress=False)
