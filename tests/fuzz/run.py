@@ -39,8 +39,8 @@ class Count:
     faults: list[str] = field(default_factory=list)
 
 
-def fuzz(name: str, cases: int, start: int = 0) -> Count:
-    """Give the reader of that name so many cases, the same for the same `start`."""
+def fuzz(name: str, cases: int, start: int = 0, slowest: float = SLOWEST) -> Count:
+    """Give the reader of that name so many cases, the same for the same `start`; one that takes longer is a fault."""
     found, reader = Count(), READERS[name]
 
     @seed(start)
@@ -53,7 +53,7 @@ def fuzz(name: str, cases: int, start: int = 0) -> Count:
     )
     @given(reader.cases())
     def one(case: Any) -> None:
-        _count(found, reader, case)
+        _count(found, reader, case, slowest)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the text of a case is long
@@ -61,7 +61,7 @@ def fuzz(name: str, cases: int, start: int = 0) -> Count:
     return found
 
 
-def _count(found: Count, reader: Any, case: Any) -> None:
+def _count(found: Count, reader: Any, case: Any, slowest: float) -> None:
     found.cases += 1
     before, started = _peak(reset=True), time.process_time()
     fault = ""
@@ -78,7 +78,7 @@ def _count(found: Count, reader: Any, case: Any) -> None:
         fault = f"{type(error).__name__}: {str(error)[:120]} ({Path(frame.filename).name}:{frame.lineno})"
     took, grown = time.process_time() - started, _peak(reset=False) - before
     found.slowest, found.most = max(found.slowest, took), max(found.most, grown)
-    if not fault and took > SLOWEST:
+    if not fault and took > slowest:
         fault = f"it took {took:.1f} s"
     if not fault and grown > MEMORY + PER_BYTE * len(case):
         fault = f"it took {grown / 2**20:.0f} MiB"

@@ -1,6 +1,7 @@
 """Whatever a reader is given, it refuses by a SymsiError or gives the right value; `python -m tests.fuzz` has more."""
 
 import ast
+import math
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ ROOT = Path(symsi.__file__).parent
 
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_refuses_or_is_right(name: str) -> None:
-    found = fuzz(name, 25)
+    found = fuzz(name, 25, slowest=math.inf)  # what hangs is ended; a busy process may stop to collect its garbage
     assert found.faults == []
     assert found.cases >= 10
     assert found.refused
