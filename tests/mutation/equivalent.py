@@ -82,6 +82,87 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ): "any plan starts where this one does",
     ("sampling/noise.py", "check_seed", "1 -> 2", "found = -1"): "any negative number is refused",
     (
+        "sampling/noise.py",
+        "standard_normals",
+        "4 * words.shape[3] -> 4 / words.shape[3]",
+        "if out.shape[2] == 4 * words.shape[3]:",
+    ): "the way through a buffer gives the same numbers",
+    (
+        "sampling/noise.py",
+        "standard_normals",
+        "4 * words.shape[3] -> 4",
+        "if out.shape[2] == 4 * words.shape[3]:",
+    ): "the way through a buffer gives the same numbers",
+    (
+        "sampling/noise.py",
+        "standard_normals",
+        "4 * words.shape[3] -> 2 * (4 * words.shape[3])",
+        "if out.shape[2] == 4 * words.shape[3]:",
+    ): "the way through a buffer gives the same numbers",
+    (
+        "sampling/noise.py",
+        "standard_normals",
+        "4 * words.shape[3] -> -(4 * words.shape[3])",
+        "if out.shape[2] == 4 * words.shape[3]:",
+    ): "the way through a buffer gives the same numbers",
+    (
+        "sampling/noise.py",
+        "standard_normals",
+        "4 -> 5",
+        "if out.shape[2] == 4 * words.shape[3]:",
+    ): "the way through a buffer gives the same numbers",
+    (
+        "sampling/noise.py",
+        "_constants",
+        "np.array(value, np.float32) -> np.array(np.float32, value)",
+        "return [np.array(value, np.float32) for value in values]",
+    ): "called where the module is imported, and no more",
+    (
+        "sampling/noise.py",
+        "standard_normals",
+        "1 -> 2",
+        "out[:] = found.reshape(*words.shape[1:3], -1)[..., : out.shape[2]]",
+    ): "NumPy takes any negative length for the one that is left",
+    (
+        "sampling/noise.py",
+        "rademacher",
+        "16 * blocks -> -(16 * blocks)",
+        "bits = np.unpackbits(octets.reshape(len(low), 16 * blocks), axis=1, count=size)",
+    ): "NumPy takes any negative length for the one that is left",
+    (
+        "sampling/noise.py",
+        "_slices",
+        "min(begin + size, count) -> max(begin + size, count)",
+        "return [slice(begin, min(begin + size, count)) for begin in range(0, count, size)]",
+    ): "a slice ends with what it is taken of",
+    (
+        "sampling/noise.py",
+        "_box_muller",
+        "np.multiply(y, _radius(w), out=out.transpose(4, 3, 0, 1, 2)) -> "
+        "np.multiply(_radius(w), y, out=out.transpose(4, 3, 0, 1, 2))",
+        "np.multiply(y, _radius(w), out=out.transpose(4, 3, 0, 1, 2))",
+    ): "factors and sides of an exclusive or may change places",
+    (
+        "sampling/philox.py",
+        "philox",
+        "np.broadcast(a, b) -> np.broadcast(b, a)",
+        "x = np.empty((2, *np.broadcast(a, b).shape), np.uint64)",
+    ): "two shapes broadcast to the same one in any order",
+    (
+        "sampling/philox.py",
+        "philox",
+        "np.bitwise_xor((b >> _HALF) * _M1, a << _HALF ^ l0, out=x[0]) -> "
+        "np.bitwise_xor(a << _HALF ^ l0, (b >> _HALF) * _M1, out=x[0])",
+        "np.bitwise_xor((b >> _HALF) * _M1, a << _HALF ^ l0, out=x[0])",
+    ): "factors and sides of an exclusive or may change places",
+    (
+        "sampling/philox.py",
+        "philox",
+        "np.bitwise_xor((a >> _HALF) * _M0, b << _HALF ^ l1, out=x[1]) -> "
+        "np.bitwise_xor(b << _HALF ^ l1, (a >> _HALF) * _M0, out=x[1])",
+        "np.bitwise_xor((a >> _HALF) * _M0, b << _HALF ^ l1, out=x[1])",
+    ): "factors and sides of an exclusive or may change places",
+    (
         "sampling/paths.py",
         "convert_path",
         "1 -> 2",
