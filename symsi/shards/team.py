@@ -52,8 +52,11 @@ class Team:
             return cls(HashStore(), 0, 1, patience=patience)
         where = f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
         try:
-            store, rank, world = next(iter(rendezvous("env://", timeout=_JOIN)))
-        except (RuntimeError, ValueError) as error:
+            found = _within(_JOIN.total_seconds(), lambda: next(iter(rendezvous("env://", timeout=_JOIN))))
+            if isinstance(found, Exception):
+                raise found
+            store, rank, world = found
+        except (RuntimeError, ValueError, TimeoutError) as error:
             reason = str(error).partition("\n")[0][:200]
             raise SymsiError(
                 f"cannot meet the other processes at {where}: {reason}. Start them by torchrun, or give each RANK, "
@@ -136,22 +139,10 @@ class Team:
             return  # the next call says that the store is lost
 
     def _ask(self, call: Callable[..., Any], *given: Any) -> Any:
-        """Ask the store in a thread of its own: a call that hangs cannot be interrupted."""
+        """Ask the store. Raises SymsiError where it is lost."""
         if self.world == 1:
             return call(*given)
-        answers: SimpleQueue[Any] = SimpleQueue()
-
-        def ask() -> None:
-            try:
-                answers.put(call(*given))
-            except Exception as error:
-                answers.put(error)
-
-        threading.Thread(target=ask, daemon=True).start()
-        try:
-            found = answers.get(timeout=self._patience)
-        except Empty:
-            found = TimeoutError(f"no answer in {self._patience:g} seconds")
+        found = _within(self._patience, call, *given)
         if isinstance(found, Exception):
             reason = str(found).partition("\n")[0][:120]
             raise SymsiError(
@@ -162,3 +153,20 @@ class Team:
 
 
 _AGAIN = "What is written stays; the same command goes on."
+
+
+def _within(seconds: float, call: Callable[..., Any], *given: Any) -> Any:
+    """Return what a call returns or raises, or a TimeoutError: in a thread, as a call that hangs in C++ stays there."""
+    answers: SimpleQueue[Any] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(call(*given))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answers.get(timeout=seconds)
+    except Empty:
+        return TimeoutError(f"no answer in {seconds:g} seconds")

@@ -1,7 +1,9 @@
 """Processes of one run: who takes what, and what is said when one of them, or the store, is lost."""
 
+import socket
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from torch.distributed import HashStore
 
 import symsi
+from symsi.shards import team
 from symsi.shards.team import Team
 from tests.shards.small import draw, hashes
 
@@ -58,9 +61,9 @@ def test_a_rank_waits_for_one_that_is_slow(tmp_path: Path) -> None:
     store = HashStore()
 
     def late() -> None:
-        team = Team(store, 1, 2, patience=0.3)
+        slow = Team(store, 1, 2, patience=0.3)
         time.sleep(1.5)
-        with team:
+        with slow:
             pass
 
     thread = threading.Thread(target=late)
@@ -86,12 +89,25 @@ def test_an_environment_that_lacks_an_address_is_refused(monkeypatch: Patch) -> 
         Team.join()
 
 
+def test_a_store_that_never_comes_is_told(monkeypatch: Patch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        given = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(team, "_JOIN", timedelta(seconds=1))
+    began = time.monotonic()
+    with pytest.raises(symsi.SymsiError, match=r"cannot meet the other processes at 127.0.0.1:\d+"):
+        Team.join()
+    assert time.monotonic() - began < 10
+
+
 def test_every_number_is_taken_once() -> None:
     store, taken = HashStore(), list[int]()
 
     def work(rank: int) -> None:
-        team = Team(store, rank, 4, patience=5.0)
-        while (number := team.take()) < 100:
+        one = Team(store, rank, 4, patience=5.0)
+        while (number := one.take()) < 100:
             taken.append(number)
 
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(4)]
