@@ -60,16 +60,23 @@ class Limit:
     def __str__(self) -> str:
         if self.exponent is None:
             return f"undecided: {self.reason}"
-        if all(count(e) <= _READABLE or e.free_symbols for e in (self.coefficient, self.end)):
-            return f"= {self.value}" if self.exponent == 0 else f"~ {self.leading}"
-        end, factor = (_shown(e) for e in (self.end, self.coefficient))
+        return f"= {self.value}" if self.value is not None and self.exponent == 0 else f"~ {self.leading}"
+
+    @property
+    def short(self) -> str:
+        """The same for a reader: a constant too long to be read is told as a number."""
+        if self.exponent is None or all(_is_short(e) for e in (self.coefficient, self.end)):
+            return str(self)
+        end, factor = (
+            str(e) if _is_short(e) else mpmath.nstr(evaluate(e, {}), 8) for e in (self.end, self.coefficient)
+        )
         distance = f"(t - {end})" if self.side > 0 else f"({end} - t)"
         power = distance if self.exponent == 1 else f"{distance}**({self.exponent})"
         return f"≈ {factor}" if self.exponent == 0 else f"~ {factor}*{power}"
 
 
-def _shown(number: Expr) -> str:
-    return str(number) if count(number) <= _READABLE or number.free_symbols else mpmath.nstr(evaluate(number, {}), 8)
+def _is_short(e: Expr) -> bool:
+    return bool(e.free_symbols) or count(e) <= _READABLE
 
 
 def limit(expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int) -> Limit:

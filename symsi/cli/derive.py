@@ -110,7 +110,7 @@ def text(c: Conversion) -> str:
     lines += ["", f"with {symbol} = the base's {c.prediction} at {where}:", *(f"  {n:<9} {f}" for n, f in rows)]
     start = "t -> start" if c.start.args else f"t -> {sstr(c.start)}"
     lines += ["", f"limits    {start:<34} t -> 1"]
-    lines += [f"  {n:<20} {a!s:<30} {b!s}" for n, (a, b) in c.limits.items()]
+    lines += [f"  {n:<20} {a.short:<30} {b.short}" for n, (a, b) in c.limits.items()]
     return "\n".join(lines)
 
 

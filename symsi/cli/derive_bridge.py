@@ -89,5 +89,5 @@ def text(b: Bridge) -> str:
     lines += ["", f"with {known} at (t, x); forward dX = b_F dt + sqrt(2 epsilon) dW, backward b_B:"]
     lines += [f"  {kind:<10} {sstr(b.field(kind))}" for kind in b.fields]
     lines += ["", f"limits    {'t -> 0':<34} t -> 1"]
-    lines += [f"  {name:<20} {first!s:<30} {last!s}" for name, (first, last) in b.limits.items()]
+    lines += [f"  {name:<20} {first.short:<30} {last.short}" for name, (first, last) in b.limits.items()]
     return "\n".join(lines)

@@ -34,7 +34,7 @@ def text(m: MapConversion) -> str:
     factors = ("lagrangian", "eulerian", "semigroup")
     lines += ["", "residuals of any map of the base become, times:", *(f"  {n:<11} {sstr(f[n])}" for n in factors)]
     lines += ["", f"limits    {'t -> ' + sstr(c.start):<34} t -> 1"]
-    lines += [f"  {name:<20} {a!s:<30} {b!s}" for name, (a, b) in m.limits.items()]
+    lines += [f"  {name:<20} {a.short:<30} {b.short}" for name, (a, b) in m.limits.items()]
     return "\n".join(lines)
 
 

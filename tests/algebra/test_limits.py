@@ -6,6 +6,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import symsi
 from symsi.algebra.limits import check_limit
 from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.parse import parse
@@ -85,3 +86,11 @@ def test_a_piecewise_function_has_the_limits_of_its_pieces() -> None:
     assert [str(at_end(pieces, end)) for end in (0, 1)] == ["= 1", "~ sqrt(1 - t)"]
     assert [str(at_end(sp.diff(pieces, t), end)) for end in (0, 1)] == ["~ -2*pi**2*t", "~ -1/(2*sqrt(1 - t))"]
     assert at_end(sp.Piecewise((t, t > half), (2, True)), 0).value == 2
+
+
+def test_a_constant_too_long_to_read_is_shown_as_a_number_and_kept_exact() -> None:
+    found = symsi.convert("ddpm", "cosine").limit("velocity_prediction", 0)
+    assert found.short == "≈ 23.714474"
+    assert str(found) == f"= {found.value}"
+    assert abs(evaluate(found.value, {}) - mpmath.mpf("23.714474")) < mpmath.mpf("1e-6")
+    assert symsi.convert("ddpm", "cosine").limit("velocity_prediction", 1).short == "= 625*pi*tan(pi/252)/63"
