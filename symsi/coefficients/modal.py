@@ -1,9 +1,10 @@
-"""T8 and T12 as numbers: what Gaussian and modal lazy sampling need, from the proved expressions, by mode and point."""
+"""T8, T12 and T16 as numbers: what Gaussian and modal sampling need, from the proved expressions, by mode and point."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import lru_cache
 
 import torch
@@ -14,15 +15,19 @@ from torch import Tensor
 from symsi.algebra.multiprecision import evaluate
 from symsi.coefficients.compiled import evaluate_on
 from symsi.errors import DiffusionError
-from symsi.interpolants.rows import Pair
+from symsi.interpolants.rows import Pair, Triple
 from symsi.theory.gaussian import flow_map, gaussian_field, hidden, revealed
 from symsi.theory.modal import coordinate_scale, coordinate_variance, natural_residual, natural_variable
+from symsi.theory.two_gaussians import GaussianEnds, bridge_coordinate, fields_at_ends
 
-__all__ = ["flow_tables", "modal_tables"]
+__all__ = ["BRIDGE_COEFFICIENTS", "bridge_tables", "flow_tables", "modal_tables"]
 
 _LARGEST = 10**6  # kappa: powers of a larger one overflow
 _ALPHA, _BETA, _LAMBDA, _W = (Symbol(name) for name in ("alpha", "beta", "lamda", "w"))
 _ZERO, _ONE = Rational(0), Rational(1)
+_TRIPLE = {f.name: Symbol(f.name) for f in fields(Triple)}
+BRIDGE_COEFFICIENTS = tuple(name for name in _TRIPLE if name != "gamma_dot")  # which may be infinite at the ends
+_ENDS = {name: Symbol(name) for name in ("mean_0", "variance_0", "mean_1", "variance_1")}
 
 
 def modal_tables(
@@ -60,6 +65,25 @@ def flow_tables(alpha: Sequence[float], beta: Sequence[float], variances: Tensor
         "data": gaussian_field(pair, "data", _ONE, _ZERO, _LAMBDA),
     }
     return evaluate_on(formulas, _point(alpha, beta, variances))
+
+
+def bridge_tables(
+    triple: Mapping[str, Tensor], variances: tuple[Tensor, Tensor], means: tuple[Tensor, Tensor]
+) -> Mapping[str, Tensor]:
+    """Return what T16 says of independent Gaussian ends at K times, (K, *modes) in float64.
+
+    `triple` has the `BRIDGE_COEFFICIENTS` of an interpolant, (K,) each; `variances` and `means` are those of x0 and x1
+    by mode. "scale": of y = scale (x - mu), 1/sqrt(S); "slope": of the velocity in x; "y", "velocity": both at x = 0.
+    """
+    p = Triple(**_TRIPLE)
+    centred, ends = GaussianEnds(_ZERO, _ENDS["variance_0"], _ZERO, _ENDS["variance_1"]), GaussianEnds(**_ENDS)
+    modes = max(v.ndim for v in (*variances, *means))
+    point = {_TRIPLE[name]: triple[name].reshape(-1, *(1,) * modes) for name in BRIDGE_COEFFICIENTS}
+    point |= {_ENDS[f"variance_{k}"]: v for k, v in enumerate(variances)}
+    own = {"scale": bridge_coordinate(p, centred, _ONE), "slope": fields_at_ends(p, centred, _ONE)["velocity"]}
+    at_zero = {"y": bridge_coordinate(p, ends, _ZERO), "velocity": fields_at_ends(p, ends, _ZERO)["velocity"]}
+    located = point | {_ENDS[f"mean_{k}"]: m for k, m in enumerate(means)}
+    return {**evaluate_on(own, point), **evaluate_on(at_zero, located)}
 
 
 def _point(alpha: Sequence[float], beta: Sequence[float], variances: Tensor) -> dict[Symbol, Tensor]:

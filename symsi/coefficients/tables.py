@@ -142,7 +142,7 @@ def _limit(formulas: Formulas, name: str, end: int, point: Mapping[Symbol, Any])
         return value
     found = formulas.limit(name, end)
     if found.value is None:
-        whole = {f: (f"{f}_state", f"{f}_prediction") for f in FIELDS if f"{f}_state" in formulas.coefficients}
+        whole = {f: (f"{f}_state", f"{f}_prediction") for f in FIELDS if f"{f}_prediction" in formulas.coefficients}
         regular = [f for f, parts in whole.items() if all(_finite(formulas, p, end) for p in parts)]
         advice = f"These fields have limits there: {', '.join(regular)}; or" if regular else "Either"
         away = "end the grid short of it" if end else "start the grid later"

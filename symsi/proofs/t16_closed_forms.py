@@ -1,6 +1,6 @@
 """T16: Gaussian ends and mixtures of them, in closed form."""
 
-from sympy import Expr, Matrix, diff, exp, log, sqrt
+from sympy import Expr, Matrix, S, Symbol, diag, diff, exp, eye, log, sqrt
 
 from symsi.algebra.proof import Derivation, Proof
 from symsi.interpolants.rows import Triple
@@ -9,7 +9,9 @@ from symsi.proofs.setting import at_one_time, two_sided
 from symsi.theory.three_parts import PREDICTIONS, row
 from symsi.theory.two_gaussians import (
     GaussianEnds,
+    bridge_coordinate,
     bridge_field,
+    bridge_flow_map,
     bridge_mean,
     bridge_variance,
     conditional_means,
@@ -36,6 +38,9 @@ def prove() -> Proof:
     d.claim(
         "f", "For mixtures of independent pairs, each mean is the average of the pairs', weighted by their densities."
     )
+    d.claim("g", "Independent ends: the ODE's flow is X_{s,t}(x) = mu_t + sqrt(S_t/S_s) (x - mu_s), either way.")
+    d.claim("h", "Along it y = (x - mu)/sqrt(S) rests, and for any data dy/dt = (v - v_G)/sqrt(S), v_G that of (c).")
+    d.claim("i", "Independent ends of two covariances with one eigenbasis: in it two modes move apart, each as in (g).")
     t, moving = two_sided(d)
     x = d.real("x")
     ends = GaussianEnds(d.real("m"), d.symbol("C"), d.real("n"), d.symbol("D"), d.real("K"))
@@ -74,6 +79,8 @@ def prove() -> Proof:
     coded = gaussian_bridge_drift(p, ends, epsilon, x)
     d.equal("The coded drift.", coded, moved + (slope - epsilon) / spread * centred, "T13", "c")
     _carried(d, t, x)
+    _flow(d, t, moving, x)
+    _modes(d, p)
     _mixture(d, p, x)
     return d.proof()
 
@@ -123,6 +130,53 @@ def _carried(d: Derivation, t: Expr, x: Expr) -> None:
         "T15",
         "d",
     )
+
+
+def _flow(d: Derivation, t: Symbol, moving: Triple, x: Expr) -> None:
+    """From a time s to t, and the coordinate that this leaves in place."""
+    ends = GaussianEnds(d.real("m"), d.symbol("C"), d.real("n"), d.symbol("D"))
+    start = moving.at(d.symbol("s", 0, 1), t)
+    reached = bridge_flow_map(start, moving, ends, x)
+    moved = bridge_field(moving, ends, "velocity", reached)
+    d.equal("The coded map moves by the coded velocity where it is,", diff(reached, t), moved, "(c)", "g")
+    d.equal("starts at x,", bridge_flow_map(start, start, ends, x), x, "substitution", "g")
+    d.equal("and backward returns.", bridge_flow_map(moving, start, ends, reached), x, "composition", "g")
+    rests = bridge_coordinate(start, ends, x)
+    d.equal("The coded y at its end is that at its start.", bridge_coordinate(moving, ends, reached), rests, "(g)", "h")
+    place = d.function("X", "any")(t)
+    excess = diff(place, t) - bridge_field(moving, ends, "velocity", place)
+    slope = diff(bridge_coordinate(moving, ends, place), t)
+    d.equal("Along any path X of velocity v.", slope, excess / sqrt(bridge_variance(moving, ends)), "chain rule", "h")
+
+
+def _modes(d: Derivation, p: Triple) -> None:
+    """Two modes, in the basis R of any rotation by its half angle's tangent q: no inverse is formed."""
+    q = d.real("q")
+    turn = Matrix([[1 - q**2, -2 * q], [2 * q, 1 - q**2]]) / (1 + q**2)
+    pairs = [GaussianEnds(S.Zero, d.symbol(f"C{k}"), S.Zero, d.symbol(f"D{k}")) for k in range(2)]
+    first, last = (turn * diag(*(getattr(e, name) for e in pairs)) * turn.T for name in ("variance_0", "variance_1"))
+    spread = p.alpha**2 * first + p.beta**2 * last + p.gamma**2 * eye(2)
+    slope = p.alpha * p.alpha_dot * first + p.beta * p.beta_dot * last + p.gamma_rate * eye(2)
+    d.say("C = R diag(C0, C1) R' and D = R diag(D0, D1) R', by the rotation", turn)
+    state = [d.real("y0"), d.real("y1")]
+    share = turn * Matrix([y / bridge_variance(p, pair) for y, pair in zip(state, pairs, strict=True)])
+    own = turn * Matrix([bridge_field(p, pair, "velocity", y) for y, pair in zip(state, pairs, strict=True)])
+    centred = turn * Matrix(state)
+    for k, axis in enumerate(("first", "second")):
+        d.equal(
+            f"S^-1 e is R (y0/S0, y1/S1), as S of it is e = R y: {axis} row.",
+            (spread * share)[k],
+            centred[k],
+            "R'R = 1",
+            "i",
+        )
+        d.equal(
+            f"S'/2 of it, the velocity by (d), is R times the modes': {axis} row.",
+            (slope * share)[k],
+            own[k],
+            "(d)",
+            "i",
+        )
 
 
 def _mixture(d: Derivation, p: Triple, x: Expr) -> None:

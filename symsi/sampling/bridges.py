@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from symsi.models.protocol import as_device
+from symsi.models.reference import Reference
 from symsi.models.two_sided import BridgeModel, as_bridge_model
 from symsi.sampling.inputs import check_bridge_plan, check_inputs, check_memory, check_noise, read_start, whole_number
 from symsi.sampling.loop import run
@@ -37,6 +38,7 @@ def sample_bridge(
     steps: int | None = None,
     grid: Grid | None = None,
     last: str | None = None,
+    reference: tuple[Reference, Reference] | None = None,
     conditions: Mapping[str, Any] | None = None,
     seed: int = 0,
     first: int = 0,
@@ -51,9 +53,9 @@ def sample_bridge(
     """Carry samples of x0 to samples of x1, or backward, by a two-sided model.
 
     start       samples of x0 (of x1 for direction="backward"), (N, *shape)
-    plan        how, as `symsi.bridge_plan` or `symsi.load_plan` gives it, instead of the next six arguments, which
+    plan        how, as `symsi.bridge_plan` or `symsi.load_plan` gives it, instead of the next seven arguments, which
                 `symsi.bridge_plan` describes: direction "forward" or "backward", diffusion "ode" (default) or epsilon
-                such as "gamma", solver, steps, grid, last
+                such as "gamma", solver, steps, grid, last, reference, those of x0 and x1
     conditions  passed to the model; tensors with N rows are split with the batch
     seed, first sample i gets the noise of (seed, first + i, step), whatever the batch
     batch       rows a call at most
@@ -81,9 +83,10 @@ def sample_bridge(
         "steps": steps,
         "grid": grid,
         "last": last,
+        "reference": reference,
     }
     options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    made = bridge_plan(known, **options) if plan is None else check_bridge_plan(plan, known, options)
+    made = bridge_plan(known, shape=form, **options) if plan is None else check_bridge_plan(plan, known, options, form)
     check_memory(count, form, kind, where, len(made.grid) if trajectory else 0)
     check_noise("noise", noise, {"K": len(made.grid) - 1, "N": count}, form)
     working = torch.float64 if kind == torch.float64 else torch.float32

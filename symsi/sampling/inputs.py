@@ -86,10 +86,11 @@ def check_plan(
     return plan
 
 
-def check_bridge_plan(plan: Any, model: BridgeModel, options: Iterable[str]) -> Plan:
+def check_bridge_plan(plan: Any, model: BridgeModel, options: Iterable[str], form: tuple[int, ...]) -> Plan:
     """Return a plan that was given for a two-sided model.
 
-    Raises SymsiError for options beside it, and PlanError for one of another interpolant or other predictions.
+    Raises SymsiError for options beside it and references of samples of another shape, and PlanError for one of another
+    interpolant or other predictions.
     """
     if not isinstance(plan, Plan):
         raise SymsiError(f"plan must be a symsi.Plan, as symsi.bridge_plan gives; got {type(plan).__name__}.")
@@ -106,6 +107,8 @@ def check_bridge_plan(plan: Any, model: BridgeModel, options: Iterable[str]) -> 
             raise PlanError(
                 f"row {k} asks for {', '.join(stage.asks)}; {model.name} gives {', '.join(model.predictions)}."
             )
+    if plan.reference is not None:
+        plan.reference.check(form)
     return plan
 
 

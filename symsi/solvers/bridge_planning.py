@@ -8,17 +8,22 @@ Vanden-Eijnden, arXiv:2303.08797). A step of length h, negative backward, adds s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from sympy import Expr
+from torch import Tensor
 
+from symsi.coefficients.modal import BRIDGE_COEFFICIENTS, bridge_tables
 from symsi.coefficients.tables import tabulate
 from symsi.errors import SymsiError, unknown
 from symsi.interpolants.named import schedule
+from symsi.models.reference import Reference
+from symsi.models.shared_modes import SharedModes, shared_modes
 from symsi.models.two_sided import BridgeModel, as_bridge_model
+from symsi.solvers.bridge_modes import by_mode, with_means
 from symsi.solvers.grids import Grid, time_grid
 from symsi.solvers.nodes import Nodes
 from symsi.solvers.plan import Plan
@@ -40,6 +45,8 @@ def bridge_plan(
     steps: int | None = None,
     grid: Grid = "uniform",
     last: str = "step",
+    reference: tuple[Reference, Reference] | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> Plan:
     """Return the numbers that `sample_bridge` would follow, for `sample_bridge(model, start, plan=...)`.
 
@@ -50,6 +57,9 @@ def bridge_plan(
     grid        "uniform"; "cosine", t = (1 - cos(pi k/K))/2, denser at both ends; or the increasing times themselves
     last        the last step: "step" as the others, or "land" on the prediction of x1, backward of x0, without noise;
                 it leaves none of the latent behind, and needs two predictions
+    reference   Gaussian references of x0 and x1, whose covariances commute; makes the steps of the ODE exact where
+                the ends are those Gaussians, independent of each other (T16)
+    shape       of a sample, for references, where the model does not say
 
     Raises EndpointError where a drift has no value at an end that the grid evaluates, with what that end bears, and
     SymsiError for what does not fit.
@@ -62,7 +72,14 @@ def bridge_plan(
     chosen = SOLVERS[name]
     times = _times(grid, steps)
     nodes = _nodes(known, fields, times if direction == "forward" else times[::-1], both_ends=chosen.both_ends)
-    stages, spans = chosen.rows(nodes, chosen.order)
+    modes = None if reference is None else _modes(known, fields, reference, shape)
+    if modes is None:
+        stages, spans = chosen.rows(nodes, chosen.order)
+    else:
+        triple = _columns(fields, nodes.times, BRIDGE_COEFFICIENTS)
+        tables = bridge_tables(triple, modes.variances, modes.means)
+        stages, spans = chosen.rows(by_mode(nodes, tables), chosen.order)
+        stages = with_means(stages, nodes, tables)
     if check_last(last, nodes):
         landing, spans[-1] = replace(nodes, data=_data(known, fields, nodes.times)).landing()
         stages = [*(stage for stage in stages if stage.step < landing.step), landing]
@@ -74,7 +91,9 @@ def bridge_plan(
         "grid": grid if isinstance(grid, str) else "times",
         "last": last,
     }
-    return Plan(stages, nodes.grid, spans=spans, origin=origin)
+    if reference is not None:
+        origin["reference"] = ", ".join(r.kind for r in reference)
+    return Plan(stages, nodes.grid, reference=None if modes is None else modes.basis, spans=spans, origin=origin)
 
 
 def bridge_origin(model: BridgeModel) -> dict[str, str]:
@@ -113,8 +132,7 @@ def _nodes(model: BridgeModel, fields: Bridge, times: tuple[float, ...], *, both
     for end in {0.0, 1.0} & set(points):
         fields.require(drift, int(end))
     names = (f"{drift}_state", *(f"{drift}_{kind}" for kind in fields.given[: len(model.predictions)]))
-    table = tabulate(fields.functions, points if rising else points[::-1], (*names, "diffusion"))
-    column: dict[str, Any] = {name: table[name] if rising else table[name].flip(0) for name in table}
+    column: dict[str, Any] = _columns(fields, points, (*names, "diffusion"))
     steps = torch.tensor(times, dtype=torch.float64).diff().abs()
     spread = (2 * column["diffusion"][: len(steps)] * steps).sqrt()
     zeros = (0.0,) * len(times)
@@ -130,6 +148,26 @@ def _nodes(model: BridgeModel, fields: Bridge, times: tuple[float, ...], *, both
         start=1.0,
         asks=tuple(model.predictions),
     )
+
+
+def _columns(fields: Bridge, times: tuple[float, ...], names: Sequence[str]) -> dict[str, Tensor]:
+    """Tabulate coefficients at times in their order, which may be a falling one."""
+    table = tabulate(fields.functions, sorted(times), names)
+    return {name: table[name].flip(0) if times[0] > times[-1] else table[name] for name in table}
+
+
+def _modes(model: BridgeModel, fields: Bridge, references: Any, shape: tuple[int, ...] | None) -> SharedModes:
+    """The modes that two references share. Raises SymsiError for an SDE, and where no shape is known."""
+    if fields.epsilon != 0:
+        raise SymsiError(
+            "references make the steps of the ODE exact; between Gaussians a step of an SDE needs the integral of "
+            f"epsilon/S, which has no closed form for epsilon = {fields.epsilon}. Leave reference out, or take "
+            "diffusion='ode'."
+        )
+    form = model.shape if shape is None else shape
+    if form is None:
+        raise SymsiError(f"{model.name} does not say the shape of a sample, which references need; give shape=(...).")
+    return shared_modes(references, tuple(form))
 
 
 def _data(model: BridgeModel, fields: Bridge, times: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:

@@ -22,6 +22,7 @@ class Nodes:
     `data` likewise gives what the last step may land on, eta_X; both have an entry for every point that a solver
     evaluates, `field` at the last one for solvers of both ends where it has a limit there. `alpha` and `beta` are the
     base's at the model's times; `spread` is the standard deviation of the noise of each step over the scale at its end.
+    Of a bridge in modes, scales and `field` hold a tensor, of a number a mode, where the modes differ.
     """
 
     grid: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""T16, T17: Gaussian ends in closed form, and the Schroedinger bridge between them.
+"""T16, T17: Gaussian ends in closed form, the flow between them, and the Schroedinger bridge.
 
 For (x0, x1) jointly Gaussian, and each pair of components of independent mixtures, I_t is Gaussian and so are the means
 of its parts. Covariances that commute are treated mode by mode, with the variances of a mode here.
@@ -17,8 +17,10 @@ from symsi.theory.three_parts import drift_row, row
 
 __all__ = [
     "GaussianEnds",
+    "bridge_coordinate",
     "bridge_covariance",
     "bridge_field",
+    "bridge_flow_map",
     "bridge_gamma_squared",
     "bridge_mean",
     "bridge_variance",
@@ -75,6 +77,17 @@ def fields_at_ends(p: Triple, ends: GaussianEnds, x: Expr) -> dict[str, Expr]:
     share = (x - bridge_mean(p, ends)) / bridge_variance(p, ends)
     ends_rate = p.alpha_dot * means["x0"] + p.beta_dot * means["x1"]
     return {**means, "score": -share, "ends": ends_rate, "velocity": ends_rate + p.gamma_rate * share}
+
+
+def bridge_coordinate(p: Triple, ends: GaussianEnds, x: Expr) -> Expr:
+    """T16: y = (x - mu)/sqrt(S), which rests along the ODE; for any data dy/dt = (v - v_G)/sqrt(S)."""
+    return (x - bridge_mean(p, ends)) / sqrt(bridge_variance(p, ends))
+
+
+def bridge_flow_map(start: Triple, stop: Triple, ends: GaussianEnds, x: Expr) -> Expr:
+    """T16: X_{s,t}(x) = mu_t + sqrt(S_t/S_s) (x - mu_s), for t before s too."""
+    growth = sqrt(bridge_variance(stop, ends) / bridge_variance(start, ends))
+    return bridge_mean(stop, ends) + growth * (x - bridge_mean(start, ends))
 
 
 def gaussian_bridge_drift(p: Triple, ends: GaussianEnds, epsilon: Expr, x: Expr) -> Expr:
