@@ -60,11 +60,12 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
 _VOCABULARY = "numbers, declared symbols, pi, E, + - * / **, and " + ", ".join(FUNCTIONS)
 
 
-def parse(text: str, *, symbols: Iterable[str] = ("t",)) -> Expr:
+def parse(text: str, *, symbols: Iterable[str] = ("t",), pieces: bool = False) -> Expr:
     """Read a formula in `symbols` into SymPy.
 
-    Numbers are exact (0.1 is 1/10); symbols carry no assumptions. Raises ParseError, naming the place and what is
-    allowed, for anything outside the vocabulary, and for text or numbers of unreasonable size, before any work is done.
+    Numbers are exact (0.1 is 1/10); symbols carry no assumptions. With `pieces`, as in files that symsi wrote, so is
+    Piecewise((f, t < 1/2), (g, True)). Raises ParseError, naming the place and what is allowed, for anything outside
+    the vocabulary, and for text or numbers of unreasonable size, before any work is done.
     """
     if not isinstance(text, str):
         raise ParseError(f"a formula is a string such as 'sqrt(1-t**2)'; got {type(text).__name__}.")
@@ -78,7 +79,7 @@ def parse(text: str, *, symbols: Iterable[str] = ("t",)) -> Expr:
     nodes = sum(1 for _ in ast.walk(tree))
     if nodes > MAX_NODES or _depth(tree) > MAX_NESTING:
         raise ParseError(f"{_short(text)} is too large a formula (at most {MAX_NODES} nodes, {MAX_NESTING} levels).")
-    result = _Reader(text.strip(), frozenset(symbols)).read(tree.body)
+    result = _Reader(text.strip(), frozenset(symbols), pieces).read(tree.body)
     if result.has(sp.zoo, sp.oo, -sp.oo, sp.nan, sp.I):
         raise ParseError(f"{_short(text)} is not finite and real: it evaluates to {result}.")
     check_degree(result, text)
@@ -109,8 +110,8 @@ def as_expression(value: Any, symbols: Iterable[str] = ()) -> Expr:
 
 
 class _Reader:
-    def __init__(self, text: str, symbols: frozenset[str]) -> None:
-        self.text, self.symbols = text, symbols
+    def __init__(self, text: str, symbols: frozenset[str], pieces: bool) -> None:
+        self.text, self.symbols, self.pieces = text, symbols, pieces
 
     def read(self, node: ast.expr) -> Expr:
         match node:
@@ -156,6 +157,11 @@ class _Reader:
         raise self._error(node, f"unknown symbol {name!r}; {hint}declared: {declared}. {remedy}")
 
     def _call(self, node: ast.expr, name: str, args: list[ast.expr]) -> Expr:
+        if name == "Piecewise" and self.pieces:
+            found = [self._piece(arg) for arg in args]
+            if not found or found[-1][1] is not True:
+                raise self._error(node, "the last piece is (f, True)")
+            return self._bounded(node, sp.Piecewise(*found))
         if name not in FUNCTIONS:
             close = get_close_matches(name, FUNCTIONS, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]!r}? " if close else ""
@@ -163,6 +169,17 @@ class _Reader:
         if len(args) != 1 or isinstance(args[0], ast.Starred):
             raise self._error(node, f"{name} takes exactly one argument")
         return self._bounded(node, FUNCTIONS[name](self.read(args[0])))
+
+    def _piece(self, node: ast.expr) -> tuple[Expr, Any]:
+        """(f, t < c) with a number c, or (f, True)."""
+        match node:
+            case ast.Tuple(elts=[value, ast.Constant(value=True)]):
+                return self.read(value), True
+            case ast.Tuple(elts=[value, ast.Compare(left=left, ops=[ast.Lt()], comparators=[right])]):
+                symbol, number = self.read(left), self.read(right)
+                if symbol.is_Symbol and number.is_Rational:
+                    return self.read(value), symbol < number
+        raise self._error(node, "a piece is (f, t < 1/2), with a fraction, or (f, True)")
 
     def _power(self, node: ast.expr, base: Expr, exponent: Expr) -> Expr:
         if exponent.is_number:

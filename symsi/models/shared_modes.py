@@ -21,7 +21,7 @@ from symsi.models.reference import Reference
 __all__ = ["SharedModes", "shared_modes"]
 
 _TOLERANCE = 1e-5  # of entries off the diagonal, by the largest on it: room for columns in float32
-_EACH = "Make both of one kind, or give the one of the wider law with an isotropic one for the other."
+_EACH = "Give both in one basis, or an isotropic one for one of the laws."
 
 
 @dataclass(frozen=True, eq=False)

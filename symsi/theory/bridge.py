@@ -153,6 +153,12 @@ def bridge(
 
 
 def _of_brownian_bridges(i: Interpolant) -> Expr:
+    if _vanishes(i.alpha * i.beta):
+        raise DiffusionError(
+            f"diffusion 'brownian' is that of Brownian bridges, gamma^2 = k alpha beta with a constant k; of {i} alpha "
+            "beta is 0, as x0 and x1 are never both in I. Take 'linear' for alpha and beta, or an epsilon such as "
+            "'gamma'."
+        )
     level = simplify(i.gamma**2 / (i.alpha * i.beta))
     if level.has(t):
         raise DiffusionError(

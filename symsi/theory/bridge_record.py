@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sympy import Expr, sstr
+from sympy import sstr
 
 from symsi.algebra.limits import Limit
+from symsi.algebra.parse import parse
 from symsi.errors import SymsiError
-from symsi.interpolants.named_two_sided import ENDS
 from symsi.interpolants.two_sided import Interpolant
 from symsi.theory.bridge import Bridge, bridge
 
@@ -51,10 +51,13 @@ def bridge_from_record(data: Any) -> Bridge:
     try:
         declared = {str(name): None for name in data["parameters"]}
         said = data["interpolant"]
-        alpha, beta = (_PIECES.get(said[name], said[name]) for name in ("alpha", "beta"))
-        found = Interpolant(alpha, beta, said["gamma"], parameters=declared, name=str(said["name"]))
+        alpha, beta, gamma, epsilon = (
+            parse(text, symbols=("t", *declared), pieces=True)
+            for text in (said["alpha"], said["beta"], said["gamma"], data["epsilon"])
+        )
+        found = Interpolant(alpha, beta, gamma, parameters=declared, name=str(said["name"]))
         first, second = data["given"]
-        rebuilt = bridge(found, data["epsilon"], (first, second))
+        rebuilt = bridge(found, epsilon, (first, second))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, SymsiError):
             raise
@@ -66,6 +69,3 @@ def bridge_from_record(data: Any) -> Bridge:
                 f"{str(key)[:80]!r} in the file does not follow from its interpolant; was it edited? Export it again."
             )
     return rebuilt
-
-
-_PIECES = {sstr(e): e for ends in ENDS.values() for e in (ends.alpha, ends.beta) if isinstance(e, Expr)}

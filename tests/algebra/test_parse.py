@@ -215,6 +215,49 @@ def test_declared_symbols_are_read_without_assumptions() -> None:
     assert parse("t**n", symbols=("t", "n")) == t ** sp.Symbol("n")
 
 
+PIECES = "Piecewise((1 - t, t < 1/2), (0, t < 3/4), (t**2, True))"
+
+
+def test_pieces_are_read_where_they_are_asked_for() -> None:
+    t = sp.Symbol("t")
+    wanted = sp.Piecewise((1 - t, t < sp.Rational(1, 2)), (0, t < sp.Rational(3, 4)), (t**2, True))
+    assert parse(PIECES, pieces=True) == wanted
+    assert parse(f"t*{PIECES} + 1", pieces=True) == t * wanted + 1
+    assert sp.sstr(wanted).replace(" ", "") == PIECES.replace(" ", "")
+    with pytest.raises(ParseError, match="unknown function 'Piecewise'"):
+        parse(PIECES)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        "(t, t > 1/2)",
+        "(t, t < t)",
+        "(t, 1 < t)",
+        "(t, t < sqrt(2))",
+        "(t, 1)",
+        "t, True",
+        "(t, t < 1/2 < 1)",
+        "(t,)",
+        "*t",
+    ],
+)
+def test_pieces_of_another_form_are_refused(pieces: str) -> None:
+    with pytest.raises(ParseError, match="a piece is"):
+        parse(f"Piecewise({pieces})", pieces=True)
+
+
+@pytest.mark.parametrize("pieces", ["", "(t, t < 1/2)"])
+def test_pieces_end_in_one_for_all_other_times(pieces: str) -> None:
+    with pytest.raises(ParseError, match=r"the last piece is \(f, True\)"):
+        parse(f"Piecewise({pieces})", pieces=True)
+
+
+def test_a_piece_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ParseError, match="not finite"):
+        parse("1/Piecewise((t, t < 1/2), (0, True))", pieces=True)
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [

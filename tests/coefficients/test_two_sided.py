@@ -57,6 +57,8 @@ def test_a_table_holds_the_same_numbers_and_leaves_out_what_is_infinite() -> Non
         torch.testing.assert_close(column, found[name], rtol=1e-15, atol=1e-300)
     with pytest.raises(EndpointError, match=r"gamma_dot has no finite limit at t = 0: ~ sqrt\(2\)/\(2\*sqrt\(t\)\)"):
         tabulate(bridge, grid, ["gamma_dot"])
+    with pytest.raises(EndpointError, match="score_latent has no finite limit at t = 0"):
+        tabulate(symsi.bridge(bridge).functions, grid, ["score_latent"])
     assert tabulate(bridge, grid[1:3], ["gamma_dot"])["gamma_dot"][1] == 0
 
 

@@ -288,6 +288,14 @@ def _same_conversion(found: symsi.Conversion) -> None:
     assert found == symsi.convert(found.base, found.target, found.diffusion, found.prediction)
 
 
+def _record_of_bridge() -> bytes:
+    return _written(lambda p: symsi.export(symsi.bridge("encoding-decoding", "alpha*gamma"), p), ".json")
+
+
+def _same_bridge(found: symsi.Bridge) -> None:
+    assert found == symsi.bridge(found.interpolant, found.epsilon, found.given)
+
+
 def _manifest() -> bytes:
     return json.dumps({"paths.png": {"numbers": {"a": [1.0, 0.1]}, "seed": 0}}).encode()
 
@@ -397,6 +405,7 @@ READERS: dict[str, Reader] = {
     "trajectories": Reader(_tensor_file(_chunk), lambda p: trajectories._read(p, "a plan", _SHAPE)),
     "steering states": Reader(_tensor_file(_steering), lambda p: saving.load(p, _ABOUT, torch.device("cpu"))),
     "conversions (JSON)": Reader(_json_file(_record), symsi.read_json, _same_conversion, ".json"),
+    "bridges (JSON)": Reader(_json_file(_record_of_bridge), symsi.read_json, _same_bridge, ".json"),
     "figures' manifest": Reader(_json_file(_manifest), manifest._read, suffix=".json"),
     "arrays (.npy)": Reader(_arrays(".npy"), read_samples, _numbers, ".npy"),
     "arrays (.npz)": Reader(_arrays(".npz"), read_samples, _numbers, ".npz"),

@@ -264,6 +264,13 @@ WRONG: list[tuple[str, str, Any, Callable[[Callable[..., Any]], Callable[..., An
         (two_gaussians, "conditional_means"),
         lambda f: lambda p, e, x: {**f(p, e, x), "x0": f(p, e, x)["x1"], "x1": f(p, e, x)["x0"]},
     ),
+    ("T16", "flow from t to s", (two_gaussians, "bridge_flow_map"), lambda f: lambda s, t, e, x: f(t, s, e, x)),
+    (
+        "T16",
+        "y by S for its root",
+        (two_gaussians, "bridge_coordinate"),
+        lambda f: lambda p, e, x: f(p, e, x) / sp.sqrt(two_gaussians.bridge_variance(p, e)),
+    ),
     (
         "T17",
         "gamma of a Brownian bridge between independent ends",

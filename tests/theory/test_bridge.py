@@ -10,6 +10,7 @@ from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.parse import parse
 from symsi.errors import DiffusionError, EndpointError, InterpolantError, UnknownNameError
 from symsi.interpolants.named_two_sided import ENDS, interpolant
+from symsi.interpolants.two_sided import Interpolant
 from symsi.theory.bridge import SYMBOLS, Bridge, bridge
 from symsi.theory.bridge_record import bridge_from_record, bridge_record
 from symsi.theory.three_parts import PREDICTIONS, drift_row, row
@@ -102,6 +103,12 @@ def test_the_diffusion_of_brownian_bridges() -> None:
         bridge("linear(gamma=quadratic)", "brownian")
 
 
+def test_ends_that_never_meet_have_no_brownian_bridges() -> None:
+    with pytest.raises(DiffusionError, match=r"of encoding-decoding\(gamma=sine\) alpha beta is 0.* Take 'linear'"):
+        bridge("encoding-decoding(gamma=sine)", "brownian")
+    assert bridge(interpolant("linear", "brownian", a=None), "brownian").epsilon == sp.Symbol("a") / 2
+
+
 def test_a_diffusion_may_use_the_interpolants_own_coefficients() -> None:
     found = bridge("trigonometric(gamma=quadratic)", diffusion="alpha*beta**2*gamma")
     t = sp.Symbol("t")
@@ -123,6 +130,24 @@ def test_a_record_is_json_whose_formulas_parse_back() -> None:
 @pytest.mark.parametrize("ends", ENDS)
 def test_a_record_is_derived_again_from_what_it_says(ends: str, gamma: str) -> None:
     b = bridge(f"{ends}(gamma={gamma})", "gamma/2", ("ends", "score"))
+    assert bridge_from_record(json.loads(json.dumps(bridge_record(b)))) == b
+
+
+@pytest.mark.parametrize("epsilon", ["alpha*gamma", "beta+gamma", "alpha**2*gamma", "gamma/(1+alpha)"])
+@pytest.mark.parametrize("gamma", ["brownian", "sine"])
+def test_a_diffusion_in_pieces_is_read_back(gamma: str, epsilon: str) -> None:
+    b = bridge(f"encoding-decoding(gamma={gamma})", epsilon)
+    assert b.epsilon.has(sp.Piecewise)
+    assert bridge_from_record(json.loads(json.dumps(bridge_record(b)))) == b
+
+
+def test_an_interpolant_of_ones_own_pieces_is_read_back() -> None:
+    half = t < Rational(1, 2)
+    alpha, beta = (
+        sp.Piecewise(((1 - 4 * t**2) ** 2, half), (0, True)),
+        sp.Piecewise((0, half), ((2 * t - 1) ** 2, True)),
+    )
+    b = bridge(Interpolant(alpha, beta, "t*(1-t)"), "gamma")
     assert bridge_from_record(json.loads(json.dumps(bridge_record(b)))) == b
 
 

@@ -8,8 +8,10 @@ from symsi.interpolants.rows import Triple
 from symsi.theory.three_parts import PREDICTIONS
 from symsi.theory.two_gaussians import (
     GaussianEnds,
+    bridge_coordinate,
     bridge_covariance,
     bridge_field,
+    bridge_flow_map,
     bridge_mean,
     bridge_variance,
     conditional_means,
@@ -42,6 +44,18 @@ def test_the_velocity_moves_the_quantiles_of_the_marginal_laws() -> None:
     path = bridge_mean(P, ENDS) + quantile * sqrt(bridge_variance(P, ENDS))
     gap = sp.diff(path, t) - bridge_field(P, ENDS, "velocity", x).subs(x, path)
     assert all(abs(sp.N(gap.subs(t, time), 40)) < 1e-35 for time in (Rational(1, 5), Rational(3, 4)))
+
+
+def test_the_flow_map_takes_each_quantile_to_the_same_one_either_way() -> None:
+    """By mpmath at 40 digits; y is the quantile, in standard deviations."""
+    quantile = Rational(5, 4)
+    start, stop = (P.at(time) for time in (Rational(1, 5), Rational(3, 4)))
+    places = [bridge_mean(p, ENDS) + quantile * sqrt(bridge_variance(p, ENDS)) for p in (start, stop)]
+    assert abs(sp.N(bridge_flow_map(start, stop, ENDS, places[0]) - places[1], 40)) < 1e-35
+    assert abs(sp.N(bridge_flow_map(stop, start, ENDS, places[1]) - places[0], 40)) < 1e-35
+    assert all(
+        sp.simplify(bridge_coordinate(p, ENDS, x) - quantile) == 0 for p, x in zip((start, stop), places, strict=True)
+    )
 
 
 def test_the_score_is_the_slope_of_the_log_density() -> None:
