@@ -43,7 +43,7 @@ def with_means(stages: Sequence[Stage], nodes: Nodes, tables: Mapping[str, Tenso
     for stage in stages:
         k, place = stage.step - 1, nodes.times.index(stage.time)
         begins = not found or found[-1].step < stage.step
-        wanted = (y[k] - y[k + 1]) / scale[k + 1] if begins else 0 * y[k]
+        wanted = (y[k] - y[k + 1]) / scale[k + 1] if begins else 0.0
         own, *earlier = stage.weights
         known = sum(w * d for w, d in zip(earlier, reversed(moved), strict=False))
         moved.append((wanted - known) / own)

@@ -47,6 +47,7 @@ ROOMS: dict[str, Room] = {
         (
             "tests/coefficients",
             "tests/solvers/test_proved_numbers.py",
+            "tests/solvers/test_bridge_modes.py",
             "tests/models/test_flow_map.py",
             "tests/sampling/test_renoising.py",
         ),

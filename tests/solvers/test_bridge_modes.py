@@ -62,6 +62,23 @@ def test_keep_weight_field_and_offset_of_each_step_are_the_proved_ones(direction
                 assert moved == pytest.approx(grown[x], rel=1e-12, abs=1e-13)
 
 
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("solver", ["euler", "heun", "ab2", "ab3"])
+def test_between_gaussians_a_path_is_the_flow_maps_whatever_the_solver(solver: str, direction: str) -> None:
+    laws = [symsi.models.gaussian(numbers(m), numbers(v)) for m, v in ((START, FIRST), (END, LAST))]
+    x = torch.tensor([[0.5, -1.0, 2.0]], dtype=DOUBLE)
+    run = {"direction": direction, "solver": solver, "grid": GRID, "reference": PAIR, "trajectory": True}
+    out = symsi.sample_bridge(symsi.models.between(*laws, NAME), x, progress=False, **run)  # type: ignore[arg-type]
+    triple = interpolant("linear", "brownian", a=2).triple
+    first, *later = (triple.at(Rational(time), t) for time in out.plan.grid)
+    assert out.path is not None
+    for place, q in zip(out.path[1:], later, strict=True):
+        for mode in range(3):
+            ends = GaussianEnds(*(Rational(w[mode]) for w in (START, FIRST, END, LAST)))
+            wanted = exact(bridge_flow_map(first, q, ends, Rational(float(x[0, mode]))))
+            assert float(place[0, mode]) == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+
+
 @pytest.mark.parametrize("solver", ["euler", "heun", "ab2", "ab3"])
 def test_only_means_need_offsets(solver: str) -> None:
     still = tuple(Reference("pca", r.variances, torch.zeros(3, dtype=DOUBLE), EYE) for r in PAIR)
