@@ -51,10 +51,8 @@ def bridge_from_record(data: Any) -> Bridge:
     try:
         declared = {str(name): None for name in data["parameters"]}
         said = data["interpolant"]
-        alpha, beta, gamma, epsilon = (
-            parse(text, symbols=("t", *declared), pieces=True)
-            for text in (said["alpha"], said["beta"], said["gamma"], data["epsilon"])
-        )
+        alpha, beta, gamma = (parse(said[n], symbols=("t", *declared), pieces=True) for n in ("alpha", "beta", "gamma"))
+        epsilon = parse(data["epsilon"], symbols=("t", "alpha", "beta", "gamma", *declared), pieces=True)
         found = Interpolant(alpha, beta, gamma, parameters=declared, name=str(said["name"]))
         first, second = data["given"]
         rebuilt = bridge(found, epsilon, (first, second))
