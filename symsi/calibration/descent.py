@@ -75,7 +75,7 @@ class Descent:
         """The sum over samples of the mean square over a sample's features."""
         columns = [self.student.start[rows]]
         state = columns[0]
-        for k, (time, row) in enumerate(zip(self._times(table, free), self._rows(table, free), strict=True)):
+        for k, (time, row) in enumerate(zip(self._times(free), self._rows(table, free), strict=True)):
             at = time.to(state).expand(len(state))
             columns += [self.student.evaluate(ask, state, at, rows) for ask in table.asks[k]]
             total = row[-1].to(state).expand_as(state)
@@ -87,14 +87,15 @@ class Descent:
         return (end - goal).flatten(1).square().mean(1).sum().double()
 
     def _numbers(self, table: Triangle) -> list[Tensor]:
-        """Copies of what moves: the logarithms of the gaps between times, and the rows."""
-        ends = torch.tensor([*table.times, 1.0], dtype=torch.float64)
+        """Copies of what moves: the logarithms of the gaps between times, from 0 to 1, and the rows.
+
+        A first time of 0 stays: the logarithm of its gap is -inf.
+        """
+        ends = torch.tensor([0.0, *table.times, 1.0], dtype=torch.float64)
         return [ends.diff().log(), *(row[: len(row) - (not self.constant)].clone() for row in table.rows)]
 
-    def _times(self, table: Triangle, free: Sequence[Tensor]) -> Tensor:
-        first = table.times[0]
-        gaps = free[0].softmax(0)
-        return first + (1 - first) * torch.cat([gaps.new_zeros(1), gaps.cumsum(0)[:-1]])
+    def _times(self, free: Sequence[Tensor]) -> Tensor:
+        return free[0].softmax(0).cumsum(0)[:-1]
 
     def _rows(self, table: Triangle, free: Sequence[Tensor]) -> list[Tensor]:
         given = zip(free[1:], table.rows, strict=True)
@@ -103,4 +104,4 @@ class Descent:
     def _table(self, table: Triangle, free: Sequence[Tensor]) -> Triangle:
         """The table of these numbers."""
         free = [number.detach().clone() for number in free]
-        return replace(table, times=tuple(self._times(table, free).tolist()), rows=tuple(self._rows(table, free)))
+        return replace(table, times=tuple(self._times(free).tolist()), rows=tuple(self._rows(table, free)))

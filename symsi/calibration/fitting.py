@@ -18,10 +18,11 @@ _STRIDES = (0.12, 0.06, 0.03, 0.015)  # of the search, on the clock
 _CLOSEST = 1e-3  # of two times on the clock
 _GAIN = 1e-4  # of an error that is worth a move
 _DIFFERENCE = 1e-3  # of a derivative by differences
-_DAMPING = (1e-3, 1e-1)
-_ROUNDS = 3
+_DAMPING = (1e-3, 1e-1, 3.0)
+_ROUNDS = 5
 
 Clock = tuple[float, ...]
+Point = tuple[Clock, tuple[float, ...]]  # times, and what rows are multiplied by
 Weigh = Callable[[Tensor], Tensor]
 
 
@@ -29,10 +30,10 @@ Weigh = Callable[[Tensor], Tensor]
 class Fitter:
     """Fits tables of one number of steps on the first `count` samples of a student.
 
-    Times lie on a clock that ends at 1; the teacher is `target(t)` there, (count, *shape).
+    Times lie on a clock that ends at 1; the teacher is `target(t)` there, (count, *shape). The first evaluation is of
+    the noise, at a time of its own: at 0 a prediction says no more than the mean.
     `prior(clock)` is the theory's table for those times, towards which a ridge of relative strength `ridge` draws.
-    Rows minimise squared differences; times are compared by those of `weigh(difference)`, and moved where that helps
-    the samples by more than its standard error: few samples say little about times.
+    Rows minimise squared differences; times are compared by those of `weigh(difference)`.
     """
 
     student: Student
@@ -42,52 +43,54 @@ class Fitter:
     weigh: Weigh
     constant: bool = False
     ridge: float = 1e-6
-    _best: Clock = field(default=(), init=False)
-    _known: dict[Clock, list[Tensor]] = field(default_factory=dict, init=False)  # predictions under this ridge
+    _best: Point = field(default=((), ()), init=False)
+    _earliest: float = field(default=0.0, init=False)
+    _known: dict[Point, list[Tensor]] = field(default_factory=dict, init=False)  # predictions under this ridge
 
-    def rows(self, clock: Clock) -> tuple[Triangle, Tensor]:
+    def rows(self, clock: Clock, scales: Sequence[float] = ()) -> tuple[Triangle, Tensor]:
         """Fit each row to the teacher's state where it ends, the student running; return the table and its errors.
 
-        An error is the mean square of a sample's last difference, weighed, (count,).
+        Inner rows are then multiplied by `scales`. An error is the mean square of a sample's last difference, weighed,
+        (count,).
         """
         prior, ends = self.prior(clock), (*clock[1:], 1.0)
         rows: list[Tensor] = []
         columns = [self.student.start[: self.count]]
         state = columns[0]
         for k, time in enumerate(prior.times):
-            key = clock[: k + 1]
+            key = _parts(clock, scales)[k]
             if key not in self._known:
                 self._known[key] = self._evaluate(prior.asks[k], time, state)
             columns += self._known[key]
             gram = self._sums(columns, self.target(ends[k]))
-            rows.append(self._solved(gram, prior.rows[k]))
+            row = self._solved(gram, prior.rows[k])
+            rows.append(row * scales[k] if k < len(scales) else row)
             state = combine(rows[-1], columns)
-        self._known = {k: held for k, held in self._known.items() if k in (clock[: len(k)], self._best[: len(k)])}
+        near = {*_parts(clock, scales), *_parts(*self._best)}
+        self._known = {key: held for key, held in self._known.items() if key in near}
         missed = (self.weigh(state[part] - self.target(1.0)[part]) for part in self._batches())
         return replace(prior, rows=tuple(rows)), torch.cat([d.double().flatten(1).square().mean(1) for d in missed])
 
     def search(self, starts: Sequence[Clock]) -> Clock:
-        """Return the times with the least error: from the best of some, one moved at a time, ever less."""
-        best, clock = min(((self.rows(start)[1], start) for start in starts), key=lambda found: float(found[0].mean()))
-        self._best = clock
-        for stride in _STRIDES:
-            moved = True
-            while moved:
-                moved = False
-                for candidate in _neighbours(clock, stride):
-                    found = self.rows(candidate)[1]
-                    if _helps(best - found) and found.mean() < best.mean() * (1 - _GAIN):
-                        best, clock, moved = found, candidate, True
-                        self._best = clock
-                        break
-        return clock
+        """Return the times with the least error: from the best of some, one moved at a time, ever less.
 
-    def together(self, clock: Clock, table: Triangle) -> tuple[Clock, Triangle]:
+        None moves before the first time that they start from, and none where that helps the samples by less than its
+        standard error: few samples say little about times.
+        """
+        self._earliest = min(start[0] for start in starts)
+        start = min(starts, key=lambda s: float(self.rows(s)[1].mean()))
+        return self._descend((start, ()), _helps)[0]
+
+    def together(self, clock: Clock) -> tuple[Clock, Triangle]:
         """Return times and rows refined against the end alone, by damped Gauss-Newton steps.
 
-        The last row is always the best for the others; derivatives by those are differences. Only steps that lower the
-        error are taken.
+        They start where times and sizes of the inner rows, moved one at a time as in `search`, are best: a network may
+        be told of less noise than there is. The last row is always the best for the others; derivatives by those are
+        differences. Only steps that lower the error are taken.
         """
+        ones = (1.0,) * (len(clock) - 1)
+        clock, scales = self._descend((clock, ones), lambda gains: True)
+        table, _ = self.rows(clock, scales)
         table, error = self.last(clock, table)
         for _ in range(_ROUNDS):
             tried = [(*self.last(there, moved), there) for there, moved in self._newton(clock, table)]
@@ -104,6 +107,20 @@ class Fitter:
         gram = Gram.of((self._with_constant(columns), aim) for columns, aim in parts)
         row = self._solved(gram, self.prior(clock).rows[-1])
         return replace(table, rows=(*table.rows[:-1], row)), gram.error(row[: len(gram.target)])
+
+    def _descend(self, at: Point, helps: Callable[[Tensor], bool]) -> Point:
+        """Move one number of a point at a time, ever less, where that `helps` by what the samples gain."""
+        self._best, best = at, self.rows(*at)[1]
+        for stride in _STRIDES:
+            moved = True
+            while moved:
+                moved = False
+                for candidate in _neighbours(self._best, stride, self._earliest):
+                    found = self.rows(*candidate)[1]
+                    if helps(best - found) and found.mean() < best.mean() * (1 - _GAIN):
+                        self._best, best, moved = candidate, found, True
+                        break
+        return self._best
 
     def _newton(self, clock: Clock, table: Triangle) -> Iterator[tuple[Clock, Triangle]]:
         """The tables at the ends of Gauss-Newton steps of different damping; the last row counts as free, too."""
@@ -125,14 +142,14 @@ class Fitter:
                 yield there, moved
 
     def _pack(self, clock: Clock, table: Triangle) -> Tensor:
-        """What is free beside the last row: inner times, and the rows without constants that are not fitted."""
+        """What is free beside the last row: the times, and the rows without constants that are not fitted."""
         rows = [row[: len(row) - (not self.constant)] for row in table.rows[:-1]]
-        return torch.cat([torch.tensor(clock[1:], dtype=torch.float64), *rows])
+        return torch.cat([torch.tensor(clock, dtype=torch.float64), *rows])
 
     def _unpack(self, clock: Clock, table: Triangle, free: Tensor) -> tuple[Clock, Triangle]:
-        inner = len(clock) - 1
-        there = (clock[0], *free[:inner].tolist())
-        rows, begin = [], inner
+        begin = len(clock)
+        there = (max(float(free[0]), self._earliest), *free[1:begin].tolist())
+        rows = []
         for row in table.rows[:-1]:
             size = len(row) - (not self.constant)
             rows.append(torch.cat([free[begin : begin + size], row[size:]]))
@@ -166,12 +183,20 @@ def _helps(gains: Tensor) -> bool:
     return len(gains) == 1 or bool(gains.mean() > gains.std() / len(gains) ** 0.5)
 
 
-def _neighbours(clock: Clock, stride: float) -> Iterator[Clock]:
-    for k in range(1, len(clock)):
-        for aim in (clock[k] - stride, clock[k] + stride):
+def _neighbours(at: Point, stride: float, earliest: float) -> Iterator[Point]:
+    clock, scales = at
+    for k in range(len(clock)):
+        for aim in (max(clock[k] - stride, earliest), clock[k] + stride):
             candidate = (*clock[:k], aim, *clock[k + 1 :])
-            if _ordered(candidate):
-                yield candidate
+            if candidate != clock and _ordered(candidate):
+                yield candidate, scales
+        for aim in (scales[k] - stride, scales[k] + stride) if k < len(scales) else ():
+            yield clock, (*scales[:k], aim, *scales[k + 1 :])
+
+
+def _parts(clock: Clock, scales: Sequence[float]) -> list[Point]:
+    """What the evaluations of a point depend on, one after the other."""
+    return [(clock[: k + 1], tuple(scales[:k])) for k in range(len(clock))]
 
 
 def _ordered(clock: Clock) -> bool:

@@ -81,7 +81,8 @@ def fit_solver(
 
     Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
     with the solver itself running (T24), drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
-    The times are searched. Where a fitted plan does not
+    The times are searched, the first one, too: at 0 a prediction says no more than the mean, and noise that is told to
+    have a little signal says more. Where a fitted plan does not
     beat the theory on the samples held out, the theory's plan is returned: `Plan.origin` says so, and holds errors
     (root mean squares), model, samples, teacher, versions and what the calibration cost, teacher included. Raises
     SymsiError for what does not fit, and where half the teacher's steps end further from it than the fit does (and than
@@ -141,7 +142,7 @@ def fit_solver(
         found, before = {}, spent
         for n in counts:
             bar.set_description(f"fit {n} steps")
-            own = _Fit(student, taught, asks[n], weigh, constant, reference, refine, features).plan()
+            own = _Fit(student, taught, float(fine.start), asks[n], weigh, constant, reference, refine, features).plan()
             cost, spent = spent, before
             found[n] = replace(own, origin={**own.origin, "calibration": f"{cost} evaluations of a sample"})
         bar.total = bar.n  # the search ends where it ends
@@ -164,21 +165,22 @@ def expected(counts: Sequence[int], teacher: int = 128, *, guidance: float = 1.0
     """Return how many evaluations a sample the fits of these numbers of steps usually take, with the teacher's.
 
     The teacher runs twice, the second time with half its steps. A fit of N steps tries some 6 (N + 1) tables of N
-    evaluations; a joint one three times as many as there are numbers in a table, N (N + 5)/2, and some more; one by
-    gradient some 500, a way back through the network counted as two evaluations.
+    evaluations; a joint one 12 N more, and then five times as many as there are numbers in a table, N (N + 5)/2, and
+    some; one by gradient some 500, a way back through the network counted as two evaluations.
     """
     joint, gradient = refine == "joint", refine == "gradient"
-    tables = (6 * (n + 1) + joint * 3 * (n * (n + 5) // 2 + 4) + gradient * 500 for n in counts)
+    tables = (6 * (n + 1) + joint * (12 * n + 5 * (n * (n + 5) // 2 + 3)) + gradient * 500 for n in counts)
     calls = 1 if guidance == 1 else 2
     return calls * (teacher + teacher // 2 + sum(n * m for n, m in zip(counts, tables, strict=True)))
 
 
 @dataclass
 class _Fit:
-    """The fit of one number of steps: `asks` of each."""
+    """The fit of one number of steps: `asks` of each; tables start from noise of standard deviation `size`."""
 
     student: Student
     taught: Trajectories
+    size: float
     asks: tuple[tuple[str, ...], ...]
     weigh: Weigh
     constant: bool
@@ -202,7 +204,7 @@ class _Fit:
             chosen.append((self._held(table, fitted), other, table))
         error, fitter, table = min(chosen, key=lambda c: c[0])
         if self.refine == "joint":
-            there, moved = fitter.together(clock, table)
+            there, moved = fitter.together(clock)
             refined = self._held(moved, fitted)
             if refined < error:
                 error, clock, table = refined, there, moved
@@ -251,6 +253,8 @@ class _Fit:
         """A solver's table in the clock's schedule; of guided predictions P = u + guidance (c - u) that of parts."""
         model, law, grid = self.student.model, self.reference if solver == "gaussian" else None, (*clock, 1.0)
         table = triangle_of(plan(model, schedule=clock_of(model), solver=solver, grid=grid, reference=law))
+        larger = table.start / self.size
+        table = replace(table, rows=tuple(torch.cat([larger * r[:1], r[1:]]) for r in table.rows), start=self.size)
         rows, g = [], self.student.guidance
         if g == 1 or self.asks == _together(len(self.asks)):
             return table

@@ -41,7 +41,7 @@ def bimodal() -> symsi.Model:
 
 @pytest.fixture(scope="module")
 def fitted(bimodal: symsi.Model) -> dict[int, symsi.Plan]:
-    found = symsi.fit_solver(bimodal, [2, 3, 4], samples=64, **QUIET)
+    found = symsi.fit_solver(bimodal, [2, 3, 4], samples=256, **QUIET)
     assert isinstance(found, dict)
     return found
 
@@ -62,10 +62,25 @@ def test_a_fitted_plan_beats_the_theory_on_samples_it_has_not_seen(
     assert error(bimodal, fitted[4]) < error(bimodal, fitted[3]) < error(bimodal, fitted[2])
 
 
+def test_noise_is_told_of_a_little_signal_for_at_time_0_a_prediction_is_the_mean_alone(
+    bimodal: symsi.Model, fitted: dict[int, symsi.Plan]
+) -> None:
+    assert all(0 < plan.times[0] < 0.25 and plan.start == 1 for plan in fitted.values())
+    once = symsi.fit_solver(bimodal, 1, samples=256, **QUIET)
+    assert isinstance(once, symsi.Plan)
+    mean = torch.tensor([0.5, 0.25], dtype=DOUBLE)  # what one evaluation at time 0 can add to a multiple of the noise
+    options: dict[str, Any] = {"shape": (200, 2), "seed": 7, "dtype": DOUBLE, **QUIET}
+    truth = symsi.sample(bimodal, schedule=CLOCK, solver="heun", steps=200, **options).x
+    z = standard_normal(7, range(200), 0, (2,), dtype=DOUBLE)
+    columns = torch.stack([z.flatten(), mean.expand(200, 2).flatten()], 1)
+    least = columns @ torch.linalg.lstsq(columns, truth.flatten()[:, None]).solution - truth.flatten()[:, None]
+    assert error(bimodal, once) < 0.6 * float(least.square().mean().sqrt())
+
+
 def test_several_plans_come_from_the_run_of_one_teacher_and_each_is_that_of_its_own_call(
     bimodal: symsi.Model, fitted: dict[int, symsi.Plan], tmp_path: Path
 ) -> None:
-    alone = symsi.fit_solver(bimodal, 3, samples=64, **QUIET)
+    alone = symsi.fit_solver(bimodal, 3, samples=256, **QUIET)
     assert isinstance(alone, symsi.Plan)
     assert alone.hash == fitted[3].hash
     loaded = symsi.load_plan(alone.save(tmp_path / "solver.json"))
@@ -75,7 +90,7 @@ def test_several_plans_come_from_the_run_of_one_teacher_and_each_is_that_of_its_
 
 
 def test_batches_do_not_change_what_is_fitted(bimodal: symsi.Model, fitted: dict[int, symsi.Plan]) -> None:
-    found = symsi.fit_solver(bimodal, 2, samples=64, batch=7, **QUIET)
+    found = symsi.fit_solver(bimodal, 2, samples=256, batch=29, **QUIET)
     for mine, theirs in zip(triangle_of(found).rows, triangle_of(fitted[2]).rows, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
 
@@ -95,7 +110,7 @@ def test_the_teacher_is_read_between_its_points_as_it_would_have_gone(bimodal: s
 
 
 def test_joint_refinement_lowers_the_error(bimodal: symsi.Model, fitted: dict[int, symsi.Plan]) -> None:
-    found = symsi.fit_solver(bimodal, 2, samples=64, refine="joint", **QUIET)
+    found = symsi.fit_solver(bimodal, 2, samples=256, refine="joint", **QUIET)
     assert error(bimodal, found) <= error(bimodal, fitted[2]) * 1.02
 
 
@@ -211,8 +226,8 @@ def test_guided_plans_count_each_evaluation_and_may_leave_the_unconditional_ones
             found = symsi.sample(guided, shape=200, plan=plan, seed=7, **given, **QUIET)
         assert found.nfe == evaluations
         far[evaluations] = float((found.x - truth).square().mean().sqrt())
-    assert far[6] <= far[5] * 1.05
-    assert far[5] < far[3]
+    assert far[5] <= far[6] * 1.05
+    assert far[5] < far[4] < far[3]
     with pytest.warns(UserWarning, match="fitted at guidance 2 and has it built in; guidance=3 was given"):
         symsi.sample(guided, shape=2, plan=plan, guidance=3.0, conditions=guided.in_turn(2), **QUIET)
 
@@ -335,7 +350,7 @@ def test_times_move_where_samples_agree_that_they_should(bimodal: symsi.Model, m
 
     def found(slopes: tuple[float, float]) -> tuple[float, ...]:
         gains = torch.tensor(slopes)
-        monkeypatch.setattr(Fitter, "rows", lambda self, clock: (None, 10 - clock[1] * gains))
+        monkeypatch.setattr(Fitter, "rows", lambda self, clock, scales=(): (None, 10 - clock[1] * gains))
         return fitter.search([(0.0, 0.3)])
 
     assert found((2.0, 1.0))[1] > 0.9

@@ -139,8 +139,6 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         else:
             said = {"schedule": schedule, "diffusion": diffusion, "solver": solver, "last": last, "grid": grid}
             method = self._planned(plan, kind, **said, reference=reference, factor=factor)
-            if method.points[0] != 0:
-                raise SchedulerError(f"the plan starts at model time {method.points[0]:.6g}, pipelines at 0: noise.")
         self.num_inference_steps = None
         self._drive(method, seed, plan)
         self._driver.times = self.timesteps.tolist()
