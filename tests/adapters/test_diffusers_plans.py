@@ -232,6 +232,15 @@ def test_other_steps_than_the_plans_are_refused(fitted: symsi.Plan, given: dict[
         LazyFlowMatchScheduler(plan=fitted).set_timesteps(**given)
 
 
+def test_a_plan_starts_from_noise_though_the_network_is_told_of_less() -> None:
+    plan = symsi.Plan([symsi.Stage(1, 0.25, [1.0])], grid=[0.25, 1.0], spans=())
+    scheduler = LazyFlowMatchScheduler(plan=plan)
+    scheduler.set_timesteps(1)
+    assert scheduler.timesteps.tolist() == [750]
+    assert torch.equal(scheduler.scale_noise(torch.ones_like(Z), 750.0, Z), Z)
+    torch.testing.assert_close(loop(scheduler, Z), symsi.sample(DATA, plan=plan, shape=4, start=Z, progress=False).x)
+
+
 def test_a_start_in_the_middle_is_refused(fitted: symsi.Plan) -> None:
     scheduler = LazyFlowMatchScheduler(plan=fitted)
     scheduler.set_timesteps(3)

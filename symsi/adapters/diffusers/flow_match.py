@@ -348,6 +348,8 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         self._driver.reset(taus, found.tolist())
         reached = [levels[k] for k in [*at, count]]
         self._levels = [1 - s for s in reached] if rising else reached
+        if isinstance(self._driver.method, Planned):
+            self._levels[0] = 1.0  # a plan starts from noise, whatever its network is told
         self.timesteps = found.to(device)
         self.sigmas = torch.tensor(reached, dtype=torch.float32).to(device)
         self.num_inference_steps = count
