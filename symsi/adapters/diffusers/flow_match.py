@@ -347,7 +347,7 @@ class LazyFlowMatchScheduler(Driven, Saved, FlowMatchEulerDiscreteScheduler):
         found = torch.tensor([told[k] for k in at], dtype=torch.float32)
         self._driver.reset(taus, found.tolist())
         reached = [levels[k] for k in [*at, count]]
-        self._levels = [1 - s for s in reached] if rising else reached
+        self._levels = [1 - s if rising else s for s in reached]
         if isinstance(self._driver.method, Planned):
             self._levels[0] = 1.0  # a plan starts from noise, whatever its network is told
         self.timesteps = found.to(device)
