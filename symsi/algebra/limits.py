@@ -79,18 +79,23 @@ def _is_short(e: Expr) -> bool:
     return bool(e.free_symbols) or count(e) <= _READABLE
 
 
-def limit(expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int) -> Limit:
+def limit(
+    expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int, rewrite: Callable[[Expr], Expr] = simplify
+) -> Limit:
     """Return the behaviour of `expr` as u -> 0+, where `expansion(size)` knows the series of its moving symbols.
 
     Falls back on SymPy's `limit` (in u, without assumptions) for a function of t alone that has no power series.
+    `rewrite` gives the constant the form in which it is wanted.
     """
     try:
-        return series_limit(expr, expansion, end, side)
+        return series_limit(expr, expansion, end, side, rewrite)
     except UnsupportedError as reason:
         return _sympy_limit(expr, end, side, str(reason))
 
 
-def series_limit(expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int) -> Limit:
+def series_limit(
+    expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int, rewrite: Callable[[Expr], Expr] = simplify
+) -> Limit:
     """Return the same by a power series alone. Raises UnsupportedError where there is none."""
     for size in SIZES:
         try:
@@ -98,7 +103,7 @@ def series_limit(expr: Expr, expansion: Callable[[int], Expansion], end: Expr, s
             if not series.terms and series.order == math.inf:
                 return Limit(end, side, Integer(0), Integer(0))
             power, coefficient = series.leading
-            return Limit(end, side, simplify(coefficient.expr), Rational(power))
+            return Limit(end, side, rewrite(coefficient.expr), Rational(power))
         except CancelledError:
             continue
     exponent = Integer(0) if simplify(expr) == 0 else None

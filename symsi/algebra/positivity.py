@@ -9,11 +9,11 @@ from typing import Any
 import sympy as sp
 from sympy import Expr, Rational
 
-from symsi.algebra.multiprecision import sample_unit
+from symsi.algebra.multiprecision import sample_together
 from symsi.algebra.simplify import opaque, simplify
 from symsi.algebra.symbols import t
 
-__all__ = ["Violation", "proved_positive", "violation"]
+__all__ = ["Violation", "proved_positive", "violation", "violations"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,17 @@ class Violation:
 
 def violation(expr: Expr) -> Violation | None:
     """Look for a violation of expr > 0 on a grid of (0, 1) that is fine near both ends."""
-    for time, value in sample_unit(expr):
-        if value is None or value <= 0:
-            return Violation(time, value)
-    return None
+    return violations(expr)[0]
+
+
+def violations(*exprs: Expr) -> list[Violation | None]:
+    """Look for the first violation of each expr > 0; what they share is evaluated once."""
+    found: list[Violation | None] = [None] * len(exprs)
+    for time, values in sample_together(*exprs):
+        for k, value in enumerate(values):
+            if found[k] is None and (value is None or value <= 0):
+                found[k] = Violation(time, value)
+    return found
 
 
 def proved_positive(expr: Expr) -> bool:
@@ -83,8 +90,9 @@ def _abstract(expr: Expr) -> Expr:
         if not argument.is_polynomial(t) or sp.degree(argument, t) != 1:
             continue
         ends = sorted([argument.subs(t, 0), argument.subs(t, 1)], key=float)
-        if ends[0] >= 0 and ends[1] <= sp.pi / 2:
-            swaps[f] = q if isinstance(f, sp.tan) else 1 / (1 + q)
+        if ends[0] >= 0 and ends[1] <= sp.pi / 2:  # below the greatest value, that at one of the ends
+            bound = sp.cos(ends[0]) if isinstance(f, sp.cos) else sp.sin(ends[1])
+            swaps[f] = q if isinstance(f, sp.tan) else bound / (1 + q)
     return expr.xreplace(swaps)
 
 

@@ -23,6 +23,7 @@ _REWRITES: tuple[Callable[[Expr], Expr], ...] = (
     lambda e: sp.factor(sp.together(e)),
     lambda e: sp.powdenest(sp.powsimp(e)),
 )
+_TRIGONOMETRIC = (sp.sin, sp.cos, sp.tan)
 _FOREIGN = (sp.Abs, sp.sign, sp.arg, sp.re, sp.im, sp.Piecewise)
 _ALGEBRA_LIMIT = 160  # polynomial algebra over several roots is slow on longer formulas
 _TRIGONOMETRIC_LIMIT = 60  # so is trigsimp
@@ -30,13 +31,18 @@ _TRIGONOMETRIC_LIMIT = 60  # so is trigsimp
 
 @lru_cache(maxsize=8192)
 def simplify(expr: Expr) -> Expr:
-    """Return an equal expression on 0 < t, tau < 1 with positive parameters, no longer than the given one."""
+    """Return an equal expression on 0 < t, tau < 1 with positive parameters, no longer than the given one.
+
+    Polynomial algebra knows nothing of the sines of numbers, and takes long to see it: they are letters to it.
+    """
     if count(expr) > 4 * _ALGEBRA_LIMIT:
         return expr
     positive = {s: _unknown(s, positive=True) for s in expr.free_symbols}
     back = {d: s for s, d in positive.items()}
     times = tuple(positive[s] for s in (t, tau) if s in positive)
-    start, hidden = opaque(expr.xreplace(positive))
+    numbers = {a: _unknown(a, positive=True) for a in expr.atoms(*_TRIGONOMETRIC) if a.is_number and a.is_positive}
+    start, hidden = opaque(expr.xreplace({**positive, **numbers}))
+    hidden |= {d: a for a, d in numbers.items()}
     start = _pull_roots(start, times)
     candidates = [start]
     if count(start) <= _ALGEBRA_LIMIT:
@@ -49,7 +55,8 @@ def simplify(expr: Expr) -> Expr:
     while shortest.free_symbols & set(hidden):  # an exponential may hide a logarithm in its exponent
         shortest = shortest.subs(hidden)
     best = min(expr, shortest.subs(back), key=_length)
-    if best.has(sp.sin, sp.cos, sp.tan) and count(best) <= _TRIGONOMETRIC_LIMIT:
+    functions = best.atoms(*_TRIGONOMETRIC)
+    if (len(functions) > 1 or any(f.free_symbols for f in functions)) and count(best) <= _TRIGONOMETRIC_LIMIT:
         best = min(best, sp.trigsimp(best), key=_length)
     return best
 
