@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import lcm
 from typing import Any
@@ -44,14 +45,23 @@ def proved_positive(expr: Expr) -> bool:
     p = sp.Dummy("p", positive=True)
     parameters = {s: sp.Dummy(s.name, positive=True) for s in expr.free_symbols - {t}}
     expr = _without_roots_of_t(expr)
-    for form in dict.fromkeys((expr, simplify(expr))):
+    for form in _forms(expr):
         if _positive_polynomial(form):
             return True
-        for inside in (1 / (1 + p), p / (1 + p)):  # both map p > 0 onto 0 < t < 1
-            abstract = opaque(_abstract(form).xreplace(parameters).subs(t, inside))[0]
+        bounded = _abstract(form).xreplace(parameters)
+        for inside in (1 / (1 + p), p / (1 + p)) if bounded.has(t) else (p,):  # both map p > 0 onto 0 < t < 1
+            abstract = opaque(bounded.subs(t, inside))[0]
             if abstract.is_positive or sp.factor(sp.together(abstract)).is_positive:
                 return True
     return False
+
+
+def _forms(expr: Expr) -> Iterator[Expr]:
+    """The expression as it is, and only then in its short form."""
+    yield expr
+    short = simplify(expr)
+    if short != expr:
+        yield short
 
 
 def _without_roots_of_t(expr: Expr) -> Expr:

@@ -25,13 +25,24 @@ from sympy import Expr, Integer, Rational, Symbol
 from symsi.algebra.draws import draw_parameters
 from symsi.algebra.multiprecision import evaluate
 
-__all__ = ["SIZES", "CancelledError", "Decisions", "Expansion", "Series", "UnsupportedError", "decisions", "near"]
+__all__ = [
+    "SIZES",
+    "CancelledError",
+    "Coefficient",
+    "Decisions",
+    "Expansion",
+    "Series",
+    "UnsupportedError",
+    "decisions",
+    "near",
+]
 
 SIZES = (4, 8, 16)  # terms carried; more are tried only when the leading ones cancel
 _DPS = 150
 _MP = mpmath.mp.clone()  # the numbers of series have a precision of their own
 _MP.dps = _DPS
 _TINY = _MP.mpf("1e-60")
+_LONGEST = 10**6
 Order = Fraction | float
 
 
@@ -76,10 +87,11 @@ class Coefficient:
     where it has none; `expr` is the exact expression. Most coefficients of a series are only ever tested for zero.
     """
 
-    __slots__ = ("_build", "_expr", "size", "values")
+    __slots__ = ("_build", "_expr", "length", "size", "values")
 
-    def __init__(self, values: tuple[Any, ...], build: Callable[[], Expr], size: Any = None) -> None:
+    def __init__(self, values: tuple[Any, ...], build: Callable[[], Expr], size: Any = None, length: int = 0) -> None:
         self.values, self._build = values, build
+        self.length = min(length, _LONGEST)  # of the irrational numbers that it is made of, together
         self._expr: Expr | None = None
         self.size = max(abs(v) for v in values) if size is None else size  # magnitude before cancellation
 
@@ -99,23 +111,24 @@ class Coefficient:
         return nonzero
 
     def __mul__(self, other: Coefficient) -> Coefficient:
-        return Coefficient(self._with(operator.mul, other), lambda: self.expr * other.expr)
+        return self._with(operator.mul, other)
 
     def __truediv__(self, other: Coefficient) -> Coefficient:
-        return Coefficient(self._with(operator.truediv, other), lambda: self.expr / other.expr)
+        return self._with(operator.truediv, other)
 
     def to(self, power: Coefficient) -> Coefficient:
         """Return the constant to a constant power."""
-        return Coefficient(self._with(operator.pow, power), lambda: self.expr**power.expr)
+        return self._with(operator.pow, power)
 
-    def _with(self, operation: Callable[[Any, Any], Any], other: Coefficient) -> tuple[Any, ...]:
-        """The values of an operation: one where both constants are numbers."""
-        return tuple(operation(a, b) for a, b in _aligned(self.values, other.values))
+    def _with(self, operation: Callable[[Any, Any], Any], other: Coefficient) -> Coefficient:
+        values = tuple(operation(a, b) for a, b in _aligned(self.values, other.values))
+        length = self.length + other.length
+        return Coefficient(values, lambda: operation(self.expr, other.expr), length=length)
 
     def apply(self, numeric: Callable[[Any], Any], exact: Callable[[Expr], Expr], floor: int = 0) -> Coefficient:
         """Return a function of the constant; `floor` is the function's size where it may have a zero, as cos has."""
         values = tuple(_MP.convert(numeric(v)) for v in self.values)
-        return Coefficient(values, lambda: exact(self.expr), max(floor, *map(abs, values)))
+        return Coefficient(values, lambda: exact(self.expr), max(floor, *map(abs, values)), self.length)
 
     @property
     def sign(self) -> int:
@@ -144,7 +157,8 @@ def _total(parts: list[Coefficient]) -> Coefficient:
     if len(parts) == 1:
         return parts[0]
     values = tuple(map(sum, _aligned(*(p.values for p in parts))))
-    return Coefficient(values, lambda: sp.Add(*(p.expr for p in parts)), max(p.size for p in parts))
+    length = sum(p.length for p in parts)
+    return Coefficient(values, lambda: sp.Add(*(p.expr for p in parts)), max(p.size for p in parts), length)
 
 
 @lru_cache(maxsize=16384)
@@ -153,7 +167,8 @@ def constant(value: Expr) -> Coefficient:
     draws = draw_parameters(value.free_symbols) if value.free_symbols else [{}]
     parts = [abs(evaluate(a, draws[0], _DPS)) for a in sp.Add.make_args(value)]
     values = tuple(_MP.convert(evaluate(value, d, _DPS)) for d in draws)
-    return Coefficient(values, lambda: value, _MP.convert(max(parts)))
+    length = 0 if value.is_Rational else sum(1 for _ in sp.preorder_traversal(value))
+    return Coefficient(values, lambda: value, _MP.convert(max(parts)), length)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def simplify(expr: Expr) -> Expr:
 
     Polynomial algebra knows nothing of the sines of numbers, and takes long to see it: they are letters to it.
     """
-    if count(expr) > 4 * _ALGEBRA_LIMIT:
+    if expr.is_Atom or count(expr) > (4 if expr.free_symbols else 1) * _ALGEBRA_LIMIT:
         return expr
     positive = {s: _unknown(s, positive=True) for s in expr.free_symbols}
     back = {d: s for s, d in positive.items()}
@@ -99,25 +99,28 @@ def in_roots(expr: Expr, u: Symbol, w: Symbol) -> Expr:
 def _pull_roots(expr: Expr, times: tuple[Expr, ...]) -> Expr:
     """Take factors of constant sign on (0, 1) out of roots: sqrt(t^2 (1 - t)^2 q) is t (1 - t) sqrt(q)."""
 
-    def pull(base: Expr, power: Expr) -> Expr:
-        if count(base) > _ALGEBRA_LIMIT:
-            return base**power
-        coefficient, factors = sp.factor_list(sp.together(base))
-        outside, inside = [], [coefficient]
-        for factor, k in factors:
-            sign = _constant_sign(factor, times)
-            inside.append(sign**k if sign else factor**k)
-            if sign:
-                outside.append((sign * factor) ** (k * power))
-        return sp.Mul(*outside) * sp.Mul(*inside) ** power
-
     def is_root(e: Expr) -> bool:
         return bool(e.is_Pow and e.exp.is_Rational and not e.exp.is_Integer and (e.base.is_Add or e.base.is_Mul))
 
     try:
-        return expr.replace(is_root, lambda e: pull(e.base, e.exp))
+        return expr.replace(is_root, lambda e: _pulled(e.base, e.exp, times))
     except sp.PolynomialError:
         return expr
+
+
+@lru_cache(maxsize=4096)
+def _pulled(base: Expr, power: Expr, times: tuple[Expr, ...]) -> Expr:
+    """One root of those; formulas share many."""
+    if count(base) > _ALGEBRA_LIMIT:
+        return base**power
+    coefficient, factors = sp.factor_list(sp.together(base))
+    outside, inside = [], [coefficient]
+    for factor, k in factors:
+        sign = _constant_sign(factor, times)
+        inside.append(sign**k if sign else factor**k)
+        if sign:
+            outside.append((sign * factor) ** (k * power))
+    return sp.Mul(*outside) * sp.Mul(*inside) ** power
 
 
 def _constant_sign(factor: Expr, times: tuple[Expr, ...]) -> int:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
-from sympy import Eq, Expr, Float, Integer, Symbol, latex, sstr
+from sympy import Eq, Expr, Float, Integer, Symbol, latex, preorder_traversal
 
 from symsi.algebra.inverse import R
 from symsi.algebra.limits import Limit
 from symsi.algebra.multiprecision import DIGITS, evaluate
-from symsi.algebra.parse import parse
+from symsi.algebra.parse import reread
 from symsi.algebra.proof import Proof
 from symsi.algebra.series import Series
 from symsi.algebra.simplify import count, simplify
@@ -267,7 +267,7 @@ class Conversion:
 
     def _readable(self, expr: Expr) -> Expr:
         """Write tau out where that stays short."""
-        if self.time is not None:
+        if self.time is not None and _written_length(expr, self.time) <= 8 * _READABLE:
             written_out = expr.subs(tau, self.time)
             if count(written_out) <= 2 * _READABLE or not expr.has(tau):
                 written_out = simplify(written_out)
@@ -304,11 +304,16 @@ def _conversion(
     return Conversion(base, target, diffusion, prediction)
 
 
+def _written_length(expr: Expr, time: Expr) -> int:
+    """How long a formula is, at most, with tau written out."""
+    return count(expr) + count(time) * sum(1 for part in preorder_traversal(expr) if part == tau)
+
+
 def _settled(expr: Expr) -> Expr:
     """Return the form that printing and parsing leave as it is, so that a formula survives a file."""
     for _ in range(3):
         try:
-            again = parse(sstr(expr), symbols=[s.name for s in expr.free_symbols])
+            again = reread(expr)
         except ParseError:  # longer than a user's formula may be
             break
         if again == expr:
