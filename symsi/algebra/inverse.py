@@ -7,7 +7,7 @@ Candidates are believed only after 40-digit checks, so a wrong branch never leav
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from math import gcd, lcm
 
@@ -46,28 +46,32 @@ _UNDO = {
 
 def invert(f: Expr) -> Expr | None:
     """Return g(r) with f(g(r)) = r and g(r) in (0, 1), for f increasing in t on (0, 1); None if none was found."""
+    tried: set[tuple[Expr, Expr]] = set()
     for form, power in _forms(f):
+        if (form, power) in tried:
+            continue
+        tried.add((form, power))
         for candidate in _solve(form, R**power, _DEPTH):
             if _is_inverse(candidate, f):
                 return simplify(candidate)
     return None
 
 
-def _forms(f: Expr) -> Iterator[tuple[Expr, Expr | int]]:
-    """Rewritings of f = r, or of f^k = r^k without roots, that may show t only once."""
-    yield f, 1
-    yield sp.trigsimp(f), 1
-    yield sp.cancel(sp.together(f)), 1
-    factors = [factor.as_base_exp() for factor in sp.Mul.make_args(f)]
-    if all(e.is_Rational for _, e in factors):
-        common = Rational(gcd(*(int(e.p) for _, e in factors)), lcm(*(int(e.q) for _, e in factors)))
-        yield sp.Mul(*(base ** (e / common) for base, e in factors)), 1 / common
+def _forms(f: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """Rewritings of f = r, or of f^k = r^k without roots, that may show t only once; what is cheap comes first."""
+    factors = [(e.base, e.exp) if e.is_Pow and e.exp.is_Rational else (e, Integer(1)) for e in sp.Mul.make_args(f)]
+    common = Rational(gcd(*(int(e.p) for _, e in factors)), lcm(*(int(e.q) for _, e in factors)))
+    yield sp.Mul(*(base ** (e / common) for base, e in factors)), 1 / common
+    yield f, Integer(1)
+    if f.has(sp.sin, sp.cos, sp.tan, sp.cot, sp.sinh, sp.cosh, sp.tanh):
+        yield sp.trigsimp(f), Integer(1)
+    yield sp.cancel(sp.together(f)), Integer(1)
     roots = lcm(2, *(int(p.exp.q) for p in f.atoms(sp.Pow) if p.exp.is_Rational))
     for k in dict.fromkeys((2, roots)):
         if k <= _ROOTS:
             power = sp.powsimp(sp.expand_power_base(f**k, force=True), force=True)
-            yield power, k
-            yield sp.cancel(sp.together(power)), k
+            yield power, Integer(k)
+            yield sp.cancel(sp.together(power)), Integer(k)
 
 
 def _solve(f: Expr, value: Expr, depth: int) -> Iterator[Expr]:
@@ -132,13 +136,26 @@ def _generators(f: Expr) -> list[Expr]:
 def _express(f: Expr, inner: Expr, z: Symbol) -> Expr | None:
     """Write f as a function of z = inner alone."""
     if (inner.is_Pow and inner.base == t) or inner == t:
+        if not _only_in(f, lambda e: e == t or (e.is_Pow and e.base == t)):
+            return None
         step = inner.exp if inner.is_Pow else Integer(1)
         body = f.xreplace({p: z ** (p.exp / step) for p in f.atoms(sp.Pow) if p.base == t}).subs(t, z ** (1 / step))
     elif isinstance(inner, sp.exp):
+        if not _only_in(f, lambda e: isinstance(e, sp.exp)):
+            return None
         body = f.xreplace({e: z ** sp.cancel(e.args[0] / inner.args[0]) for e in f.atoms(sp.exp)})
     else:
+        if not _only_in(f, lambda e: e == inner):
+            return None
         body = f.xreplace({inner: z})
     return None if body.has(t) else body
+
+
+def _only_in(f: Expr, found: Callable[[Expr], bool]) -> bool:
+    """Whether t is nowhere in f but inside what is `found`."""
+    if found(f):
+        return True
+    return f != t and all(_only_in(a, found) for a in f.args if a.has(t))
 
 
 def _is_inverse(g: Expr, f: Expr) -> bool:

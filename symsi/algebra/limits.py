@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -14,28 +15,69 @@ from sympy import Expr, Integer, Rational, Symbol
 
 from symsi.algebra.draws import draw_parameters
 from symsi.algebra.multiprecision import evaluate
-from symsi.algebra.series import SIZES, CancelledError, Expansion, UnsupportedError
+from symsi.algebra.series import SIZES, CancelledError, Coefficient, Expansion, UnsupportedError
 from symsi.algebra.simplify import count, simplify
 from symsi.algebra.symbols import t
 from symsi.errors import EndpointError
 
 _READABLE = 40  # a constant longer than that is told as a number
+_UNREADABLE = 160  # the irrational numbers in one that is certain to stay so, however it is tidied
+_SIMPLE = 60  # a denominator
 
 __all__ = ["Limit", "check_limit", "limit", "series_limit"]
+
+
+@dataclass(frozen=True)
+class Unwritten:
+    """An exact constant of a series that is written down, and tidied by `rewrite`, only when somebody wants to read it.
+
+    The longest take seconds; whoever is told them as numbers need not wait.
+    """
+
+    found: Coefficient
+    rewrite: Callable[[Expr], Expr]
+
+    @cached_property
+    def expr(self) -> Expr:
+        """The exact constant."""
+        return self.rewrite(self.found.expr)
+
+    @property
+    def long(self) -> bool:
+        """Whether it is a number that is certain to be too long to be read."""
+        if len(self.found.values) > 1 or self.found.length <= _UNREADABLE:
+            return False
+        value = _SIMPLE * self.found.values[0]  # what is a simple fraction is seen to be one when it is written
+        return bool(abs(value - mpmath.nint(mpmath.re(value))) > mpmath.mpf("1e-30"))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unwritten) and self.expr == other.expr
+
+    def __hash__(self) -> int:
+        return hash(self.expr)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return sp.sympify, (self.expr,)
 
 
 @dataclass(frozen=True)
 class Limit:
     """Behaviour of a coefficient at `end`: `coefficient * u^exponent` to leading order, u = |t - end|.
 
-    `exponent` is None where no power law could be established; `reason` then says why.
+    `constant` is the coefficient, or what writes it. `exponent` is None where no power law could be established;
+    `reason` then says why.
     """
 
     end: Expr
     side: int
-    coefficient: Expr
+    constant: Expr | Unwritten
     exponent: Rational | None
     reason: str = ""
+
+    @property
+    def coefficient(self) -> Expr:
+        """The exact constant."""
+        return self.constant.expr if isinstance(self.constant, Unwritten) else self.constant
 
     @property
     def value(self) -> Expr | None:
@@ -65,32 +107,45 @@ class Limit:
     @property
     def short(self) -> str:
         """The same for a reader: a constant too long to be read is told as a number."""
-        if self.exponent is None or all(_is_short(e) for e in (self.coefficient, self.end)):
+        if self.exponent is None:
             return str(self)
-        end, factor = (
-            str(e) if _is_short(e) else mpmath.nstr(evaluate(e, {}), 8) for e in (self.end, self.coefficient)
-        )
+        long = isinstance(self.constant, Unwritten) and self.constant.long
+        readable = not long and _is_short(self.coefficient)
+        if readable and (self.exponent == 0 or _is_short(self.end)):
+            return str(self)
+        end = str(self.end) if _is_short(self.end) else mpmath.nstr(evaluate(self.end, {}), 8)
+        factor = str(self.coefficient) if readable else self._number
         distance = f"(t - {end})" if self.side > 0 else f"({end} - t)"
         power = distance if self.exponent == 1 else f"{distance}**({self.exponent})"
         return f"≈ {factor}" if self.exponent == 0 else f"~ {factor}*{power}"
+
+    @property
+    def _number(self) -> str:
+        known = isinstance(self.constant, Unwritten) and self.constant.found.values[0]
+        return str(mpmath.nstr(mpmath.re(known or evaluate(self.coefficient, {})), 8))
 
 
 def _is_short(e: Expr) -> bool:
     return bool(e.free_symbols) or count(e) <= _READABLE
 
 
-def limit(expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int) -> Limit:
+def limit(
+    expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int, rewrite: Callable[[Expr], Expr] = simplify
+) -> Limit:
     """Return the behaviour of `expr` as u -> 0+, where `expansion(size)` knows the series of its moving symbols.
 
     Falls back on SymPy's `limit` (in u, without assumptions) for a function of t alone that has no power series.
+    `rewrite` gives the constant the form in which it is wanted.
     """
     try:
-        return series_limit(expr, expansion, end, side)
+        return series_limit(expr, expansion, end, side, rewrite)
     except UnsupportedError as reason:
         return _sympy_limit(expr, end, side, str(reason))
 
 
-def series_limit(expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int) -> Limit:
+def series_limit(
+    expr: Expr, expansion: Callable[[int], Expansion], end: Expr, side: int, rewrite: Callable[[Expr], Expr] = simplify
+) -> Limit:
     """Return the same by a power series alone. Raises UnsupportedError where there is none."""
     for size in SIZES:
         try:
@@ -98,7 +153,7 @@ def series_limit(expr: Expr, expansion: Callable[[int], Expansion], end: Expr, s
             if not series.terms and series.order == math.inf:
                 return Limit(end, side, Integer(0), Integer(0))
             power, coefficient = series.leading
-            return Limit(end, side, simplify(coefficient.expr), Rational(power))
+            return Limit(end, side, Unwritten(coefficient, rewrite), Rational(power))
         except CancelledError:
             continue
     exponent = Integer(0) if simplify(expr) == 0 else None

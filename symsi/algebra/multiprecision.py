@@ -3,53 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 import mpmath
-from sympy import Expr, Rational, Symbol, Tuple, lambdify
+from sympy import Expr, Rational, Symbol, Tuple
 
+from symsi.algebra.operations import Operations
 from symsi.algebra.symbols import t
 
-__all__ = ["DIGITS", "evaluate", "evaluate_many", "sample_unit", "solve_increasing", "unit_grid"]
+__all__ = ["DIGITS", "evaluate", "evaluate_many", "sample_together", "sample_unit", "solve_increasing", "unit_grid"]
 
 DIGITS = 50
 _PARAMETER_DRAWS = (Rational(7, 10), Rational(19, 10), Rational(53, 17))
 
 
 @lru_cache(maxsize=4096)
-def _function(expr: Expr | Tuple, symbols: tuple[Symbol, ...]) -> Callable[..., Any]:
-    function: Callable[..., Any] = lambdify(symbols, expr, modules="mpmath", cse=True, docstring_limit=0)
-    return function
+def _operations(*exprs: Expr) -> Operations:
+    return Operations(exprs)
 
 
 def evaluate(expr: Expr, values: Mapping[Symbol, Any], digits: int = DIGITS) -> Any:
     """Evaluate `expr` at `values` with `digits` decimal digits; an mpmath number, NaN where undefined."""
-    symbols = tuple(sorted(expr.free_symbols, key=str))
-    with mpmath.workdps(digits):
-        try:
-            return mpmath.mpmathify(_function(expr, symbols)(*(_number(values[s]) for s in symbols)))
-        except (ZeroDivisionError, ValueError, OverflowError):
-            return mpmath.nan
+    try:
+        return _run(_operations(expr), values, digits)[0]
+    except (ZeroDivisionError, ValueError, OverflowError):
+        return mpmath.nan
 
 
 def evaluate_many(formulas: Tuple, values: Mapping[Symbol, Any], digits: int = DIGITS) -> list[Any]:
     """Evaluate several expressions at once, sharing common subexpressions; raises ZeroDivisionError at a pole."""
-    symbols = tuple(sorted(formulas.free_symbols, key=str))
+    return _run(_operations(*formulas), values, digits)
+
+
+def _run(operations: Operations, values: Mapping[Symbol, Any], digits: int) -> list[Any]:
     with mpmath.workdps(digits):
-        return [mpmath.mpmathify(v) for v in _function(formulas, symbols)(*(_number(values[s]) for s in symbols))]
+        point = {s: _number(values[s], mpmath.mp.prec) for s in operations.symbols}
+        return [mpmath.mpmathify(v) for v in operations(point)]
 
 
-def _number(value: Any) -> Any:
-    return value._to_mpmath(mpmath.mp.prec) if isinstance(value, Expr) else mpmath.mpmathify(value)
+def _number(value: Any, precision: int) -> Any:
+    return _constant(value, precision) if isinstance(value, Expr) else mpmath.mpmathify(value)
+
+
+@lru_cache(maxsize=4096)
+def _constant(value: Expr, precision: int) -> Any:
+    return value._to_mpmath(precision)
 
 
 @lru_cache
 def unit_grid(points: int = 200, depth: int = 30) -> list[Rational]:
     """Exact rational times in (0, 1): `points` even ones, and 2^-k, 1 - 2^-k for k up to `depth`."""
-    near = [Rational(1, 2**k) for k in range(2, depth + 1)]
-    even = [Rational(k, points) for k in range(1, points)]
-    return sorted({*even, *near, *(1 - u for u in near)})
+    near = [Fraction(1, 2**k) for k in range(2, depth + 1)]
+    even = [Fraction(k, points) for k in range(1, points)]
+    return [Rational(u.numerator, u.denominator) for u in sorted({*even, *near, *(1 - u for u in near)})]
 
 
 def sample_unit(expr: Expr) -> Iterator[tuple[Rational, Any]]:
@@ -57,12 +65,23 @@ def sample_unit(expr: Expr) -> Iterator[tuple[Rational, Any]]:
 
     Free symbols other than t are positive parameters; each of a few fixed draws of them is tried.
     """
-    parameters = sorted(expr.free_symbols - {t}, key=str)
+    yield from ((time, values[0]) for time, values in sample_together(expr))
+
+
+def sample_together(*exprs: Expr) -> Iterator[tuple[Rational, list[Any]]]:
+    """Yield (time, value of each expression) in the same way; what they share is evaluated once."""
+    free = set().union(*(e.free_symbols for e in exprs))
+    parameters = sorted(free - {t}, key=str)
     rounds = range(len(_PARAMETER_DRAWS)) if parameters else range(1)
     for shift in rounds:
         draws = {p: _PARAMETER_DRAWS[(shift + i) % len(_PARAMETER_DRAWS)] for i, p in enumerate(parameters)}
         for time in unit_grid():
-            yield time, _real(evaluate(expr, {**draws, t: time}))
+            point = {**draws, t: time}
+            try:
+                values = evaluate_many(Tuple(*exprs), point)
+            except (ZeroDivisionError, ValueError, OverflowError):
+                values = [evaluate(e, point) for e in exprs]
+            yield time, [_real(v) for v in values]
 
 
 def _real(value: Any) -> Any:

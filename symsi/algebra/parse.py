@@ -14,7 +14,7 @@ from sympy import Expr, Rational, Symbol
 
 from symsi.errors import ParseError
 
-__all__ = ["CONSTANTS", "FUNCTIONS", "as_expression", "check_degree", "parse"]
+__all__ = ["CONSTANTS", "FUNCTIONS", "as_expression", "check_degree", "parse", "reread"]
 
 FUNCTIONS: dict[str, Callable[[Expr], Expr]] = {
     "sqrt": sp.sqrt,
@@ -86,6 +86,16 @@ def parse(text: str, *, symbols: Iterable[str] = ("t",), pieces: bool = False) -
     return result
 
 
+def reread(expr: Expr) -> Expr:
+    """Return what `parse` makes of an expression's own text, whose numbers are bounded as those of `expr` are.
+
+    Raises ParseError where the text is longer than a formula may be.
+    """
+    text = sp.sstr(expr)
+    _check_text(text)
+    return _Own(text, frozenset(s.name for s in expr.free_symbols)).read(ast.parse(text, mode="eval").body)
+
+
 def check_degree(expr: Expr, text: str = "") -> None:
     """Raise ParseError for a formula whose degree is above MAX_DEGREE: what algebra does with it takes too long.
 
@@ -134,7 +144,7 @@ class _Reader:
         raise self._error(node, f"{type(node).__name__} is not allowed. Allowed: {_VOCABULARY}")
 
     def _number(self, node: ast.expr) -> Expr:
-        source = ast.get_source_segment(self.text, node) or ""
+        source = self.text[node.col_offset : node.end_col_offset]  # one line of ASCII
         digits = source.replace("_", "")
         if not re.fullmatch(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", digits):
             raise self._error(node, f"{source} is not a decimal number")
@@ -204,6 +214,16 @@ class _Reader:
 
     def _error(self, node: ast.expr, reason: str) -> ParseError:
         return ParseError(f"cannot read {_short(self.text)} at column {node.col_offset + 1}: {reason}.")
+
+
+class _Own(_Reader):
+    """Reads what our printer wrote of an expression, which was bounded when it was made."""
+
+    def _power(self, node: ast.expr, base: Expr, exponent: Expr) -> Expr:
+        return base**exponent
+
+    def _bounded(self, node: ast.expr, value: Expr) -> Expr:
+        return value
 
 
 def _check_text(text: str) -> None:

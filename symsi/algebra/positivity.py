@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import lcm
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import sympy as sp
 from sympy import Expr, Rational
 
-from symsi.algebra.multiprecision import sample_unit
+from symsi.algebra.multiprecision import sample_together
 from symsi.algebra.simplify import opaque, simplify
 from symsi.algebra.symbols import t
 
-__all__ = ["Violation", "proved_positive", "violation"]
+__all__ = ["Violation", "proved_positive", "violation", "violations"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,17 @@ class Violation:
 
 def violation(expr: Expr) -> Violation | None:
     """Look for a violation of expr > 0 on a grid of (0, 1) that is fine near both ends."""
-    for time, value in sample_unit(expr):
-        if value is None or value <= 0:
-            return Violation(time, value)
-    return None
+    return violations(expr)[0]
+
+
+def violations(*exprs: Expr) -> list[Violation | None]:
+    """Look for the first violation of each expr > 0; what they share is evaluated once."""
+    found: list[Violation | None] = [None] * len(exprs)
+    for time, values in sample_together(*exprs):
+        for k, value in enumerate(values):
+            if found[k] is None and (value is None or value <= 0):
+                found[k] = Violation(time, value)
+    return found
 
 
 def proved_positive(expr: Expr) -> bool:
@@ -37,14 +45,23 @@ def proved_positive(expr: Expr) -> bool:
     p = sp.Dummy("p", positive=True)
     parameters = {s: sp.Dummy(s.name, positive=True) for s in expr.free_symbols - {t}}
     expr = _without_roots_of_t(expr)
-    for form in dict.fromkeys((expr, simplify(expr))):
+    for form in _forms(expr):
         if _positive_polynomial(form):
             return True
-        for inside in (1 / (1 + p), p / (1 + p)):  # both map p > 0 onto 0 < t < 1
-            abstract = opaque(_abstract(form).xreplace(parameters).subs(t, inside))[0]
+        bounded = _abstract(form).xreplace(parameters)
+        for inside in (1 / (1 + p), p / (1 + p)) if bounded.has(t) else (p,):  # both map p > 0 onto 0 < t < 1
+            abstract = opaque(bounded.subs(t, inside))[0]
             if abstract.is_positive or sp.factor(sp.together(abstract)).is_positive:
                 return True
     return False
+
+
+def _forms(expr: Expr) -> Iterator[Expr]:
+    """The expression as it is, and only then in its short form."""
+    yield expr
+    short = simplify(expr)
+    if short != expr:
+        yield short
 
 
 def _without_roots_of_t(expr: Expr) -> Expr:
@@ -83,8 +100,9 @@ def _abstract(expr: Expr) -> Expr:
         if not argument.is_polynomial(t) or sp.degree(argument, t) != 1:
             continue
         ends = sorted([argument.subs(t, 0), argument.subs(t, 1)], key=float)
-        if ends[0] >= 0 and ends[1] <= sp.pi / 2:
-            swaps[f] = q if isinstance(f, sp.tan) else 1 / (1 + q)
+        if ends[0] >= 0 and ends[1] <= sp.pi / 2:  # below the greatest value, that at one of the ends
+            bound = sp.cos(ends[0]) if isinstance(f, sp.cos) else sp.sin(ends[1])
+            swaps[f] = q if isinstance(f, sp.tan) else bound / (1 + q)
     return expr.xreplace(swaps)
 
 

@@ -9,6 +9,7 @@ recognised by 60-digit arithmetic, and every leading term is compared with multi
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,11 +25,24 @@ from sympy import Expr, Integer, Rational, Symbol
 from symsi.algebra.draws import draw_parameters
 from symsi.algebra.multiprecision import evaluate
 
-__all__ = ["SIZES", "CancelledError", "Decisions", "Expansion", "Series", "UnsupportedError", "decisions", "near"]
+__all__ = [
+    "SIZES",
+    "CancelledError",
+    "Coefficient",
+    "Decisions",
+    "Expansion",
+    "Series",
+    "UnsupportedError",
+    "decisions",
+    "near",
+]
 
 SIZES = (4, 8, 16)  # terms carried; more are tried only when the leading ones cancel
 _DPS = 150
-_TINY = mpmath.mpf("1e-60")
+_MP = mpmath.mp.clone()  # the numbers of series have a precision of their own
+_MP.dps = _DPS
+_TINY = _MP.mpf("1e-60")
+_LONGEST = 10**6
 Order = Fraction | float
 
 
@@ -69,14 +83,15 @@ def decisions() -> Iterator[Decisions]:
 class Coefficient:
     """An exact constant whose expression is built only when asked for.
 
-    Arithmetic runs on `values`, the constant at two draws of its positive parameters with 150 digits; `expr` is the
-    exact expression. Most coefficients of a series are only ever tested for zero.
+    Arithmetic runs on `values`, the constant at two draws of its positive parameters with 150 digits, or one number
+    where it has none; `expr` is the exact expression. Most coefficients of a series are only ever tested for zero.
     """
 
-    __slots__ = ("_build", "_expr", "size", "values")
+    __slots__ = ("_build", "_expr", "length", "size", "values")
 
-    def __init__(self, values: tuple[Any, ...], build: Callable[[], Expr], size: Any = None) -> None:
+    def __init__(self, values: tuple[Any, ...], build: Callable[[], Expr], size: Any = None, length: int = 0) -> None:
         self.values, self._build = values, build
+        self.length = min(length, _LONGEST)  # of the irrational numbers that it is made of, together
         self._expr: Expr | None = None
         self.size = max(abs(v) for v in values) if size is None else size  # magnitude before cancellation
 
@@ -96,26 +111,24 @@ class Coefficient:
         return nonzero
 
     def __mul__(self, other: Coefficient) -> Coefficient:
-        with mpmath.workdps(_DPS):
-            values = tuple(a * b for a, b in zip(self.values, other.values, strict=True))
-        return Coefficient(values, lambda: self.expr * other.expr)
+        return self._with(operator.mul, other)
 
     def __truediv__(self, other: Coefficient) -> Coefficient:
-        with mpmath.workdps(_DPS):
-            values = tuple(a / b for a, b in zip(self.values, other.values, strict=True))
-        return Coefficient(values, lambda: self.expr / other.expr)
+        return self._with(operator.truediv, other)
 
     def to(self, power: Coefficient) -> Coefficient:
         """Return the constant to a constant power."""
-        with mpmath.workdps(_DPS):
-            values = tuple(a**b for a, b in zip(self.values, power.values, strict=True))
-        return Coefficient(values, lambda: self.expr**power.expr)
+        return self._with(operator.pow, power)
+
+    def _with(self, operation: Callable[[Any, Any], Any], other: Coefficient) -> Coefficient:
+        values = tuple(operation(a, b) for a, b in _aligned(self.values, other.values))
+        length = self.length + other.length
+        return Coefficient(values, lambda: operation(self.expr, other.expr), length=length)
 
     def apply(self, numeric: Callable[[Any], Any], exact: Callable[[Expr], Expr], floor: int = 0) -> Coefficient:
         """Return a function of the constant; `floor` is the function's size where it may have a zero, as cos has."""
-        with mpmath.workdps(_DPS):
-            values = tuple(numeric(v) for v in self.values)
-            return Coefficient(values, lambda: exact(self.expr), max(floor, *(abs(v) for v in values)))
+        values = tuple(_MP.convert(numeric(v)) for v in self.values)
+        return Coefficient(values, lambda: exact(self.expr), max(floor, *map(abs, values)), self.length)
 
     @property
     def sign(self) -> int:
@@ -134,20 +147,28 @@ class Coefficient:
             found.nonzeros.append(self.expr)
 
 
+def _aligned(*values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The values of several constants draw by draw; a number is the same at each."""
+    count = max(map(len, values))
+    return zip(*(v * count if len(v) == 1 else v for v in values), strict=True)
+
+
 def _total(parts: list[Coefficient]) -> Coefficient:
     if len(parts) == 1:
         return parts[0]
-    values = tuple(sum(column) for column in zip(*(p.values for p in parts), strict=True))
-    return Coefficient(values, lambda: sp.Add(*(p.expr for p in parts)), max(p.size for p in parts))
+    values = tuple(map(sum, _aligned(*(p.values for p in parts))))
+    length = sum(p.length for p in parts)
+    return Coefficient(values, lambda: sp.Add(*(p.expr for p in parts)), max(p.size for p in parts), length)
 
 
 @lru_cache(maxsize=16384)
 def constant(value: Expr) -> Coefficient:
     """Wrap an exact constant, which may hold positive parameters."""
-    draws = draw_parameters(value.free_symbols)
-    with mpmath.workdps(_DPS):
-        parts = [abs(evaluate(a, draws[0], _DPS)) for a in sp.Add.make_args(value)]
-        return Coefficient(tuple(evaluate(value, d, _DPS) for d in draws), lambda: value, max(parts))
+    draws = draw_parameters(value.free_symbols) if value.free_symbols else [{}]
+    parts = [abs(evaluate(a, draws[0], _DPS)) for a in sp.Add.make_args(value)]
+    values = tuple(_MP.convert(evaluate(value, d, _DPS)) for d in draws)
+    length = 0 if value.is_Rational else sum(1 for _ in sp.preorder_traversal(value))
+    return Coefficient(values, lambda: value, _MP.convert(max(parts)), length)
 
 
 @dataclass(frozen=True)
@@ -186,13 +207,12 @@ def _collect(pairs: Iterable[tuple[Fraction, Coefficient]], order: Order, size: 
         if p < order:
             bins.setdefault(p, []).append(c)
     kept: list[tuple[Fraction, Coefficient]] = []
-    with mpmath.workdps(_DPS):
-        for p in sorted(bins):
-            total = _total(bins[p])
-            if total:
-                if len(kept) == size:
-                    return Series(tuple(kept), p)
-                kept.append((p, total))
+    for p in sorted(bins):
+        total = _total(bins[p])
+        if total:
+            if len(kept) == size:
+                return Series(tuple(kept), p)
+            kept.append((p, total))
     return Series(tuple(kept), order)
 
 
@@ -202,8 +222,8 @@ def _sum(parts: list[Series], size: int) -> Series:
 
 def _product(a: Series, b: Series, size: int) -> Series:
     order = min(a.order + b.start, b.order + a.start)
-    with mpmath.workdps(_DPS):
-        return _collect([(p + q, c * d) for p, c in a.terms for q, d in b.terms], order, size)
+    products = [(p + q, c * d) for p, c in a.terms for q, d in b.terms if p + q < order]
+    return _collect(products, order, size)
 
 
 class Expansion:
@@ -274,9 +294,7 @@ class Expansion:
     def exp(self, f: Series) -> Series:
         """exp(c + g) = exp(c) sum_k g^k / k!."""
         c, g = self._split(f)
-        return _product(
-            _constant(c.apply(mpmath.exp, sp.exp)), self._compose(g, lambda k: 1 / sp.factorial(k)), self.size
-        )
+        return _product(_constant(c.apply(_MP.exp, sp.exp)), self._compose(g, lambda k: 1 / sp.factorial(k)), self.size)
 
     def log(self, f: Series) -> Series:
         """log(a (1 + g)) = log(a) + sum_k (-1)^(k+1) g^k / k; a logarithmic singularity is unsupported."""
@@ -285,7 +303,7 @@ class Expansion:
             raise UnsupportedError("a logarithmic singularity")
         a.needed()
         tail = self._compose(self._relative(f), lambda k: Integer(0) if k == 0 else Integer(-1) ** (k + 1) / k)
-        return _sum([_constant(a.apply(mpmath.log, sp.log, floor=1)), tail], self.size)
+        return _sum([_constant(a.apply(_MP.log, sp.log, floor=1)), tail], self.size)
 
     def subtract(self, f: Series, value: Coefficient) -> Series:
         """f - value."""

@@ -23,6 +23,7 @@ _REWRITES: tuple[Callable[[Expr], Expr], ...] = (
     lambda e: sp.factor(sp.together(e)),
     lambda e: sp.powdenest(sp.powsimp(e)),
 )
+_TRIGONOMETRIC = (sp.sin, sp.cos, sp.tan)
 _FOREIGN = (sp.Abs, sp.sign, sp.arg, sp.re, sp.im, sp.Piecewise)
 _ALGEBRA_LIMIT = 160  # polynomial algebra over several roots is slow on longer formulas
 _TRIGONOMETRIC_LIMIT = 60  # so is trigsimp
@@ -30,13 +31,18 @@ _TRIGONOMETRIC_LIMIT = 60  # so is trigsimp
 
 @lru_cache(maxsize=8192)
 def simplify(expr: Expr) -> Expr:
-    """Return an equal expression on 0 < t, tau < 1 with positive parameters, no longer than the given one."""
-    if count(expr) > 4 * _ALGEBRA_LIMIT:
+    """Return an equal expression on 0 < t, tau < 1 with positive parameters, no longer than the given one.
+
+    Polynomial algebra knows nothing of the sines of numbers, and takes long to see it: they are letters to it.
+    """
+    if expr.is_Atom or count(expr) > (4 if expr.free_symbols else 1) * _ALGEBRA_LIMIT:
         return expr
     positive = {s: _unknown(s, positive=True) for s in expr.free_symbols}
     back = {d: s for s, d in positive.items()}
     times = tuple(positive[s] for s in (t, tau) if s in positive)
-    start, hidden = opaque(expr.xreplace(positive))
+    numbers = {a: _unknown(a, positive=True) for a in expr.atoms(*_TRIGONOMETRIC) if a.is_number and a.is_positive}
+    start, hidden = opaque(expr.xreplace({**positive, **numbers}))
+    hidden |= {d: a for a, d in numbers.items()}
     start = _pull_roots(start, times)
     candidates = [start]
     if count(start) <= _ALGEBRA_LIMIT:
@@ -49,7 +55,8 @@ def simplify(expr: Expr) -> Expr:
     while shortest.free_symbols & set(hidden):  # an exponential may hide a logarithm in its exponent
         shortest = shortest.subs(hidden)
     best = min(expr, shortest.subs(back), key=_length)
-    if best.has(sp.sin, sp.cos, sp.tan) and count(best) <= _TRIGONOMETRIC_LIMIT:
+    functions = best.atoms(*_TRIGONOMETRIC)
+    if (len(functions) > 1 or any(f.free_symbols for f in functions)) and count(best) <= _TRIGONOMETRIC_LIMIT:
         best = min(best, sp.trigsimp(best), key=_length)
     return best
 
@@ -92,25 +99,28 @@ def in_roots(expr: Expr, u: Symbol, w: Symbol) -> Expr:
 def _pull_roots(expr: Expr, times: tuple[Expr, ...]) -> Expr:
     """Take factors of constant sign on (0, 1) out of roots: sqrt(t^2 (1 - t)^2 q) is t (1 - t) sqrt(q)."""
 
-    def pull(base: Expr, power: Expr) -> Expr:
-        if count(base) > _ALGEBRA_LIMIT:
-            return base**power
-        coefficient, factors = sp.factor_list(sp.together(base))
-        outside, inside = [], [coefficient]
-        for factor, k in factors:
-            sign = _constant_sign(factor, times)
-            inside.append(sign**k if sign else factor**k)
-            if sign:
-                outside.append((sign * factor) ** (k * power))
-        return sp.Mul(*outside) * sp.Mul(*inside) ** power
-
     def is_root(e: Expr) -> bool:
         return bool(e.is_Pow and e.exp.is_Rational and not e.exp.is_Integer and (e.base.is_Add or e.base.is_Mul))
 
     try:
-        return expr.replace(is_root, lambda e: pull(e.base, e.exp))
+        return expr.replace(is_root, lambda e: _pulled(e.base, e.exp, times))
     except sp.PolynomialError:
         return expr
+
+
+@lru_cache(maxsize=4096)
+def _pulled(base: Expr, power: Expr, times: tuple[Expr, ...]) -> Expr:
+    """One root of those; formulas share many."""
+    if count(base) > _ALGEBRA_LIMIT:
+        return base**power
+    coefficient, factors = sp.factor_list(sp.together(base))
+    outside, inside = [], [coefficient]
+    for factor, k in factors:
+        sign = _constant_sign(factor, times)
+        inside.append(sign**k if sign else factor**k)
+        if sign:
+            outside.append((sign * factor) ** (k * power))
+    return sp.Mul(*outside) * sp.Mul(*inside) ** power
 
 
 def _constant_sign(factor: Expr, times: tuple[Expr, ...]) -> int:

@@ -17,8 +17,9 @@ from symsi.algebra.inverse import invert
 from symsi.algebra.limits import Limit, limit
 from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.parse import as_expression, check_degree
-from symsi.algebra.positivity import proved_positive, violation
+from symsi.algebra.positivity import proved_positive, violations
 from symsi.algebra.series import Expansion, near
+from symsi.algebra.simplify import simplify
 from symsi.algebra.symbols import t
 from symsi.errors import ScheduleError, SymsiError
 from symsi.interpolants.rows import Pair, determinant
@@ -97,7 +98,7 @@ class Schedule:
     @cached_property
     def start_ratio(self) -> Expr:
         """rho at t = 0: zero, except for truncated schedules."""
-        return at_end(self.ratio, 0).require("beta/alpha") if self.kind is Kind.TRUNCATED else Integer(0)
+        return _as_found(self.ratio, 0).require("beta/alpha") if self.kind is Kind.TRUNCATED else Integer(0)
 
     @cached_property
     def free_parameters(self) -> frozenset[Symbol]:
@@ -105,10 +106,15 @@ class Schedule:
         return frozenset((self.alpha.free_symbols | self.beta.free_symbols) - {t})
 
 
-def at_end(expr: Expr, end: int) -> Limit:
-    """Return the behaviour of an expression in t at t = 0 or t = 1."""
+def at_end(expr: Expr, end: int, rewrite: Callable[[Expr], Expr] = simplify) -> Limit:
+    """Return the behaviour of an expression in t at t = 0 or t = 1, its constant as `rewrite` makes it."""
     side = 1 if end == 0 else -1
-    return limit(expr, lambda size: Expansion({t: near(Integer(end), side)}, size), Integer(end), side)
+    return limit(expr, lambda size: Expansion({t: near(Integer(end), side)}, size), Integer(end), side, rewrite)
+
+
+def _as_found(expr: Expr, end: int) -> Limit:
+    """The same with the constant as the expansion leaves it, which is enough for numbers."""
+    return at_end(expr, end, lambda e: e)
 
 
 def read(
@@ -139,8 +145,8 @@ def _validate(s: Schedule) -> Kind:
     pair = f"alpha={s.alpha}, beta={s.beta}"
     if not s.alpha.has(t):
         raise ScheduleError(f"alpha={s.alpha} does not depend on t; the noise must vanish at t = 1, as in alpha=1-t.")
-    for name, expr in (("alpha", s.alpha), ("beta", s.beta)):
-        found = violation(expr)
+    *of_parts, of_ratio = violations(s.alpha, s.beta, determinant(s.pair))
+    for name, found in zip(("alpha", "beta"), of_parts, strict=True):
         if found:
             what = "not real and finite" if found.value is None else f"{float(found.value):.3g}"
             raise ScheduleError(
@@ -148,10 +154,9 @@ def _validate(s: Schedule) -> Kind:
                 f"for {pair} it is {what} at t≈{float(found.time):.3g}."
             )
     kind = _ends(s, pair)
-    found = violation(determinant(s.pair))
-    if found:
+    if of_ratio:
         raise ScheduleError(
-            f"beta/alpha must increase on (0, 1); for {pair} it does not at t≈{float(found.time):.3g}. "
+            f"beta/alpha must increase on (0, 1); for {pair} it does not at t≈{float(of_ratio.time):.3g}. "
             "A schedule carries noise (alpha) to 0 and data (beta) to 1, monotonically in beta/alpha."
         )
     return kind
@@ -162,14 +167,16 @@ def _ends(s: Schedule, pair: str) -> Kind:
     alpha_0, beta_0 = (_end_value(e, n, 0, pair) for e, n in ((s.alpha, "alpha"), (s.beta, "beta")))
     alpha_1, beta_1 = (_end_value(e, n, 1, pair) for e, n in ((s.alpha, "alpha"), (s.beta, "beta")))
     if not same(alpha_1, Integer(0)):
-        raise ScheduleError(f"alpha must be 0 at t = 1; for {pair} it is {alpha_1}. Data is free of noise, as in 1-t.")
+        raise ScheduleError(
+            f"alpha must be 0 at t = 1; for {pair} it is {simplify(alpha_1)}. Data is free of noise, as in 1-t."
+        )
     if not same(beta_1, s.data_scale):
         raise ScheduleError(
-            f"beta must be {s.data_scale} at t = 1; for {pair} it is {beta_1}. "
-            f"If the data is meant to be scaled, declare data_scale={beta_1}."
+            f"beta must be {s.data_scale} at t = 1; for {pair} it is {simplify(beta_1)}. "
+            f"If the data is meant to be scaled, declare data_scale={simplify(beta_1)}."
         )
     if same(alpha_0, Integer(0)):
-        if not same(beta_0, Integer(0)) or not same(at_end(s.ratio, 0).value, Integer(0)):
+        if not same(beta_0, Integer(0)) or not same(_as_found(s.ratio, 0).value, Integer(0)):
             raise ScheduleError(
                 f"beta/alpha must start from 0 where alpha_0 = 0; for {pair} it does not. "
                 "A point-mass schedule has alpha_0 = beta_0 = 0 with noise first, as in alpha=sqrt(t*(1-t)), beta=t."
@@ -187,8 +194,8 @@ def _ends(s: Schedule, pair: str) -> Kind:
         return Kind.TRUNCATED
     if not same(alpha_0, s.noise_scale):
         raise ScheduleError(
-            f"alpha must be {s.noise_scale} at t = 0; for {pair} it is {alpha_0}. "
-            f"If sampling is meant to start from scaled noise, declare noise_scale={alpha_0}."
+            f"alpha must be {s.noise_scale} at t = 0; for {pair} it is {simplify(alpha_0)}. "
+            f"If sampling is meant to start from scaled noise, declare noise_scale={simplify(alpha_0)}."
         )
     return Kind.GAUSSIAN
 
@@ -196,13 +203,15 @@ def _ends(s: Schedule, pair: str) -> Kind:
 def _check_unused(s: Schedule, alpha_0: Expr, pair: str) -> None:
     """A noise_scale that does not say what alpha starts from, where nothing needs it, is a mistake all the same."""
     if s.noise_scale != 1 and not same(alpha_0, s.noise_scale):
-        raise ScheduleError(f"noise_scale={s.noise_scale}, but alpha is {alpha_0} at t = 0 for {pair}; leave it out.")
+        raise ScheduleError(
+            f"noise_scale={s.noise_scale}, but alpha is {simplify(alpha_0)} at t = 0 for {pair}; leave it out."
+        )
 
 
 def _end_value(expr: Expr, name: str, end: int, pair: str) -> Expr:
-    found = at_end(expr, end)
+    found = _as_found(expr, end)
     if found.value is None:
-        raise ScheduleError(f"{name} must be finite at t = {end}; for {pair} it behaves as {found}.")
+        raise ScheduleError(f"{name} must be finite at t = {end}; for {pair} it behaves as {at_end(expr, end)}.")
     return found.value
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from symsi.errors import SymsiError, unknown
 from symsi.files import write_atomic
@@ -103,7 +105,7 @@ def laid_out(config: Config, weights: Mapping[str, Tensor], prefix: str = "") ->
     Its memory is taken after the shapes are compared, so that a file takes no more than it holds. Raises SymsiError,
     naming the first weight that the net does not have in that shape.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         net = UNet(config)
     own = {f"{prefix}{name}": tuple(value.shape) for name, value in net.state_dict().items()}
     held = {name: tuple(value.shape) for name, value in weights.items()}
@@ -111,6 +113,17 @@ def laid_out(config: Config, weights: Mapping[str, Tensor], prefix: str = "") ->
         if held.get(name) != shape:
             raise SymsiError(f"{name} should be {shape}, and is {held.get(name, 'missing')}.")
     return net.to_empty(device="cpu")
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves weights as they are made: on meta there are none, and torch would load its compiler to see it."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do anything but what torch.nn.init does."""
+        given = kwargs or {}
+        if getattr(function, "__module__", "") == "torch.nn.init":
+            return given["tensor"] if "tensor" in given else args[0]
+        return function(*args, **given)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from symsi.solvers.table import Solver, check_last, choose
 from symsi.solvers.triangle import triangle_of
 from symsi.theory.conversion import Conversion, convert
 from symsi.theory.diffusion import Diffusion, as_diffusion
+from symsi.theory.functions import Functions
 
 __all__ = ["base_of", "base_words", "origin_of", "plan"]
 
@@ -252,7 +253,8 @@ def _common(conversion: Conversion, times: tuple[float, ...]) -> dict[str, Any]:
     table = tabulate(conversion, times, ("time", "scale"))
     taus = tuple(min(1.0, max(0.0, v)) for v in table["time"].tolist())
     data = tabulate(conversion, times[:-1], ("data_input", "data_prediction"))
-    own = tabulate(convert(conversion.base, conversion.base), taus, ("alpha", "beta"))
+    base = conversion.base
+    own = tabulate(Functions((("alpha", base.alpha), ("beta", base.beta)), str(base)), taus)
     alpha, beta = own["alpha"].tolist(), own["beta"].tolist()
     return {
         "grid": times,

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
-from sympy import Eq, Expr, Float, Integer, Symbol, latex, sstr
+from sympy import Eq, Expr, Float, Integer, Symbol, latex, preorder_traversal
 
 from symsi.algebra.inverse import R
 from symsi.algebra.limits import Limit
 from symsi.algebra.multiprecision import DIGITS, evaluate
-from symsi.algebra.parse import parse
+from symsi.algebra.parse import reread
 from symsi.algebra.proof import Proof
 from symsi.algebra.series import Series
 from symsi.algebra.simplify import count, simplify
@@ -32,7 +32,7 @@ from symsi.theory.conversion_numbers import (
     coefficients_at,
     solve_ratio,
     time_at,
-    vanishes,
+    vanishing,
     zero_between,
 )
 from symsi.theory.conversion_proof import prove
@@ -95,6 +95,11 @@ class Conversion:
     @cached_property
     def start(self) -> Expr:
         """First target time whose tau lies in [0, 1]: later than 0 only for a base that is truncated more."""
+        return simplify(self._start)
+
+    @cached_property
+    def _start(self) -> Expr:
+        """The same as substitution leaves it, which is enough for numbers."""
         if self.base.kind is not Kind.TRUNCATED or self.base == self.target:
             return Integer(0)
         wanted = self.base.start_ratio
@@ -107,13 +112,13 @@ class Conversion:
             return Integer(0)
         inverse = self.target.inverse_ratio
         if inverse is not None:
-            return simplify(inverse.subs(R, wanted))
+            return inverse.subs(R, wanted)
         return Float(solve_ratio(self.target, evaluate(wanted, {}, EXACT_DIGITS), EXACT_DIGITS), EXACT_DIGITS)
 
     @cached_property
     def start_time(self) -> float:
         """`start` rounded to float64."""
-        return float(self.start)
+        return float(evaluate(self._start, {}))
 
     @property
     def free_parameters(self) -> frozenset[Symbol]:
@@ -132,8 +137,9 @@ class Conversion:
         time = t if self.base == self.target else tau
         epsilon = self.diffusion.of(self.target.pair)
         found = coefficients(self._base_pair, self.target.pair, self.prediction, epsilon, time)
-        of_fields = {f"{name}_{part}" for name in FIELDS for part in ("state", "input", "prediction")}
-        return {name: self._simplest(expr) if name in of_fields else expr for name, expr in found.items()}
+        of_fields = [f"{name}_{part}" for name in FIELDS for part in ("state", "input", "prediction")]
+        zeros = vanishing(self, (found[name] for name in of_fields))
+        return {n: Integer(0) if n in of_fields and expr in zeros else expr for n, expr in found.items()}
 
     @cached_property
     def formulas(self) -> Mapping[str, Expr]:
@@ -203,7 +209,12 @@ class Conversion:
 
     def series(self, end: int, size: int = 8) -> Mapping[str, Series]:
         """Power series in the distance from an end, as in `limit`; coefficients that have none are left out."""
-        return series_of(self, end, size)
+        found = {name: self.series_of(name, end, size) for name in self.coefficients}
+        return {name: series for name, series in found.items() if series is not None}
+
+    def series_of(self, name: str, end: int, size: int = 8) -> Series | None:
+        """Power series of one coefficient, as in `series`; None where it has none."""
+        return series_of(self, name, end, size)
 
     def series_at(self, name: str, point: Expr, size: int = 8) -> Series:
         """Taylor series of a coefficient about a time inside the domain."""
@@ -250,17 +261,13 @@ class Conversion:
         """Evaluate tau(t) with `digits` digits, by the closed form or by solving rho(tau) = rho_bar(t)."""
         return time_at(self, time, digits, parameters)
 
-    def _simplest(self, expr: Expr) -> Expr:
-        """Replace a coefficient that is 0 for every t and all parameters by an exact 0."""
-        return Integer(0) if vanishes(self, expr) else expr
-
     @cached_property
     def _base_pair(self) -> Pair:
         return self.target.pair if self.base == self.target else self.base.pair.at(tau)
 
     def _readable(self, expr: Expr) -> Expr:
         """Write tau out where that stays short."""
-        if self.time is not None:
+        if self.time is not None and _written_length(expr, self.time) <= 8 * _READABLE:
             written_out = expr.subs(tau, self.time)
             if count(written_out) <= 2 * _READABLE or not expr.has(tau):
                 written_out = simplify(written_out)
@@ -297,11 +304,16 @@ def _conversion(
     return Conversion(base, target, diffusion, prediction)
 
 
+def _written_length(expr: Expr, time: Expr) -> int:
+    """How long a formula is, at most, with tau written out."""
+    return count(expr) + count(time) * sum(1 for part in preorder_traversal(expr) if part == tau)
+
+
 def _settled(expr: Expr) -> Expr:
     """Return the form that printing and parsing leave as it is, so that a formula survives a file."""
     for _ in range(3):
         try:
-            again = parse(sstr(expr), symbols=[s.name for s in expr.free_symbols])
+            again = reread(expr)
         except ParseError:  # longer than a user's formula may be
             break
         if again == expr:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import mpmath
-from sympy import Expr, Float, Integer, Symbol, Tuple, log
+from sympy import Expr, Float, Integer, Rational, Symbol, Tuple, log
 
 from symsi.algebra.draws import draw_parameters
 from symsi.algebra.multiprecision import evaluate, evaluate_many, solve_increasing
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from symsi.theory.conversion import Conversion
     from symsi.theory.functions import Formulas
 
-__all__ = ["EXACT_DIGITS", "coefficients_at", "solve_ratio", "time_at", "vanishes", "zero_between"]
+__all__ = ["EXACT_DIGITS", "coefficients_at", "solve_ratio", "time_at", "vanishing", "zero_between"]
 
 EXACT_DIGITS = 120  # digits of numbers that stand for algebraic ones without a closed form
 _GUARD = 15
@@ -27,42 +28,55 @@ _PROBES = 3
 Parameters = Mapping[Symbol, Any] | Mapping[str, Any] | None
 
 
-def vanishes(conversion: Conversion, expr: Expr) -> bool:
-    """Whether `expr` is 0 for every t and all parameters: at draws of both on no lattice, 100 digits and then 200.
+def vanishing(conversion: Conversion, exprs: Iterable[Expr]) -> frozenset[Expr]:
+    """Return which of `exprs` are 0 for every t and all parameters: at draws of both on no lattice, 100 digits and 200.
 
-    False wherever it has no value at a draw.
+    What has no value at a draw is not among them.
     """
+    left = list(dict.fromkeys(exprs))
     for k in range(_PROBES):
         for digits in (100, 200):
-            point = _probe(conversion, k, digits + 10, expr.has(tau))
-            if point is None or not abs(evaluate(expr, point, digits)) < mpmath.mpf(10) ** (40 - digits):
-                return False
-    return True
+            point = _probe(conversion, k, digits + 10)
+            left = [e for e in left if e.free_symbols <= point.keys()]
+            values = _values(left, point, digits)
+            left = [e for e, value in zip(left, values, strict=True) if abs(value) < mpmath.mpf(10) ** (40 - digits)]
+    return frozenset(left)
+
+
+def _values(exprs: Sequence[Expr], point: Mapping[Symbol, Any], digits: int) -> list[Any]:
+    """All at once; one by one where one of them has no value."""
+    try:
+        return evaluate_many(Tuple(*exprs), point, digits)
+    except (ZeroDivisionError, ValueError, OverflowError):
+        return [evaluate(e, point, digits) for e in exprs]
 
 
 @lru_cache(maxsize=64)
-def _probe(conversion: Conversion, k: int, digits: int, with_tau: bool) -> dict[Symbol, Any] | None:
-    """Random parameters, a random time in the later half of the domain, and tau there; None where there is none."""
+def _probe(conversion: Conversion, k: int, digits: int) -> dict[Symbol, Any]:
+    """Random parameters, a random time in the later half of the domain, and tau there if there is one."""
     pairs = (conversion.base.pair, conversion.target.pair)
     symbols = {s for pair in pairs for e in (pair.alpha, pair.beta) for s in e.free_symbols}
     symbols |= conversion.diffusion.of(conversion.target.pair).free_symbols
-    drawn = draw_parameters((symbols | {t}) - {tau}, _PROBES)[k]
+    drawn: dict[Symbol, Any] = draw_parameters((symbols | {t}) - {tau}, _PROBES)[k]
     try:
-        start = conversion.start
+        start = Rational(conversion.start_time)
     except ScheduleError:  # it depends on a parameter
         start = Integer(0)
     drawn[t] = start + (1 - start) * (1 + drawn[t]) / 3
-    if not with_tau:
-        return dict(drawn)
-    try:
-        return {**drawn, tau: time_at(conversion, drawn[t], digits, drawn)}
-    except ValueError:
-        return None
+    with suppress(ValueError):
+        drawn[tau] = time_at(conversion, drawn[t], digits, drawn)
+    return drawn
 
 
 def time_at(conversion: Conversion, time: Any, digits: int, parameters: Parameters = None) -> Any:
     """Return tau(time), by the closed form or by solving rho(tau) = rho_bar(time)."""
     given = _by_symbol(parameters)
+    return _time_at(conversion, time, digits, tuple(given.items()))
+
+
+@lru_cache(maxsize=4096)
+def _time_at(conversion: Conversion, time: Any, digits: int, parameters: tuple[tuple[Symbol, Any], ...]) -> Any:
+    given = dict(parameters)
     if conversion._time is not None:
         _require(conversion._time, given)
         return evaluate(conversion._time, {**given, t: time}, digits)
@@ -91,11 +105,16 @@ def _by_symbol(parameters: Parameters) -> dict[Symbol, Any]:
 
 
 def _require(expr: Expr | Tuple, given: Mapping[Symbol, Any]) -> None:
-    missing = sorted(str(s) for s in expr.free_symbols - {t, tau} - set(given))
+    missing = sorted(str(s) for s in _parameters(expr) - set(given))
     if missing:
         raise SymsiError(
             f'this conversion depends on the parameter {missing[0]}; give it: parameters={{"{missing[0]}": 0.5}}.'
         )
+
+
+@lru_cache(maxsize=4096)
+def _parameters(expr: Expr | Tuple) -> frozenset[Symbol]:
+    return frozenset(expr.free_symbols - {t, tau})
 
 
 def zero_between(formulas: Formulas, name: str, low: Any, high: Any, parameters: Parameters = None) -> Float | None:

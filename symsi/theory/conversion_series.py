@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from math import inf
@@ -23,27 +22,28 @@ if TYPE_CHECKING:
     from symsi.theory.conversion import Conversion
     from symsi.theory.functions import Formulas
 
-__all__ = ["end_value", "limit_of", "series_at", "series_of"]
+__all__ = ["end_value", "known", "limit_of", "series_at", "series_of"]
 
 
 def limit_of(conversion: Conversion, name: str, end: int) -> Limit:
     """Return the behaviour of a coefficient at the start (`end` 0) or at t = 1."""
     point, side = (conversion.start, 1) if end == 0 else (Integer(1), -1)
-    return limit(conversion.coefficients[name], lambda size: _expansion(conversion, end, size), point, side)
+    return limit(conversion.coefficients[name], lambda size: _expansion(conversion, end, size, point), point, side)
 
 
-@lru_cache(maxsize=256)
-def series_of(conversion: Conversion, end: int, size: int) -> Mapping[str, Series]:
-    """Power series in the distance from an end; coefficients that have none are left out."""
-    found: dict[str, Series] = {}
-    with suppress(UnsupportedError, CancelledError):
-        expansion = _expansion(conversion, end, size)
-        for name, expr in conversion.coefficients.items():
-            with suppress(UnsupportedError, CancelledError):
-                series = expansion(expr)
-                if series.terms or series.order == inf:
-                    found[name] = series
-    return found
+@lru_cache(maxsize=4096)
+def series_of(conversion: Conversion, name: str, end: int, size: int) -> Series | None:
+    """Power series of a coefficient in the distance from an end; None where there is none."""
+    try:
+        point = conversion._start if end == 0 else Integer(1)
+        return known(_expansion(conversion, end, size, point)(conversion.coefficients[name]))
+    except (UnsupportedError, CancelledError):
+        return None
+
+
+def known(series: Series) -> Series | None:
+    """Return a series of which there is a term, or which is 0; None for one whose terms have all cancelled."""
+    return series if series.terms or series.order == inf else None
 
 
 def series_at(conversion: Conversion, name: str, point: Expr, size: int) -> Series:
@@ -58,7 +58,7 @@ def series_at(conversion: Conversion, name: str, point: Expr, size: int) -> Seri
 def end_value(formulas: Formulas, name: str, end: int) -> Any | None:
     """Return the finite limit of a coefficient as a number, or None; without building the exact expression."""
     for size in (4, 8):
-        found = formulas.series(end, size).get(name)
+        found = formulas.series_of(name, end, size)
         if found is not None:
             power, value = found.leading if found.terms else (0, None)
             return None if power < 0 else mpmath.re(value.values[0]) if power == 0 and value else mpmath.mpf(0)
@@ -66,12 +66,22 @@ def end_value(formulas: Formulas, name: str, end: int) -> Any | None:
     return None if limit_value is None else evaluate(limit_value, {})
 
 
+def _expansion(conversion: Conversion, end: int, size: int, point: Expr) -> Expansion:
+    """What expands a coefficient at an end, written as `point`; it remembers the parts that coefficients share."""
+    found = _tried(conversion, end, size, point)
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
 @lru_cache(maxsize=256)
-def _expansion(conversion: Conversion, end: int, size: int) -> Expansion:
-    """What expands a coefficient at an end; it remembers the parts that coefficients share."""
-    if end == 0:
-        return Expansion(_around(conversion, conversion.start, 1, lambda: _time_at_start(conversion), size), size)
-    return Expansion(_around(conversion, Integer(1), -1, lambda: Integer(1), size), size)
+def _tried(conversion: Conversion, end: int, size: int, point: Expr) -> Expansion | UnsupportedError | CancelledError:
+    """The same, or why the time map has no series there: what is remembered is not tried again."""
+    try:
+        side, origin = (1, lambda: _time_at_start(conversion)) if end == 0 else (-1, lambda: Integer(1))
+        return Expansion(_around(conversion, point, side, origin, size), size)
+    except (UnsupportedError, CancelledError) as error:
+        return error
 
 
 def _around(
@@ -90,7 +100,7 @@ def _around(
 
 def _time_at_start(conversion: Conversion) -> Expr:
     """tau at the start of the domain, for an implicit time map."""
-    if conversion.start != 0 or conversion.target.kind is not Kind.TRUNCATED:
+    if conversion._start != 0 or conversion.target.kind is not Kind.TRUNCATED:
         return Integer(0)
     wanted = evaluate(conversion.target.start_ratio, {}, 2 * EXACT_DIGITS)
     return Float(solve_ratio(conversion.base, wanted, EXACT_DIGITS), EXACT_DIGITS)

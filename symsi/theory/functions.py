@@ -6,10 +6,8 @@ A conversion offers the same, with a time map between two schedules; `Formulas` 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import inf
 from typing import Any
 
 from sympy import Expr, Float, Integer, Symbol, Tuple
@@ -23,7 +21,7 @@ from symsi.interpolants.schedule import at_end
 from symsi.interpolants.two_sided import Interpolant
 from symsi.theory.conversion import Conversion
 from symsi.theory.conversion_numbers import Parameters, zero_between
-from symsi.theory.conversion_series import end_value
+from symsi.theory.conversion_series import end_value, known
 
 __all__ = ["Formulas", "Functions", "as_formulas"]
 
@@ -65,7 +63,12 @@ class Functions:
 
     def series(self, end: int, size: int = 8) -> Mapping[str, Series]:
         """Power series in the distance from an end; functions that have none are left out."""
-        return _series(self, end, size)
+        found = {name: self.series_of(name, end, size) for name in self.coefficients}
+        return {name: series for name, series in found.items() if series is not None}
+
+    def series_of(self, name: str, end: int, size: int = 8) -> Series | None:
+        """Power series of one function, as in `series`; None where it has none."""
+        return _series(self, name, end, size)
 
     def series_at(self, name: str, point: Expr, size: int = 8) -> Series:
         """Taylor series of a function about a time inside (0, 1)."""
@@ -107,13 +110,15 @@ def _limit(expr: Expr, end: int) -> Limit:
     return at_end(expr, end)
 
 
+@lru_cache(maxsize=4096)
+def _series(functions: Functions, name: str, end: int, size: int) -> Series | None:
+    try:
+        return known(_expansion(functions, end, size)(functions.coefficients[name]))
+    except (UnsupportedError, CancelledError):
+        return None
+
+
 @lru_cache(maxsize=256)
-def _series(functions: Functions, end: int, size: int) -> Mapping[str, Series]:
-    found: dict[str, Series] = {}
-    expansion = Expansion({t: near(Integer(end), 1 - 2 * end)}, size)
-    for name, expr in functions.named:
-        with suppress(UnsupportedError, CancelledError):
-            series = expansion(expr)
-            if series.terms or series.order == inf:
-                found[name] = series
-    return found
+def _expansion(_: Functions, end: int, size: int) -> Expansion:
+    """What expands the functions at an end; it remembers the parts that they share."""
+    return Expansion({t: near(Integer(end), 1 - 2 * end)}, size)

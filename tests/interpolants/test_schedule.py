@@ -118,7 +118,8 @@ def test_a_scaled_end_must_be_declared() -> None:
 
 def test_evidence_says_what_was_proved_and_what_was_checked() -> None:
     assert schedule("linear").evidence["beta/alpha increases"] == "proved"
-    assert schedule("cosine").evidence["beta/alpha increases"] == "grid"
+    assert schedule("cosine").evidence["beta/alpha increases"] == "proved"
+    assert schedule("ve").evidence["beta/alpha increases"] == "grid"
     waves = "(1 + t*sin(5*t)/9)"
     noisy = Schedule(f"(1-t)*{waves}", "t").evidence
     wavy = Schedule("1-t", f"t*{waves}", data_scale="1 + sin(5)/9").evidence

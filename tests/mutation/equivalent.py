@@ -273,19 +273,6 @@ for _function, _text in (
     ("solve_ratio", "with mpmath.workdps(2 * digits):"),
 ):
     EQUIVALENT["theory/conversion_numbers.py", _function, "2 -> 3", _text] = "digits to spare"
-_ERRORS = ("UnsupportedError, CancelledError", "CancelledError, UnsupportedError")
-EQUIVALENT[
-    "theory/conversion_series.py",
-    "series_of",
-    "suppress({}) -> suppress({})".format(*_ERRORS),
-    "with suppress(UnsupportedError, CancelledError):",
-] = _SAME
-EQUIVALENT[
-    "theory/functions.py",
-    "_series",
-    "suppress({}) -> suppress({})".format(*_ERRORS),
-    "with suppress(UnsupportedError, CancelledError):",
-] = _SAME
 EQUIVALENT[
     "theory/conversion_series.py", "end_value", "0 -> 1", "power, value = found.leading if found.terms else (0, None)"
 ] = "without a value it is 0 at any power"
@@ -306,9 +293,9 @@ EQUIVALENT[
     "wanted = evaluate(conversion.target.start_ratio, {}, 2 * EXACT_DIGITS)",
 ] = "digits to spare"
 EQUIVALENT["theory/conversion.py", "_settled", "3 -> 4", "for _ in range(3):"] = "two rounds settle a form"
-EQUIVALENT[
-    "theory/conversion_numbers.py", "vanishes", "10 -> 11", "point = _probe(conversion, k, digits + 10, expr.has(tau))"
-] = "digits to spare"
+EQUIVALENT["theory/conversion_numbers.py", "vanishing", "10 -> 11", "point = _probe(conversion, k, digits + 10)"] = (
+    "digits to spare"
+)
 EQUIVALENT[
     "theory/conversion.py",
     "Conversion.zero",

@@ -403,7 +403,7 @@ def test_another_limit_is_refuted(end: int) -> None:
     conversion = fresh()
     wrong = {}
     for name, ends in conversion.limits.items():
-        changed = replace(ends[end], coefficient=ends[end].coefficient + sp.Rational(1, 10**6))
+        changed = replace(ends[end], constant=ends[end].coefficient + sp.Rational(1, 10**6))
         wrong[name] = (changed, ends[1]) if end == 0 else (ends[0], changed)
     place = conversion.start if end == 0 else 1
     found = verdicts(falsify(conversion, "limits", wrong))
