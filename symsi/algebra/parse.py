@@ -93,7 +93,7 @@ def reread(expr: Expr) -> Expr:
     """
     text = sp.sstr(expr)
     _check_text(text)
-    return _Own(text, frozenset(s.name for s in expr.free_symbols)).read(ast.parse(text, mode="eval").body)
+    return _Own(text, frozenset(s.name for s in expr.free_symbols), pieces=True).read(ast.parse(text, mode="eval").body)
 
 
 def check_degree(expr: Expr, text: str = "") -> None:
