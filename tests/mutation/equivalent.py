@@ -269,7 +269,7 @@ EQUIVALENT |= {
     for changed in (f"2 * ({_LINES})", f"-({_LINES})")
 }
 for _function, _text in (
-    ("time_at", "return solve_ratio(conversion.base, evaluate(ratio, {**given, t: time}, 2 * digits), digits, given)"),
+    ("_time_at", "return solve_ratio(conversion.base, evaluate(ratio, {**given, t: time}, 2 * digits), digits, given)"),
     ("solve_ratio", "with mpmath.workdps(2 * digits):"),
 ):
     EQUIVALENT["theory/conversion_numbers.py", _function, "2 -> 3", _text] = "digits to spare"
