@@ -30,8 +30,8 @@ Weigh = Callable[[Tensor], Tensor]
 class Fitter:
     """Fits tables of one number of steps on the first `count` samples of a student.
 
-    Times lie on a clock that ends at 1; the teacher is `target(t)` there, (count, *shape). The first evaluation is of
-    the noise, at a time of its own: at 0 a prediction says no more than the mean.
+    Times lie on a clock from `earliest` to 1; the teacher is `target(t)` there, (count, *shape). The first evaluation
+    is of the noise, at a time of its own: at 0 a prediction says no more than the mean.
     `prior(clock)` is the theory's table for those times, towards which a ridge of relative strength `ridge` draws.
     Rows minimise squared differences; times are compared by those of `weigh(difference)`.
     """
@@ -43,8 +43,8 @@ class Fitter:
     weigh: Weigh
     constant: bool = False
     ridge: float = 1e-6
+    earliest: float = 0.0
     _best: Point = field(default=((), ()), init=False)
-    _earliest: float = field(default=0.0, init=False)
     _known: dict[Point, list[Tensor]] = field(default_factory=dict, init=False)  # predictions under this ridge
 
     def rows(self, clock: Clock, scales: Sequence[float] = ()) -> tuple[Triangle, Tensor]:
@@ -57,8 +57,8 @@ class Fitter:
         rows: list[Tensor] = []
         columns = [self.student.start[: self.count]]
         state = columns[0]
-        for k, time in enumerate(prior.times):
-            key = _parts(clock, scales)[k]
+        parts = _parts(clock, scales)
+        for k, (time, key) in enumerate(zip(prior.times, parts, strict=True)):
             if key not in self._known:
                 self._known[key] = self._evaluate(prior.asks[k], time, state)
             columns += self._known[key]
@@ -66,7 +66,7 @@ class Fitter:
             row = self._solved(gram, prior.rows[k])
             rows.append(row * scales[k] if k < len(scales) else row)
             state = combine(rows[-1], columns)
-        near = {*_parts(clock, scales), *_parts(*self._best)}
+        near = {*parts, *_parts(*self._best)}
         self._known = {key: held for key, held in self._known.items() if key in near}
         missed = (self.weigh(state[part] - self.target(1.0)[part]) for part in self._batches())
         return replace(prior, rows=tuple(rows)), torch.cat([d.double().flatten(1).square().mean(1) for d in missed])
@@ -74,10 +74,8 @@ class Fitter:
     def search(self, starts: Sequence[Clock]) -> Clock:
         """Return the times with the least error: from the best of some, one moved at a time, ever less.
 
-        None moves before the first time that they start from, and none where that helps the samples by less than its
-        standard error: few samples say little about times.
+        None moves where that helps the samples by less than its standard error: few samples say little about times.
         """
-        self._earliest = min(start[0] for start in starts)
         start = min(starts, key=lambda s: float(self.rows(s)[1].mean()))
         return self._descend((start, ()), _helps)[0]
 
@@ -115,7 +113,7 @@ class Fitter:
             moved = True
             while moved:
                 moved = False
-                for candidate in _neighbours(self._best, stride, self._earliest):
+                for candidate in _neighbours(self._best, stride, self.earliest):
                     found = self.rows(*candidate)[1]
                     if helps(best - found) and found.mean() < best.mean() * (1 - _GAIN):
                         self._best, best, moved = candidate, found, True
@@ -148,7 +146,7 @@ class Fitter:
 
     def _unpack(self, clock: Clock, table: Triangle, free: Tensor) -> tuple[Clock, Triangle]:
         begin = len(clock)
-        there = (max(float(free[0]), self._earliest), *free[1:begin].tolist())
+        there = (max(float(free[0]), self.earliest), *free[1:begin].tolist())
         rows = []
         for row in table.rows[:-1]:
             size = len(row) - (not self.constant)

@@ -238,6 +238,7 @@ class _Fit:
             prior=lambda clock: self._theory(solver, clock),
             weigh=self.weigh,
             constant=self.constant,
+            earliest=float(self.taught.clock[0]),
         )
 
     def _held(self, table: Triangle, fitted: int) -> float:

@@ -114,6 +114,15 @@ def test_joint_refinement_lowers_the_error(bimodal: symsi.Model, fitted: dict[in
     assert error(bimodal, found) <= error(bimodal, fitted[2]) * 1.02
 
 
+def test_times_are_searched_and_refined_from_a_truncated_start_on() -> None:
+    law = symsi.models.mixture([0.5, 0.5], [[2.0, 0.5], [-1.0, 0.0]], [0.05, 0.2])
+    model = replace(law.model("ddpm"), shape=(2,))
+    assert teacher_of(model).grid[0] > 0
+    found = symsi.fit_solver(model, 2, samples=32, refine="joint", **QUIET)
+    assert isinstance(found, symsi.Plan)
+    assert found.origin["solver"] == "fitted"
+
+
 def test_the_table_of_a_reference_competes_with_the_theory() -> None:
     """On a Gaussian of more modes than evaluations it is what the fit finds, or as good."""
     spectrum = torch.logspace(-2, 0.5, 6, dtype=DOUBLE)
