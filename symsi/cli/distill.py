@@ -47,6 +47,11 @@ _DEFAULT = MapRecipe()
 )
 @click.option("--late", default=_DEFAULT.late, show_default=True, type=click.FloatRange(0, 1), help="Share of --steps.")
 @click.option(
+    "--start",
+    metavar="MAP",
+    help="A map to go on from, a name or a file; with another --seed from other trajectories. Default: the model.",
+)
+@click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), help="Stop then at the latest; the map so far is written."
 )
 @click.option("--seed", default=_DEFAULT.seed, show_default=True)
@@ -62,6 +67,7 @@ def command(
     chunks: int,
     loss: str,
     late: float,
+    start: str | None,
     minutes: float | None,
     seed: int,
     device: str,
@@ -78,10 +84,12 @@ def command(
     Examples:
       symsi distill digits28 --minutes 60 -o digits28-map.safetensors
       symsi distill digits28 --loss lmd --late 0.5 -o digits28-map.safetensors
+      symsi distill digits28 --start digits28-map.safetensors --seed 1 --steps 1000 -o better.safetensors
     """
     made = distill(
         load(model, device=device),
         output,
+        start=start,
         minutes=minutes,
         log=click.echo,
         force=force,

@@ -69,11 +69,11 @@ def shipped_maps() -> dict[str, Path]:
 
 
 def described_map(name: str | Path) -> dict[str, Any]:
-    """Return what the file of a map says: "teacher", "schedule", "recipe", "cost" (steps, images, minutes), "note"."""
+    """Return what the file of a map says: "teacher", "schedule", "recipe", "cost" (steps, images, ...), "note", "hash"."""
     path = _path(name)
     metadata = read_weights(path, _FORMAT, _VERSION)[0]
     with described(path):
-        words = {key: metadata[key] for key in ("teacher", "schedule", "note")}
+        words = {key: metadata[key] for key in ("teacher", "schedule", "note", "hash")}
         return words | {key: json.loads(metadata.get(key, "{}")) for key in _RECORDS}
 
 

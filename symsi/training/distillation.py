@@ -96,6 +96,7 @@ def distill_map(
     checkpoint: Path,
     cache: Path,
     log: Callable[[str], None],
+    start: str = "",
     every: int = 50,
     until: Callable[[], bool] = lambda: False,
 ) -> dict[str, Tensor]:
@@ -103,10 +104,11 @@ def distill_map(
 
     Step k uses random numbers of (seed, k) alone and chunks that lie in `cache`, so a run that was killed goes on from
     `checkpoint`, written every `every` steps, to the same weights; steps, decay, chunks and the late loss may be others
-    then. `log` gets a JSON line with the root mean square error of held-out samples at 1, 2 and 4 steps, and minutes
-    with those of runs before. It stops early, with a checkpoint, where `until()` holds. Raises SymsiError for a loss or
-    gradient that is nan or infinite, naming the step: the last checkpoint is as it was. Warns where the network's
-    derivative in t says little of it (`roughness`), and "lmd" needs it.
+    then. `start` names the weights that `net` came with, where they are not the model's. `log` gets a JSON line with the
+    root mean square error of held-out samples at 1, 2 and 4 steps, and minutes with those of runs before. It stops
+    early, with a checkpoint, where `until()` holds. Raises SymsiError for a loss or gradient that is nan or infinite,
+    naming the step: the last checkpoint is as it was. Warns where the network's derivative in t says little of it
+    (`roughness`), and "lmd" needs it.
     """
     cache.mkdir(exist_ok=True)
     weights = dict(net.named_parameters())
@@ -115,7 +117,7 @@ def distill_map(
     optimizer = torch.optim.AdamW(weights.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     average = {name: weight.detach().clone() for name, weight in weights.items()}
     told = {name: value for name, value in asdict(recipe).items() if name not in _MAY_CHANGE}
-    about = json.dumps(told | {"plan": plan.hash, "model": model.name})
+    about = json.dumps(told | {"plan": plan.hash, "model": model.name} | ({"start": start} if start else {}))
     begun, before = 0, 0.0
     if checkpoint.exists():
         begun = resume(checkpoint, weights, average, optimizer, about, recipe.steps)

@@ -132,6 +132,9 @@ def test_a_map_is_distilled(capsys: Capture, monkeypatch: Patch, tmp_path: Path)
     assert described_map(path)["cost"]["images"] == 2
     code, _, err = in_process(capsys, monkeypatch, *arguments)
     assert (code, "exists" in err) == (2, True)
+    arguments = (*arguments[:3], str(tmp_path / "on.safetensors"), *arguments[4:], "--start", str(path))
+    assert in_process(capsys, monkeypatch, *arguments)[0] == 0
+    assert described_map(tmp_path / "on.safetensors")["cost"]["images"] == 4
 
 
 def test_a_map_is_measured(capsys: Capture, monkeypatch: Patch, file: Path) -> None:

@@ -71,6 +71,30 @@ def test_a_late_loss_leaves_the_first_steps_as_they_are_and_goes_on_from_them(
     assert any(not torch.equal(plain[name], whole[name]) for name in whole)
 
 
+def test_a_map_goes_on_from_a_map_with_other_trajectories(file: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    symsi.distill(file, first, steps=2, **SMALL)
+    asked = {"start": first, "seed": 1, **SMALL}
+    symsi.distill(file, second, steps=1, rate=1e-12, **asked)
+    before, found = load_file(first), load_file(second)
+    assert all(torch.allclose(found[name], before[name], rtol=1e-6, atol=1e-9) for name in before)
+    said = described_map(second)
+    assert (said["cost"]["steps"], said["cost"]["trajectories"]) == (3, 16)
+    assert said["note"].startswith("symsi.distill('tiny', start='a.safetensors', steps=1")
+    ours, theirs = (load_file(next(p.with_suffix(".trajectories").glob("*-8.safetensors"))) for p in (first, second))
+    assert not torch.equal(ours["x"], theirs["x"])
+    symsi.distill(file, first, steps=3, force=True, **SMALL)  # the same name with other weights
+    with pytest.raises(symsi.SymsiError, match="checkpoint of another run"):
+        symsi.distill(file, second, steps=2, rate=1e-12, force=True, **asked)
+
+
+def test_a_map_does_not_go_on_from_one_of_another_form(file: Path) -> None:
+    with pytest.raises(
+        symsi.SymsiError, match=r"cannot go on from digits28-map: that is of a Config.*width=48.*width=8"
+    ):
+        symsi.distill(file, start="digits28-map", steps=1, **SMALL)
+
+
 def test_a_noise_network_of_ddpm_has_a_map_in_its_own_schedule() -> None:
     model = symsi.Model(UNet(CONFIG), schedule="ddpm", prediction="noise", shape=(1, 8, 8), classes=3)
     fast = symsi.distill(model, steps=1, **SMALL)
@@ -155,6 +179,7 @@ def _spoilt(path: Path, change: str) -> bytes:
     [
         ("digits8", {}, "made from a U-Net such as digits28; digits8 is none"),
         ("digits28", {"output": "map.npz"}, "a .safetensors file; got 'map.npz'"),
+        ("digits28", {"start": "digit28-map"}, "unknown flow map 'digit28-map'. Did you mean 'digits28-map'"),
         ("digits28", {"lose": "lmd"}, "unknown option of a recipe 'lose'. Did you mean 'loss'"),
         ("digits28", {"loss": "lmb"}, "unknown loss 'lmb'. Did you mean 'lmd'"),
         ("digits28", {"late": 1.5}, "late is a share, from 0 to 1; got 1.5"),
