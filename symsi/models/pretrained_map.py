@@ -69,7 +69,7 @@ def shipped_maps() -> dict[str, Path]:
 
 
 def described_map(name: str | Path) -> dict[str, Any]:
-    """Return what the file of a map says: "teacher", "schedule", "recipe", "cost" (steps, images, ...), "note", "hash"."""
+    """Return what a map's file says: "teacher", "schedule", "recipe", "cost" (steps, minutes, ...), "note", "hash"."""
     path = _path(name)
     metadata = read_weights(path, _FORMAT, _VERSION)[0]
     with described(path):

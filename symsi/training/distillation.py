@@ -104,8 +104,8 @@ def distill_map(
 
     Step k uses random numbers of (seed, k) alone and chunks that lie in `cache`, so a run that was killed goes on from
     `checkpoint`, written every `every` steps, to the same weights; steps, decay, chunks and the late loss may be others
-    then. `start` names the weights that `net` came with, where they are not the model's. `log` gets a JSON line with the
-    root mean square error of held-out samples at 1, 2 and 4 steps, and minutes with those of runs before. It stops
+    then. `start` names the weights that `net` came with, where they are not the model's. `log` gets a JSON line with
+    the root mean square error of held-out samples at 1, 2 and 4 steps, and minutes with those of runs before. It stops
     early, with a checkpoint, where `until()` holds. Raises SymsiError for a loss or gradient that is nan or infinite,
     naming the step: the last checkpoint is as it was. Warns where the network's derivative in t says little of it
     (`roughness`), and "lmd" needs it.
