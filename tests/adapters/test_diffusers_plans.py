@@ -242,6 +242,20 @@ def test_a_plan_starts_from_noise_though_the_network_is_told_of_less() -> None:
     torch.testing.assert_close(loop(scheduler, Z), expected, rtol=0, atol=1e-6)
 
 
+def test_a_diffusion_models_image_at_strength_1_starts_from_noise_under_a_plan() -> None:
+    stages = [symsi.Stage(1, 0.25, [1.0]), symsi.Stage(2, 0.6, [0.0, 1.0])]
+    scheduler = LazyDiffusionScheduler(plan=symsi.Plan(stages, grid=[0.25, 0.6, 1.0], spans=()))
+    x, z = torch.ones(2, 3), torch.full((2, 3), -2.0)
+    scheduler.set_timesteps(2)
+    found = scheduler.add_noise(x, z, scheduler.timesteps)
+    later = scheduler.alphas_cumprod[scheduler.timesteps[1]]
+    assert torch.equal(found[0], z[0])
+    torch.testing.assert_close(found[1], (1 - later).sqrt() * z[1] + later.sqrt() * x[1])
+    plain = LazyDiffusionScheduler()
+    plain.set_timesteps(2)
+    assert not torch.equal(plain.add_noise(x, z, plain.timesteps)[0], z[0])
+
+
 def test_a_start_in_the_middle_is_refused(fitted: symsi.Plan) -> None:
     scheduler = LazyFlowMatchScheduler(plan=fitted)
     scheduler.set_timesteps(3)

@@ -176,6 +176,18 @@ class LazyDiffusionScheduler(Driven, Saved, DDIMScheduler):
         x = self._driver.step(model_output, timestep, sample, generator)
         return SchedulerOutput(prev_sample=x) if return_dict else (x,)
 
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Return sqrt(1 - alphas_cumprod) noise + sqrt(alphas_cumprod) original_samples at `timesteps`.
+
+        At the first timestep of a plan that was set it is the noise: a plan starts from there, whatever its network is
+        told.
+        """
+        mixed: Tensor = super().add_noise(original_samples, noise, timesteps)
+        if self.num_inference_steps is None or not isinstance(self._driver.method, Planned):
+            return mixed
+        first = timesteps.to(mixed.device).reshape(-1, *(1,) * (mixed.ndim - 1)) == self.timesteps[0].item()
+        return torch.where(first, noise.to(mixed), mixed)
+
     def _taus(self, timesteps: Sequence[int]) -> list[float]:
         """The model's times, those of the trigonometric schedule, at falling timesteps."""
         signal = self.alphas_cumprod.cpu().double()[list(timesteps)].sqrt()
