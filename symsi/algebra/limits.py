@@ -104,6 +104,11 @@ class Limit:
             return f"undecided: {self.reason}"
         return f"= {self.value}" if self.value is not None and self.exponent == 0 else f"~ {self.leading}"
 
+    def record(self) -> dict[str, str | None]:
+        """Return value and leading term as strings that SymPy parses back, and the whole as text."""
+        value, leading = (None if e is None else sp.sstr(e) for e in (self.value, self.leading))
+        return {"value": value, "leading": leading, "text": str(self)}
+
     @property
     def short(self) -> str:
         """The same for a reader: a constant too long to be read is told as a number."""

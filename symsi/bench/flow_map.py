@@ -122,14 +122,15 @@ def certificate(flow: FlowMap, teacher: Model, *, count: int = 64, knots: int = 
     slope = lagrangian(u, lambda x, t: field(x, t, **told), x, s, q)
     inner = 0.02
     rough = roughness(u, x, s.clamp(inner, 1 - inner), t.clamp(inner, 1 - inner))
+    errors = (ahead - path[-1]).flatten(1).square().mean(1).tolist()
     return {
         "samples": count,
         "knots": knots,
-        "error": float((ahead[0] - path[-1]).square().mean()),
+        "error": errors[0],
         "bound": bounds[1],
         "quadrature": bounds[1] - bounds[0],
         "times": times.tolist(),
-        "errors": (ahead - path[-1]).flatten(1).square().mean(1).tolist(),
+        "errors": errors,
         "bounds": later.tolist(),
         "residual": fine[0].tolist(),
         "semigroup": float((once - twice).square().mean()),

@@ -142,7 +142,7 @@ def fit_solver(
         found, before = {}, spent
         for n in counts:
             bar.set_description(f"fit {n} steps")
-            own = _Fit(student, taught, float(fine.start), asks[n], weigh, constant, reference, refine, features).plan()
+            own = _Fit(student, taught, asks[n], weigh, constant, reference, refine, features).plan()
             cost, spent = spent, before
             found[n] = replace(own, origin={**own.origin, "calibration": f"{cost} evaluations of a sample"})
         bar.total = bar.n  # the search ends where it ends
@@ -176,11 +176,10 @@ def expected(counts: Sequence[int], teacher: int = 128, *, guidance: float = 1.0
 
 @dataclass
 class _Fit:
-    """The fit of one number of steps: `asks` of each; tables start from noise of standard deviation `size`."""
+    """The fit of one number of steps: `asks` of each."""
 
     student: Student
     taught: Trajectories
-    size: float
     asks: tuple[tuple[str, ...], ...]
     weigh: Weigh
     constant: bool
@@ -254,17 +253,19 @@ class _Fit:
         """A solver's table in the clock's schedule; of guided predictions P = u + guidance (c - u) that of parts."""
         model, law, grid = self.student.model, self.reference if solver == "gaussian" else None, (*clock, 1.0)
         table = triangle_of(plan(model, schedule=clock_of(model), solver=solver, grid=grid, reference=law))
-        larger = table.start / self.size
-        table = replace(table, rows=tuple(torch.cat([larger * r[:1], r[1:]]) for r in table.rows), start=self.size)
-        rows, g = [], self.student.guidance
+        size = self.taught.size
+        rows = tuple(torch.cat([table.start / size * row[:1], row[1:]]) for row in table.rows)
+        table = replace(table, rows=rows, start=size)
+        g = self.student.guidance
         if g == 1 or self.asks == _together(len(self.asks)):
             return table
+        parts = []
         for row in table.rows:
             numbers = [float(row[0])]
             for asks, b in zip(self.asks, row[1:-1].tolist(), strict=False):
                 numbers += [g * b, (1 - g) * b] if len(asks) == 2 else [b]
-            rows.append(torch.tensor([*numbers, float(row[-1])], dtype=torch.float64))
-        return replace(table, rows=tuple(rows), asks=self.asks)
+            parts.append(torch.tensor([*numbers, float(row[-1])], dtype=torch.float64))
+        return replace(table, rows=tuple(parts), asks=self.asks)
 
 
 def _as_it_is(x: Tensor) -> Tensor:

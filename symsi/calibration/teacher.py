@@ -33,12 +33,14 @@ _EASE = 1.5
 class Trajectories:
     """States (K + 1, N, *shape) in model coordinates at the times `clock` of `clock_of`, from noise to samples.
 
+    The noise has standard deviation `size`: less than 1 where the model's schedule starts later.
     `doubt` is the median over samples of the root mean square difference to those of half the steps: where the flow
     branches, a sample may go either way at any number of steps.
     """
 
     clock: Tensor
     states: Tensor
+    size: float
     doubt: float
 
     def at(self, t: float) -> Tensor:
@@ -123,7 +125,8 @@ def teach(
         rough = sample(model, shape=(size, *form), plan=coarse, progress=False, **options).x
         tick(coarse.evaluations * calls * size)
         squares[rows] = (rough.to(states) - states[-1, rows]).double().square().flatten(1).mean(1).cpu()
-    return Trajectories(torch.tensor(made.grid, dtype=torch.float64), states, float(squares.quantile(0.5).sqrt()))
+    clock, doubt = torch.tensor(made.grid, dtype=torch.float64), float(squares.quantile(0.5).sqrt())
+    return Trajectories(clock, states, float(made.start), doubt)
 
 
 def _room(shape: tuple[int, ...]) -> Tensor:

@@ -65,7 +65,7 @@ def save_map(
 
 def shipped_maps() -> dict[str, Path]:
     """Return the files of the maps that ship, by name."""
-    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors")) if _format(path) == _FORMAT}
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*-map.safetensors"))}
 
 
 def described_map(name: str | Path) -> dict[str, Any]:

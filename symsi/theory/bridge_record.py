@@ -7,7 +7,6 @@ from typing import Any
 
 from sympy import sstr
 
-from symsi.algebra.limits import Limit
 from symsi.algebra.parse import parse
 from symsi.errors import SymsiError
 from symsi.interpolants.two_sided import Interpolant
@@ -30,14 +29,9 @@ def bridge_record(b: Bridge) -> dict[str, Any]:
         "epsilon": sstr(b.epsilon),
         "fields": {kind: sstr(b.field(kind)) for kind in b.fields},
         "coefficients": {name: sstr(e) for name, e in b.coefficients.items()},
-        "limits": {name: {"0": _limit(a), "1": _limit(z)} for name, (a, z) in b.limits.items()},
+        "limits": {name: {"0": a.record(), "1": z.record()} for name, (a, z) in b.limits.items()},
         "latex": b.latex(),
     }
-
-
-def _limit(found: Limit) -> dict[str, Any]:
-    value, leading = (None if e is None else sstr(e) for e in (found.value, found.leading))
-    return {"value": value, "leading": leading, "text": str(found)}
 
 
 def bridge_from_record(data: Any) -> Bridge:

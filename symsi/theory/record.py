@@ -7,7 +7,6 @@ from typing import Any
 
 from sympy import Expr, sstr
 
-from symsi.algebra.limits import Limit
 from symsi.algebra.parse import parse
 from symsi.errors import ParseError, SymsiError
 from symsi.interpolants.schedule import Schedule
@@ -36,7 +35,7 @@ def record(c: Conversion) -> dict[str, Any]:
         "base_diffusion": sstr(c.formulas["base_diffusion"]),
         **{name: sstr(c.field(name)) for name in ("drift", *PREDICTIONS)},
         "coefficients": {name: sstr(e) for name, e in c.formulas.items()},
-        "limits": {name: {"start": _limit(a), "1": _limit(b)} for name, (a, b) in c.limits.items()},
+        "limits": {name: {"start": a.record(), "1": b.record()} for name, (a, b) in c.limits.items()},
         "latex": c.latex(),
     }
 
@@ -52,14 +51,6 @@ def _schedule(s: Schedule) -> dict[str, Any]:
         "data_scale": sstr(s.data_scale),
         "evidence": dict(s.evidence),
     }
-
-
-def _limit(found: Limit) -> dict[str, Any]:
-    return {"value": _string(found.value), "leading": _string(found.leading), "text": str(found)}
-
-
-def _string(e: Expr | None) -> str | None:
-    return None if e is None else sstr(e)
 
 
 def from_record(data: Any) -> Conversion:
