@@ -10,9 +10,9 @@ from typing import Any
 import click
 import torch
 from sympy import symbols
-from tqdm import tqdm
 
 from symsi.algebra.simplify import in_roots
+from symsi.cli.proving import proved
 from symsi.coefficients.kernels import kernels
 from symsi.errors import SymsiError
 from symsi.interpolants.lazy import lazy_schedule
@@ -21,7 +21,7 @@ from symsi.metrics import accuracy, frechet_distance
 from symsi.models.features import SHIPPED, load_features
 from symsi.models.pretrained import load
 from symsi.plotting.pictures import check_picture, plot_images
-from symsi.proofs import THEOREMS, prove_all
+from symsi.proofs import THEOREMS
 from symsi.sampling.sample import SampleResult, sample
 from symsi.theory.conversion import convert
 from symsi.theory.diffusion import optimal
@@ -59,7 +59,7 @@ def command(output: Path, count: int, seed: int, force: bool) -> None:
     tau, c, state, prediction = (in_roots(conversion.formulas[name], *symbols("u w")) for name in names)
     click.echo(f"   with u = sqrt(t), w = sqrt(1 - t): tau = {tau}, c = {c},")
     click.echo(f"   b   = {state} x + {prediction} v, where v = v(tau, x/c) is the network's")
-    proofs = [conversion.proof(), *tqdm(prove_all(), total=len(THEOREMS), desc="proving", leave=False, disable=None)]
+    proofs = [conversion.proof(), *proved()]
     for proof in proofs:
         if not proof.proved:
             raise SymsiError(f"{proof.id} is not proved but {proof.verdict}; run `symsi verify --steps`.")

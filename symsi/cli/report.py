@@ -8,9 +8,9 @@ import click
 from tqdm import tqdm
 
 from symsi.cli.options import Pair, conversion_options
+from symsi.cli.proving import proved
 from symsi.errors import SymsiError
 from symsi.files import write_text
-from symsi.proofs import THEOREMS, prove_all
 from symsi.report.explore import pairs, tabulate_pair
 from symsi.report.page import SHIPPED, check_target, page
 from symsi.report.tables import MEASUREMENTS, load
@@ -51,13 +51,13 @@ def command(output: Path, pair: Pair, folder: Path, force: bool) -> None:
     for name in MEASUREMENTS:
         load(name, folder)  # what cannot be read is refused here
     conversion = pair.conversion(*_PAIR)
-    proofs = list(tqdm(prove_all(), total=len(THEOREMS), desc="proving", unit="theorem", disable=None, leave=False))
+    proofs = proved()
     wanted = tqdm(pairs(), desc="tabulating", unit="pair", disable=None, leave=False)
     tables = {pair: tabulate_pair(*pair) for pair in wanted}
     proof = conversion.proof()
     write_text(output, page(proofs, conversion, proof, tables, folder), force=force)
-    proved = sum(p.proved for p in proofs)
+    count = sum(p.proved for p in proofs)
     size = output.stat().st_size / 1e6
-    click.echo(f"{output}: {proved} of {len(proofs)} theorems proved, the conversion {proof.verdict}; {size:.1f} MB")
+    click.echo(f"{output}: {count} of {len(proofs)} theorems proved, the conversion {proof.verdict}; {size:.1f} MB")
     if not (proof.proved and all(p.whole for p in proofs)):
         raise SystemExit(1)

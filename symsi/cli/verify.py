@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from symsi.algebra.claims import Status, numbers, share_covered
 from symsi.algebra.proof import Proof
 from symsi.cli.options import at_most_one
+from symsi.cli.proving import proved
 from symsi.exports.latex import proofs_tex
-from symsi.proofs import THEOREMS, prove_all
+from symsi.proofs import THEOREMS
 
 __all__ = ["command"]
-
-_WORTH = 3  # theorems that a process of its own is worth
 
 
 @click.command("verify")
@@ -43,9 +40,7 @@ def command(only: tuple[str, ...], as_json: bool, steps: bool, as_latex: bool, a
     at_most_one(**{"--json": as_json, "--latex": as_latex, "--markdown": as_markdown, "--steps": steps})
     started = time.perf_counter()
     wanted = only or tuple(THEOREMS)
-    workers = max(1, min(os.cpu_count() or 1, len(wanted) // _WORTH))
-    proving = prove_all(wanted, workers=workers)
-    proofs = list(tqdm(proving, total=len(wanted), desc="proving", unit="theorem", disable=None, leave=False))
+    proofs = proved(wanted)
     seconds = time.perf_counter() - started
     if as_json:
         click.echo(json.dumps({"theorems": [_record(p) for p in proofs], "seconds": round(seconds, 3)}, indent=2))

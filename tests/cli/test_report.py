@@ -13,7 +13,7 @@ FEW = ("T9",)
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["symsi", "report", *arguments])
-    monkeypatch.setattr("symsi.cli.report.prove_all", lambda: (load(name)() for name in FEW))
+    monkeypatch.setattr("symsi.cli.report.proved", lambda: [load(name)() for name in FEW])
     monkeypatch.setattr("symsi.cli.report.pairs", lambda: [("linear", "lazy(kappa=1)")])
     code = 0
     try:

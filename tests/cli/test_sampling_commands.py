@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import symsi
-from symsi.proofs import prove_all
+from symsi.proofs import load
 from tests.cli.test_cli import in_process
 
 Capture = pytest.CaptureFixture[str]
@@ -212,7 +212,7 @@ def test_an_interrupted_run_leaves_no_file(capsys: Capture, monkeypatch: Patch, 
 def test_the_demo_derives_proves_compiles_and_samples(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
     """With two of the theorems: the others are proved in tests/derivations."""
     picture = tmp_path / "demo.png"
-    monkeypatch.setattr("symsi.cli.demo.prove_all", lambda: prove_all(("T4", "T10")))
+    monkeypatch.setattr("symsi.cli.demo.proved", lambda: [load(name)() for name in ("T4", "T10")])
     code, out, err = in_process(capsys, monkeypatch, "demo", "--output", str(picture), "--count", "30")
     assert code == 0, err
     for word in ("1. Derived", "2. Proved", "3. Compiled", "4. Sampled", "lazy VP + AB2", "5. Drawn"):
