@@ -76,7 +76,8 @@ class Fitter:
 
         None moves where that helps the samples by less than its standard error: few samples say little about times.
         """
-        start = min(starts, key=lambda s: float(self.rows(s)[1].mean()))
+        later = [(0.5 * (s[0] + after), *s[1:]) for s in starts for after in [(*s[1:], 1.0)[0]]]
+        start = min([*starts, *later], key=lambda s: float(self.rows(s)[1].mean()))
         return self._descend((start, ()), _helps)[0]
 
     def together(self, clock: Clock) -> tuple[Clock, Triangle]:

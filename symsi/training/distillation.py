@@ -27,7 +27,7 @@ from symsi.training.trajectories import Trajectories, trajectories
 
 __all__ = ["LOSSES", "MapRecipe", "consistency_loss", "distill_map", "regression"]
 
-LOSSES = ("regression", "lmd", "psd-m")
+LOSSES = ("regression", "student", "lmd", "psd-m")
 
 _HELD_OUT = 1 << 33  # the seed of trajectories that no step sees, plus the recipe's
 _MAY_CHANGE = ("steps", "decay", "chunks", "loss", "late")  # of a recipe when its run goes on
@@ -43,8 +43,9 @@ class MapRecipe(RiseAndFall):
     batch a share `diagonal` has s = t and learns the velocity; of the rest, `noise` starts from the noise, and `whole`
     of that goes all the way. The teacher runs `chunk` trajectories at a time, `chunks` in all, one more every `grow`
     steps. `ema` is the decay of the average of the weights, which is what is saved. All is regression on pairs of
-    states, or, in the last `late` of the steps, the `loss`: "lmd" or "psd-m" (see `consistency_loss`). Raises
-    SymsiError for another loss and for numbers out of range.
+    states, or, in the last `late` of the steps, the `loss`: "student", where half of the pairs start from where the map
+    itself comes (see `regression`), "lmd" or "psd-m" (see `consistency_loss`). Raises SymsiError for another loss and
+    for numbers out of range.
     """
 
     steps: int = 7000
@@ -135,8 +136,8 @@ def distill_map(
             held, taken = more if held is None else held.joined(more), taken + 1
         assert held is not None
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-        if recipe.loss_at(step) == "regression":
-            found = regression(net, held, times, recipe, generator)
+        if (late := recipe.loss_at(step)) in ("regression", "student"):
+            found = regression(net, held, times, recipe, generator, own=late == "student")
         else:
             if not rough:
                 rough = _look(net, judge, times)
@@ -165,17 +166,37 @@ def distill_map(
 
 
 def regression(
-    net: nn.Module, held: Trajectories, times: Tensor, recipe: MapRecipe, generator: torch.Generator
+    net: nn.Module,
+    held: Trajectories,
+    times: Tensor,
+    recipe: MapRecipe,
+    generator: torch.Generator,
+    *,
+    own: bool = False,
 ) -> Tensor:
-    """Return the mean of |X_{s,t}(x_s) - x_t|^2/(t - s) over pairs of knots, with |u_{s,s}(x_s) - v_s|^2 at s = t."""
+    """Return the mean of |X_{s,t}(x_s) - x_t|^2/(t - s) over pairs of knots, with |u_{s,s}(x_s) - v_s|^2 at s = t.
+
+    With `own` half of the pairs s < t start from X_{r,s}(x_r), r an earlier knot, in the place of x_s, and count as
+    |X_{s,t} - x_t|^2: as when the map takes several steps. The exact map is the minimiser of both.
+    """
     pairs = _pairs(held, times, recipe, generator)
-    x, s, t = (v.to(_place(net)) for v in (pairs.x, times[pairs.start], times[pairs.stop]))
+    start, label = pairs.start, pairs.label.to(_place(net))
+    x, s, t = (v.to(label.device) for v in (pairs.x, times[start], times[pairs.stop]))
     after = held.x[pairs.stop, pairs.row].float().to(x.device)
-    span = (t - s).reshape(-1, *[1] * (x.ndim - 1))
+    form = (-1, *[1] * (x.ndim - 1))
+    span = (t - s).reshape(form)
     flat = span == 0
-    target = torch.where(flat, pairs.velocity.to(x.device), (after - x) / torch.where(flat, 1.0, span))
     weight = torch.where(flat, 0.25, span)
-    found: Tensor = (weight * (net(x, s, t, label=pairs.label.to(x.device)) - target).square()).mean()
+    if own:
+        dice = torch.rand(2, recipe.batch, generator=generator)
+        before = (dice[0] * start).long()
+        mine = ((dice[1] < 0.5) & (start < pairs.stop) & (before < start)).to(x.device)
+        y, r = held.x[before, pairs.row].float().to(x.device)[mine], times[before].to(x.device)[mine]
+        with torch.no_grad():
+            x[mine] = y + (s[mine] - r).reshape(form) * net(y, r, s[mine], label=label[mine])
+        weight = torch.where(mine.reshape(form), span.square(), weight)
+    target = torch.where(flat, pairs.velocity.to(x.device), (after - x) / torch.where(flat, 1.0, span))
+    found: Tensor = (weight * (net(x, s, t, label=label) - target).square()).mean()
     return found
 
 

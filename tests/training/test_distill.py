@@ -55,7 +55,7 @@ def test_without_a_file_it_returns_the_map_alone(file: Path) -> None:
     assert symsi.sample(fast, shape=2, steps=1).nfe == 1
 
 
-@pytest.mark.parametrize("loss", ["lmd", "psd-m"])
+@pytest.mark.parametrize("loss", ["student", "lmd", "psd-m"])
 def test_a_late_loss_leaves_the_first_steps_as_they_are_and_goes_on_from_them(
     file: Path, tmp_path: Path, loss: str
 ) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import symsi
 from symsi.models.map_net import MapNet
 from symsi.models.pretrained_map import load_map, save_map
 from symsi.models.unet import Config, UNet
 from symsi.models.velocity_field import VelocityField
-from symsi.training.distillation import MapRecipe, consistency_loss, distill_map
-from symsi.training.trajectories import trajectories
+from symsi.training.distillation import MapRecipe, consistency_loss, distill_map, regression
+from symsi.training.trajectories import Trajectories, trajectories
 
 CONFIG = Config(width=8, multipliers=(1, 2), classes=3, heads=2)
 RECIPE = MapRecipe(steps=6, batch=4, warmup=2, chunk=8, chunks=2, first=1, grow=3, held_out=4)
@@ -96,6 +96,42 @@ def test_the_teachers_velocities_and_states_agree(tmp_path: Path) -> None:
     assert torch.equal(held.x, again.x)
     with pytest.raises(symsi.SymsiError, match="another model or plan"):
         trajectories(replace(model, name="other"), plan, 0, 3, 5, tmp_path)
+
+
+class Off(nn.Module):
+    """u = 1 + error on straight paths of velocity 1; it keeps what it was asked, s and where from."""
+
+    def __init__(self, error: float) -> None:
+        super().__init__()
+        self.u = nn.Parameter(torch.tensor(1.0 + error))
+        self.asked: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, x: Tensor, s: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        self.asked.append((x.clone(), s))
+        return self.u.expand_as(x)
+
+
+def straight(net: Off, own: bool) -> float:
+    times = torch.tensor([0.0, 0.5, 1.0])
+    x = times.reshape(3, 1, 1).expand(3, 4, 1).half().contiguous()
+    held = Trajectories(x, torch.ones(2, 4, 1).half(), torch.zeros(4).long())
+    recipe = MapRecipe(batch=400, noise=0.0, diagonal=0.0)
+    return regression(net, held, times, recipe, torch.Generator().manual_seed(0), own=own).item()
+
+
+def test_the_student_starts_from_where_it_comes_itself() -> None:
+    off = Off(0.25)
+    plain, own = straight(off, False), straight(off, True)
+    (told, s), (noise, r), (seen, again) = off.asked
+    assert torch.equal(told, s[:, None])
+    assert torch.equal(noise, r[:, None])
+    assert bool((r == 0).all())
+    reached = seen[again == 0.5]
+    assert set(reached.flatten().tolist()) == {0.5, 0.625}  # x_s, and 0 + .5 (1 + .25)
+    assert bool((seen[again == 0] == 0).all())
+    share = len(reached[reached == 0.625]) / 400
+    assert own == pytest.approx(plain + share * (1 - 0.5) * 0.25**2)  # |1 - 1.125|^2 / .5 has become |1 - 1.25|^2
+    assert (straight(Off(0.0), False), straight(Off(0.0), True)) == (0, 0)
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
