@@ -74,9 +74,10 @@ class Fitter:
     def search(self, starts: Sequence[Clock]) -> Clock:
         """Return the times with the least error: from the best of some, one moved at a time, ever less.
 
+        Each start competes with itself begun half way to its second time: a first evaluation is worth most there.
         None moves where that helps the samples by less than its standard error: few samples say little about times.
         """
-        later = [(0.5 * (s[0] + after), *s[1:]) for s in starts for after in [(*s[1:], 1.0)[0]]]
+        later = [(0.5 * (s[0] + (*s, 1.0)[1]), *s[1:]) for s in starts]
         start = min([*starts, *later], key=lambda s: float(self.rows(s)[1].mean()))
         return self._descend((start, ()), _helps)[0]
 

@@ -164,12 +164,12 @@ def fit_solver(
 def expected(counts: Sequence[int], teacher: int = 128, *, guidance: float = 1.0, refine: str | None = None) -> int:
     """Return how many evaluations a sample the fits of these numbers of steps usually take, with the teacher's.
 
-    The teacher runs twice, the second time with half its steps. A fit of N steps tries some 6 (N + 1) tables of N
+    The teacher runs twice, the second time with half its steps. A fit of N steps tries some 6 (N + 1) + 10 tables of N
     evaluations; a joint one 12 N more, and then five times as many as there are numbers in a table, N (N + 5)/2, and
     some; one by gradient some 500, a way back through the network counted as two evaluations.
     """
     joint, gradient = refine == "joint", refine == "gradient"
-    tables = (6 * (n + 1) + joint * (12 * n + 5 * (n * (n + 5) // 2 + 3)) + gradient * 500 for n in counts)
+    tables = (6 * (n + 1) + 10 + joint * (12 * n + 5 * (n * (n + 5) // 2 + 3)) + gradient * 500 for n in counts)
     calls = 1 if guidance == 1 else 2
     return calls * (teacher + teacher // 2 + sum(n * m for n, m in zip(counts, tables, strict=True)))
 

@@ -42,8 +42,9 @@ _DEFAULT = MapRecipe()
     default=_DEFAULT.loss,
     show_default=True,
     type=click.Choice(LOSSES),
-    help="Of the last --late of the steps: the slope in t against the teacher's velocity (lmd, 3 times the cost), or "
-    "two steps against one (psd-m, twice the cost). Before that, and by default, regression on trajectories.",
+    help="Of the last --late of the steps: regression from where the map itself comes (student, a quarter more), the "
+    "slope in t against the teacher's velocity (lmd, 3 times the cost), or two steps against one (psd-m, twice the "
+    "cost). Before that, and by default, regression on trajectories.",
 )
 @click.option("--late", default=_DEFAULT.late, show_default=True, type=click.FloatRange(0, 1), help="Share of --steps.")
 @click.option(

@@ -55,7 +55,7 @@ def distill(
     log       gets a JSON line every 50 steps, which MAP.log keeps too: the loss, and the error of held-out samples at
               1, 2 and 4 evaluations against the teacher's
     recipe    fields of `symsi.training.distillation.MapRecipe`: steps (7000), batch (32), rate (4e-4), loss
-              ("regression", or "lmd" or "psd-m" in the last `late` (0.3) of the steps), seed (0), ...
+              ("regression", or "student", "lmd" or "psd-m" in the last `late` (0.3) of the steps), seed (0), ...
 
     The map runs where the model is. Its schedule is the lazy one (trigonometric), or a noise network's own
     (`symsi.solvers.advice`), where the teacher takes the fewest evaluations. Raises SymsiError for a model that is no
