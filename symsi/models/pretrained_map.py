@@ -36,10 +36,11 @@ def save_map(
     recipe: Mapping[str, object],
     *,
     cost: Mapping[str, object] | None = None,
+    grid: str = "uniform",
     note: str = "",
     force: bool = False,
 ) -> Path:
-    """Write a distilled map's weights atomically, with its teacher, recipe, what it cost and their hash.
+    """Write a distilled map's weights atomically, with its teacher, grid, recipe, what it cost and their hash.
 
     Raises SymsiError if `path` exists.
     """
@@ -51,6 +52,7 @@ def save_map(
         "shape": json.dumps(model.shape),
         "base": str(model.schedule),
         "schedule": schedule,
+        "grid": grid,
         "prediction": model.prediction,
         "gain": repr(model.gain),
         "offset": repr(model.offset),
@@ -114,6 +116,7 @@ def load_map(name: str | Path, *, device: torch.device | str = "cpu", dtype: tor
             classes=config.classes,
             offset=float(metadata["offset"]),
             gain=float(metadata["gain"]),
+            grid=metadata.get("grid", "uniform"),
         )
 
 

@@ -106,7 +106,7 @@ def sample(
                 reference, other solvers step in the natural variable of each mode (T12)
     steps, grid N steps on a grid by name ("uniform", "angle", ...; see `time_grid`), or its K + 1 times; one that
                 starts later than 0 starts from N(0, alpha^2 + beta^2), or from the reference's law there. Default:
-                "uniform", and "eased" for the ODE of a noise network under ddpm in its own schedule
+                "uniform", "eased" for the ODE of a noise network under ddpm in its own schedule, a flow map's own
     last        "step", or "land" on eta_X without noise (default with noise)
     tolerance   instead of steps and grid: as many steps of ab2 as an embedded error of so much of the samples' size
                 needs in the first batch, whose plan the others follow (the ODE alone; default schedule: lazy, or as

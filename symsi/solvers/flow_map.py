@@ -27,12 +27,12 @@ __all__ = ["map_plan"]
 def map_plan(
     flow: FlowMap, steps: int | None = None, grid: Grid | None = None, stochastic: bool | float = False
 ) -> Plan:
-    """Return the plan of a flow map on a grid, by default uniform, in its own schedule.
+    """Return the plan of a flow map on a grid, by default the map's, in its own schedule.
 
     `stochastic` is the share of the noise's variance that each step draws anew, True for all of it.
     """
     share = _share(stochastic)
-    own, grid = as_schedule(flow.schedule), "uniform" if grid is None else grid
+    own, grid = as_schedule(flow.schedule), flow.grid if grid is None else grid
     times = time_grid(own, grid, steps)
     stages, spans = [], []
     for k, (s, t) in enumerate(pairwise(times)):

@@ -58,7 +58,8 @@ def distill(
               ("regression", or "student", "lmd" or "psd-m" in the last `late` (0.3) of the steps), seed (0), ...
 
     The map runs where the model is. Its schedule is the lazy one (trigonometric), or a noise network's own
-    (`symsi.solvers.advice`), where the teacher takes the fewest evaluations. Raises SymsiError for a model that is no
+    (`symsi.solvers.advice`), where the teacher takes the fewest evaluations; it steps on the grid of that advice unless
+    one is named. Raises SymsiError for a model that is no
     U-Net, for a start of another form, for options that the recipe does not have, and for a loss that is nan, naming
     the step.
     """
@@ -115,7 +116,8 @@ def _run(
     if start is not None:
         changed = {"start": Path(start).name} | changed
     note = f"symsi.distill({teacher.name!r}, {', '.join(f'{k}={v!r}' for k, v in changed.items())})"
-    save_map(output, average, own.config, teacher, schedule, asdict(recipe), cost=cost, note=note, force=force)
+    how: dict[str, Any] = {"cost": cost, "grid": best.grid, "note": note, "force": force}
+    save_map(output, average, own.config, teacher, schedule, asdict(recipe), **how)
     device, dtype = teacher.device or "cpu", teacher.dtype or torch.float32
     return load_map(output, device=device, dtype=dtype)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -44,6 +45,8 @@ def test_a_map_is_returned_as_its_file_holds_it_and_the_model_stays_as_it_was(fi
     found, wanted = (symsi.sample(m, shape=4, steps=2, conditions={"label": label}).x for m in (fast, again))
     assert torch.equal(found, wanted)
     said = described_map(path)
+    assert (fast.grid, again.grid) == ("shifted(shift=2)", "shifted(shift=2)")
+    assert symsi.sample(fast, shape=1, steps=2).plan.grid[1] == pytest.approx(math.atan(1 / 2) * 2 / math.pi)
     assert (said["teacher"], said["cost"]["steps"], said["cost"]["images"]) == ("tiny", 3, 12)
     assert said["cost"]["teacher_evaluations"] == 8 * 8
     assert [json.loads(line)["step"] for line in lines] == [3]

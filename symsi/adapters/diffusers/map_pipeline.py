@@ -41,6 +41,7 @@ class FlowMapNetwork(ModelMixin, ConfigMixin):
         gain: float = 1.0,
         offset: float = 0.0,
         name: str = "map",
+        grid: str = "uniform",
     ) -> None:
         super().__init__()
         self.map = MapNet(UNet(Config.from_json(unet)), base, schedule, prediction)
@@ -63,6 +64,7 @@ class FlowMapNetwork(ModelMixin, ConfigMixin):
             flow.gain,
             flow.offset,
             flow.name,
+            flow.grid,
         )
         found.map.load_state_dict(net.state_dict())
         weight = next(net.parameters())
@@ -79,7 +81,7 @@ class FlowMapNetwork(ModelMixin, ConfigMixin):
         said = self.config
         return FlowMap(
             self, said.schedule, tuple(said.shape), said.name, classes=said.unet["classes"], offset=said.offset,
-            gain=said.gain,
+            gain=said.gain, grid=said.grid,
         )  # fmt: skip
 
 
@@ -108,7 +110,7 @@ class FlowMapPipeline(DiffusionPipeline):
         num_inference_steps: int = 1,
         *,
         batch_size: int = 1,
-        grid: Grid = "uniform",
+        grid: Grid | None = None,
         stochastic: bool | float = False,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: Tensor | None = None,
@@ -119,7 +121,7 @@ class FlowMapPipeline(DiffusionPipeline):
 
         A map with classes takes one for each image; another takes batch_size. `latents` is the unit noise to start
         from, (B, C, H, W); `grid` (one of times stands for num_inference_steps) and `stochastic` are those of
-        `symsi.sample`. Raises SymsiError for what does not fit.
+        `symsi.sample`, the grid by default the map's. Raises SymsiError for what does not fit.
         """
         check_output(output_type)
         flow, network = self.network.flow_map(), self.network
@@ -128,7 +130,7 @@ class FlowMapPipeline(DiffusionPipeline):
             raise SymsiError(f"{flow.name} takes {takes}: class_labels={class_labels}.")
         told = {} if class_labels is None else {"label": torch.as_tensor(class_labels, device=network.device)}
         whole = (batch_size if class_labels is None else len(class_labels), *(flow.shape or ()))
-        steps = num_inference_steps if isinstance(grid, str) else None
+        steps = num_inference_steps if grid is None or isinstance(grid, str) else None
         plan = map_plan(flow, steps, grid, stochastic)
 
         def draw() -> Tensor:
