@@ -421,3 +421,15 @@ def test_a_sample_at_a_branching_of_the_flow_does_not_hide_that_the_teacher_has_
     rough = symsi.sample(model, shape=64, seed=0, plan=half, progress=False).x
     assert float((taught.states[-1] - rough).square().mean().sqrt()) > 0.1
     assert taught.doubt < 1e-2
+
+
+def test_a_fit_must_beat_a_theory_that_is_good_on_all_samples_not_the_luckiest_on_a_few() -> None:
+    model = symsi.models.load("digits8")
+    made = symsi.fit_solver(
+        model, 3, progress=False
+    )  # of ten theories one is at .19 on the 8 held out, and at .6 on others
+    assert made.origin["solver"] == "fitted"
+    told = model.in_turn(64)
+    fine = symsi.plan(model, schedule="trigonometric", steps=64, grid="shifted(shift=2)")
+    truth, found = (symsi.sample(model, plan=p, shape=64, conditions=told, progress=False).x for p in (fine, made))
+    assert symsi.metrics.rmse(found, truth) < 0.3
