@@ -29,6 +29,7 @@ __all__ = ["LOSSES", "MapRecipe", "consistency_loss", "distill_map", "regression
 
 LOSSES = ("regression", "student", "lmd", "psd-m")
 
+_APART = 0.5  # of the teacher's steps, at least, from s to t where they differ: states are kept in float16
 _HELD_OUT = 1 << 33  # the seed of trajectories that no step sees, plus the recipe's
 _MAY_CHANGE = ("steps", "decay", "chunks", "loss", "late")  # of a recipe when its run goes on
 _ROUGH = 0.25  # of a derivative, at which it says little of differences
@@ -174,28 +175,28 @@ def regression(
     *,
     own: bool = False,
 ) -> Tensor:
-    """Return the mean of |X_{s,t}(x_s) - x_t|^2/(t - s) over pairs of knots, with |u_{s,s}(x_s) - v_s|^2 at s = t.
+    """Return the mean of |X_{s,t}(x_s) - x_t|^2/(t - s) over pairs of times, with |u_{s,s}(x_s) - v_s|^2 at s = t.
 
-    With `own` half of the pairs s < t start from X_{r,s}(x_r), r an earlier knot, in the place of x_s, and count as
+    With `own` half of the pairs s < t start from X_{r,s}(x_r), r < s, in the place of x_s, and count as
     |X_{s,t} - x_t|^2: as when the map takes several steps. The exact map is the minimiser of both.
     """
     pairs = _pairs(held, times, recipe, generator)
-    start, label = pairs.start, pairs.label.to(_place(net))
-    x, s, t = (v.to(label.device) for v in (pairs.x, times[start], times[pairs.stop]))
-    after = held.x[pairs.stop, pairs.row].float().to(x.device)
+    s, t, label = (v.to(_place(net)) for v in (pairs.s, pairs.t, pairs.label))
+    x, velocity = (v.to(s.device) for v in held.at(pairs.row, pairs.start, times))
+    after = held.at(pairs.row, pairs.stop, times)[0].to(s.device)
     form = (-1, *[1] * (x.ndim - 1))
     span = (t - s).reshape(form)
     flat = span == 0
     weight = torch.where(flat, 0.25, span)
     if own:
         dice = torch.rand(2, recipe.batch, generator=generator)
-        before = (dice[0] * start).long()
-        mine = ((dice[1] < 0.5) & (start < pairs.stop) & (before < start)).to(x.device)
-        y, r = held.x[before, pairs.row].float().to(x.device)[mine], times[before].to(x.device)[mine]
+        before = dice[0] * pairs.start
+        mine = ((dice[1] < 0.5) & (pairs.start > 0) & (pairs.start < pairs.stop)).to(s.device)
+        y, r = (v.to(s.device)[mine] for v in (held.at(pairs.row, before, times)[0], _time(before, times)))
         with torch.no_grad():
             x[mine] = y + (s[mine] - r).reshape(form) * net(y, r, s[mine], label=label[mine])
         weight = torch.where(mine.reshape(form), span.square(), weight)
-    target = torch.where(flat, pairs.velocity.to(x.device), (after - x) / torch.where(flat, 1.0, span))
+    target = torch.where(flat, velocity, (after - x) / torch.where(flat, 1.0, span))
     found: Tensor = (weight * (net(x, s, t, label=label) - target).square()).mean()
     return found
 
@@ -208,7 +209,7 @@ def consistency_loss(
     recipe: MapRecipe,
     generator: torch.Generator,
 ) -> Tensor:
-    """The mean of alpha_t r^2, r `lagrangian`, stopped, at t from s to a later knot, or of `psd` at a middle one.
+    """The mean of alpha_t r^2, r `lagrangian`, stopped, at t from s to a later time, or of `psd` at a middle one.
 
     Off its data a teacher's velocity grows towards t = 1: without alpha_t the last tenth of times weighs some three
     times all others (digits28). At s = t the first is the teacher's velocity; to the second that is added, from a share
@@ -216,9 +217,9 @@ def consistency_loss(
     """
     pairs = _pairs(held, times, recipe, generator)
     part = torch.rand(recipe.batch, generator=generator)
-    s, q, t = times[pairs.start], times[(pairs.start + pairs.stop) // 2], times[pairs.stop]
-    between = s + part * (t - s)
-    x, label, s, q, t, between = (v.to(_place(net)) for v in (pairs.x, pairs.label, s, q, t, between))
+    between, middle = pairs.s + part * (pairs.t - pairs.s), _time((pairs.start + pairs.stop) / 2, times)
+    x, velocity = (v.to(_place(net)) for v in held.at(pairs.row, pairs.start, times))
+    s, q, t, between, label = (v.to(x.device) for v in (pairs.s, middle, pairs.t, between, pairs.label))
     if recipe.loss == "lmd":
         u = partial(_told, _plain(net), label)
         weight = field.kernels.functions["schedule"](between.to(torch.float64))["alpha"].to(x.dtype)
@@ -226,32 +227,39 @@ def consistency_loss(
         return loss(found * weight.sqrt().reshape(-1, *[1] * (x.ndim - 1)))
     u = partial(_told, net, label)
     few = slice(0, max(1, round(recipe.diagonal * recipe.batch)))
-    flat = diagonal(partial(_told, net, label[few]), x[few], s[few], pairs.velocity[few].to(x.device))
+    flat = diagonal(partial(_told, net, label[few]), x[few], s[few], velocity[few])
     return loss(psd(u, x, s, q, t)) + recipe.diagonal * loss(flat)
 
 
 class _Pairs(NamedTuple):
-    """Knots `start` and `stop` and rows of trajectories, with the state and the velocity at the first, and labels."""
+    """Rows of trajectories, places on them (knots are whole) with their times s <= t, and labels."""
 
     row: Tensor
     start: Tensor
     stop: Tensor
-    x: Tensor
-    velocity: Tensor
+    s: Tensor
+    t: Tensor
     label: Tensor
 
 
 def _pairs(held: Trajectories, times: Tensor, recipe: MapRecipe, generator: torch.Generator) -> _Pairs:
-    knots, batch = len(times) - 1, recipe.batch
+    """Places all along the trajectories, also between knots; s < t are half a step of the teacher's apart at least."""
+    end, batch = float(len(times) - 1), recipe.batch
     row = torch.randint(len(held), (batch,), generator=generator)
     dice = torch.rand(4, batch, generator=generator)
-    start = torch.where(dice[0] < recipe.noise, 0, (dice[1] * knots).long())
-    stop = start + 1 + (dice[2] * (knots - start)).long()
-    stop = torch.where((dice[0] < recipe.noise * recipe.whole), knots, stop)
+    start = torch.where(dice[0] < recipe.noise, 0, dice[1] * (end - _APART))
+    stop = start + _APART + dice[2] * (end - _APART - start)
+    stop = torch.where((dice[0] < recipe.noise * recipe.whole), end, stop)
     same = dice[3] < recipe.diagonal
-    start = torch.where(same, (dice[1] * knots).long(), start)
+    start = torch.where(same, dice[1] * end, start)
     stop = torch.where(same, start, stop)
-    return _Pairs(row, start, stop, held.x[start, row].float(), held.velocity[start, row].float(), held.label[row])
+    return _Pairs(row, start, stop, _time(start, times), _time(stop, times), held.label[row])
+
+
+def _time(place: Tensor, times: Tensor) -> Tensor:
+    """The time at a place between knots."""
+    knot = place.long().clamp(max=len(times) - 2)
+    return torch.lerp(times[knot], times[knot + 1], place - knot)
 
 
 def _plain(net: nn.Module) -> Callable[..., Tensor]:

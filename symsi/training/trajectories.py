@@ -39,6 +39,23 @@ class Trajectories:
     def __len__(self) -> int:
         return self.x.shape[1]
 
+    def at(self, row: Tensor, place: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        """Return states and velocities (B, *shape), float32, of rows (B,) at places (B,) from 0 to K: knots are whole.
+
+        Between knots, whose times are (K + 1,), they are those of the cubic through the states and velocities of both;
+        in the last step, at whose end there is no velocity, of the quadratic.
+        """
+        last = len(self.velocity) - 1
+        knot = place.long().clamp(max=last)
+        form = (-1, *[1] * (self.x.ndim - 2))
+        p, h = (v.reshape(form) for v in (place - knot, times[knot + 1] - times[knot]))
+        x, slope = self.x[knot, row].float(), h * self.velocity[knot, row].float()
+        change = self.x[knot + 1, row].float() - x
+        other = h * self.velocity[(knot + 1).clamp(max=last), row].float()
+        other = torch.where((knot == last).reshape(form), 2 * change - slope, other)
+        square, cube = 3 * change - 2 * slope - other, slope + other - 2 * change
+        return x + p * (slope + p * (square + p * cube)), (slope + p * (2 * square + 3 * p * cube)) / h
+
     def joined(self, other: Trajectories) -> Trajectories:
         """Return both, one after the other."""
         return Trajectories(

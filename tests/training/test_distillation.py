@@ -99,15 +99,15 @@ def test_the_teachers_velocities_and_states_agree(tmp_path: Path) -> None:
 
 
 class Off(nn.Module):
-    """u = 1 + error on straight paths of velocity 1; it keeps what it was asked, s and where from."""
+    """u = 1 + error on straight paths of velocity 1; it keeps what it was asked."""
 
     def __init__(self, error: float) -> None:
         super().__init__()
         self.u = nn.Parameter(torch.tensor(1.0 + error))
-        self.asked: list[tuple[Tensor, Tensor]] = []
+        self.asked: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def forward(self, x: Tensor, s: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        self.asked.append((x.clone(), s))
+        self.asked.append((x.clone(), s, t))
         return self.u.expand_as(x)
 
 
@@ -122,16 +122,33 @@ def straight(net: Off, own: bool) -> float:
 def test_the_student_starts_from_where_it_comes_itself() -> None:
     off = Off(0.25)
     plain, own = straight(off, False), straight(off, True)
-    (told, s), (noise, r), (seen, again) = off.asked
-    assert torch.equal(told, s[:, None])
-    assert torch.equal(noise, r[:, None])
-    assert bool((r == 0).all())
-    reached = seen[again == 0.5]
-    assert set(reached.flatten().tolist()) == {0.5, 0.625}  # x_s, and 0 + .5 (1 + .25)
-    assert bool((seen[again == 0] == 0).all())
-    share = len(reached[reached == 0.625]) / 400
-    assert own == pytest.approx(plain + share * (1 - 0.5) * 0.25**2)  # |1 - 1.125|^2 / .5 has become |1 - 1.25|^2
-    assert (straight(Off(0.0), False), straight(Off(0.0), True)) == (0, 0)
+    (told, s, t), (noise, r, _), (seen, again, end) = off.asked
+    torch.testing.assert_close(told, s[:, None])
+    torch.testing.assert_close(noise, r[:, None])
+    assert plain == pytest.approx(float((0.25**2 * (t - s)).mean()))
+    gone = (seen - again[:, None]).flatten() / 0.25  # s - r of those that start from X_{r,s}, 0 of the others
+    mine = gone > 1e-6
+    assert 0.35 < float(mine.float().mean()) < 0.65
+    assert bool((gone <= again + 1e-6).all())
+    wanted = 0.25**2 * torch.where(mine, (gone + end - again).square(), end - again)
+    assert own == pytest.approx(float(wanted.mean()))
+    assert (straight(Off(0.0), False), straight(Off(0.0), True)) == (pytest.approx(0, abs=1e-12),) * 2
+
+
+def test_between_knots_states_and_velocities_are_those_of_a_cubic_and_at_last_of_a_quadratic() -> None:
+    times = torch.tensor([0.0, 0.5, 1.0, 2.0], dtype=torch.float64)
+    cubic = torch.tensor([1.0, -0.5, 2.0, -1.0])  # x = 1 - t/2 + 2 t^2 - t^3
+    powers = torch.stack([times**k for k in range(4)], 1).float()
+    slopes = torch.stack([k * times ** max(k - 1, 0) for k in range(4)], 1).float()
+    x, v = ((p @ cubic).reshape(4, 1, 1).expand(4, 2, 1).half() for p in (powers, slopes))
+    held = Trajectories(x, v[:3], torch.zeros(2).long())
+    row, place = torch.tensor([0, 1, 1, 0]), torch.tensor([0.0, 0.5, 1.75, 3.0], dtype=torch.float64)
+    found, slope = held.at(row, place, times)
+    at = torch.tensor([0.0, 0.25, 0.875, 2.0])
+    wanted, its = (1 - at / 2 + 2 * at**2 - at**3, -0.5 + 4 * at - 3 * at**2)
+    torch.testing.assert_close(found.flatten(), wanted, rtol=0, atol=2e-3)
+    torch.testing.assert_close(slope.flatten()[:3], its[:3], rtol=0, atol=6e-3)
+    assert float(slope[3]) == pytest.approx(2 * (0.0 - 1.5) / 1 - 0.5, abs=5e-3)
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
