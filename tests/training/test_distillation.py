@@ -136,13 +136,13 @@ def test_the_student_starts_from_where_it_comes_itself() -> None:
 
 
 def test_between_knots_states_and_velocities_are_those_of_a_cubic_and_at_last_of_a_quadratic() -> None:
-    times = torch.tensor([0.0, 0.5, 1.0, 2.0], dtype=torch.float64)
+    times = torch.tensor([0.0, 0.5, 1.0, 2.0])
     cubic = torch.tensor([1.0, -0.5, 2.0, -1.0])  # x = 1 - t/2 + 2 t^2 - t^3
     powers = torch.stack([times**k for k in range(4)], 1).float()
     slopes = torch.stack([k * times ** max(k - 1, 0) for k in range(4)], 1).float()
     x, v = ((p @ cubic).reshape(4, 1, 1).expand(4, 2, 1).half() for p in (powers, slopes))
     held = Trajectories(x, v[:3], torch.zeros(2).long())
-    row, place = torch.tensor([0, 1, 1, 0]), torch.tensor([0.0, 0.5, 1.75, 3.0], dtype=torch.float64)
+    row, place = torch.tensor([0, 1, 1, 0]), torch.tensor([0.0, 0.5, 1.75, 3.0])
     found, slope = held.at(row, place, times)
     at = torch.tensor([0.0, 0.25, 0.875, 2.0])
     wanted, its = (1 - at / 2 + 2 * at**2 - at**3, -0.5 + 4 * at - 3 * at**2)
