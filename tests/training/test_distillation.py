@@ -234,8 +234,11 @@ def test_a_late_loss_is_its_objective_with_the_diagonal_kept(tmp_path: Path, los
     row, dice = torch.randint(6, (4,), generator=generator), torch.rand(4, 4, generator=generator)
     part = torch.rand(4, generator=generator)
     label, same = held.label[row], dice[3] < recipe.diagonal
-    start = torch.where(same, (dice[1] * 4).long(), 0)
-    x, s, t = held.x[start, row].float(), times[start], torch.where(same, times[start], 1.0)
+    place = torch.where(same, dice[1] * 4, 0)
+    knot = place.long()
+    s = torch.lerp(times[knot], times[knot + 1], place - knot)
+    x, velocity = held.at(row, place, times)
+    t = torch.where(same, s, 1.0)
 
     def u(x: Tensor, s: Tensor, t: Tensor) -> Tensor:
         return net(x, s, t, label=label)
@@ -245,7 +248,7 @@ def test_a_late_loss_is_its_objective_with_the_diagonal_kept(tmp_path: Path, los
         wanted = (torch.cos(torch.pi / 2 * part).reshape(-1, 1, 1, 1) * residual.square()).mean()
     else:
         residual = symsi.objectives.psd(u, x, s, torch.where(same, s, times[2]), t)
-        flat = net(x[:1], s[:1], s[:1], label=label[:1]) - held.velocity[start[:1], row[:1]].float()
+        flat = net(x[:1], s[:1], s[:1], label=label[:1]) - velocity[:1]
         wanted = residual.square().mean() + 0.25 * flat.square().mean()
     found = consistency_loss(net, field, held, times, recipe, torch.Generator().manual_seed(3))
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=0)
