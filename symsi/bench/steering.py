@@ -19,7 +19,7 @@ from symsi.bench.nfe import task
 from symsi.errors import BudgetError, SymsiError, unknown
 from symsi.interpolants.lazy import lazy_schedule
 from symsi.interpolants.named import schedule
-from symsi.metrics import energy_distance, weighted_energy_distance
+from symsi.metrics import energy_distance, frechet_distance, sampling_floor, weighted_energy_distance
 from symsi.models.analytic import Mixture, gaussian, mixture
 from symsi.models.features import load_features
 from symsi.models.pretrained import WEIGHTS
@@ -31,7 +31,7 @@ from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan
 from symsi.steering.steer import steer
 
-__all__ = ["CONTENDERS", "TRANSITIONS", "digit_rows", "gaussian_rows", "mixture_rows", "modes"]
+__all__ = ["CONTENDERS", "TRANSITIONS", "class_of", "digit_rows", "gaussian_rows", "mixture_rows", "modes"]
 
 _TARGETS = 1500  # samples of the exact tilt
 _SLOPE = (2.3, 1.8)
@@ -42,6 +42,7 @@ TRANSITIONS: Mapping[str, Mapping[str, Any]] = {
     "VP SDE": {"preset": "kim2025-vp-sde"},
     "point mass, exact": {"schedule": "lazy(kappa=1)", "diffusion": "optimal", "solver": "exact"},
 }
+_MULTINOMIAL: Mapping[str, Any] = {"resample": "multinomial", "ess": 1.0}  # at every level, as is common
 _FAN_OUT: Mapping[str, Any] = {"method": "smc", "children": 8}
 _PLAIN: Mapping[str, Any] = {"method": "smc", "children": 1}
 CONTENDERS: Mapping[str, Mapping[str, Any]] = {
@@ -112,6 +113,7 @@ def mixture_rows(
         for n in steps:
             ways: dict[str, dict[str, Any]] = {
                 "linear SDE": {"preset": "kim2025-linear-sde", "steps": n},
+                "linear SDE, multinomial": {"preset": "kim2025-linear-sde", "steps": n, **_MULTINOMIAL},
                 "modal kappa = 1": {"plan": _modal(model, variance, n)},
                 "point mass, exact": {**TRANSITIONS["point mass, exact"], "steps": n},
                 "VP SDE": {"preset": "kim2025-vp-sde", "steps": n},
@@ -188,10 +190,10 @@ def digit_rows(
     """Yield a row for each contender, transition and budget that carries it: of each run's two best samples.
 
     The two differ. "reward" is their mean reward, with its standard error over runs; "sure" the share to which the
-    judge's classifier,
-    which the reward does not use, gives a class with more than 0.9, and for a reward of a class ("class=N") "right" the
-    share that it gives this one. "distance" is the energy distance to held-out images (of that class) in the judge's
-    features, and "diversity" the mean distance between samples of different runs, over that of the held-out images.
+    judge's classifier, which the reward does not use, gives a class with more than 0.9. "distance" is the energy
+    distance to held-out images in the judge's features, and "diversity" the mean distance between samples of different
+    runs, over that of the held-out images. For a reward of a class ("class=N") these are of that class, "right" is the
+    share that is named so, "fd" the Frechet distance to them and "fd_floor" that of as many of them to the others.
     """
     for known, names in ((CONTENDERS, contenders), (TRANSITIONS, transitions)):
         for name in names:
@@ -200,7 +202,7 @@ def digit_rows(
     if runs < 2:
         raise SymsiError(f"the benchmark needs runs >= 2 for a spread; got {runs}.")
     judge, wanted = task(model), reward_named(reward)
-    label = int(reward[-1]) if re.fullmatch(r"class=\d", reward) else None
+    label = class_of(reward)
     real = _real(model, label)
     apart = _apart(real)
     for transition in transitions:
@@ -232,11 +234,26 @@ def digit_rows(
                     "reward": mean(found_rewards),
                     "reward_error": stdev(found_rewards) / math.sqrt(runs),
                     "sure": float((chances.max(1).values > 0.9).double().mean()),
-                    **({} if label is None else {"right": float((chances.argmax(1) == label).double().mean())}),
+                    **({} if label is None else _of_class(chances, label, features, real)),
                     "distance": energy_distance(features, real),
                     "diversity": _apart(features, runs) / apart,
                     "seconds": time.perf_counter() - begin,
                 }
+
+
+def class_of(reward: str) -> int | None:
+    """Return N of the reward "class=N", None of another."""
+    return int(reward[-1]) if re.fullmatch(r"class=\d", reward) else None
+
+
+def _of_class(chances: Tensor, label: int, features: Tensor, real: Tensor) -> dict[str, float]:
+    floor = sampling_floor(frechet_distance, real, len(features))
+    return {
+        "right": float((chances.argmax(1) == label).double().mean()),
+        "fd": frechet_distance(features, real),
+        "fd_floor": floor.mean,
+        "fd_floor_spread": floor.spread,
+    }
 
 
 def _two_best(rewards: Tensor) -> list[int]:

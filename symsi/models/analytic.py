@@ -221,7 +221,10 @@ class Exact:
                 f"the schedule {self.schedule} has alpha = beta = 0 at t = 0, where the state says nothing about the "
                 "data; call a model of a schedule with alpha_0 > 0, such as 'linear', and convert."
             )
-        alpha, beta, alpha_dot, beta_dot = self._rates(time)
+        if self.prediction == "velocity":
+            (alpha, beta), (alpha_dot, beta_dot), *_ = torch.func.jvp(self._values, (time,), (torch.ones_like(time),))
+        else:
+            alpha, beta = self._values(time)
         score, data = self.distribution.to(x.device).score_and_data(x, alpha, beta)
         if self.prediction == "velocity":
             rate = torch.where(alpha == 0, self.last_rate, alpha * alpha_dot)
@@ -230,15 +233,9 @@ class Exact:
             return (-beside(alpha, x) * score).to(x.dtype)
         return (data if self.prediction == "data" else score).to(x.dtype)
 
-    def _rates(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(alpha, beta, alpha', beta'), the derivatives by forward mode."""
-
-        def pair(time: Tensor) -> tuple[Tensor, Tensor]:
-            found = self.coefficients(time)
-            return found["alpha"], found["beta"]
-
-        values, rates, *_ = torch.func.jvp(pair, (t,), (torch.ones_like(t),))
-        return *values, *rates
+    def _values(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        found = self.coefficients(t)
+        return found["alpha"], found["beta"]
 
 
 def gaussian(mean: Any, covariance: Any) -> Mixture:

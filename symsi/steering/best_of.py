@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from symsi.errors import BudgetError
 from symsi.steering.chain import Chain
+from symsi.steering.forms import Forms, of_samples, of_state
 from symsi.steering.held import Held, pack, state_of
 from symsi.steering.settings import Settings
 
-__all__ = ["begin", "fit", "level"]
+__all__ = ["begin", "fit", "forms", "level"]
 
 
 def fit(chain: Chain, s: Settings) -> Settings:
@@ -38,3 +39,9 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
     x = chain.finished(after)
     rewards = chain.rate(x, chain.levels)
     return {"x": x, "rewards": rewards}
+
+
+def forms(chain: Chain, s: Settings, held: Held) -> Forms:
+    """Return the forms of what is held between two levels, or of the samples. Raises SymsiError for no state."""
+    count = s.particles or 0
+    return of_samples(chain, count) if "x" in held else of_state("state", chain, held, count)

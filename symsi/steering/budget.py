@@ -14,6 +14,7 @@ from symsi.sampling.inputs import whole_number
 __all__ = ["Account", "Budget", "Entry", "as_budget"]
 
 _MANY = 1 << 62
+_NONE = 0.0  # in a file, of what has no effective sample size
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,12 @@ class Account:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all of it but the budget as tensors, for a file."""
-        numbers = [[e.level, e.nfe, e.reward_calls, e.best, e.mean, e.ess] for e in self.entries]
+        numbers = [[e.level, e.nfe, e.reward_calls, e.best, e.mean] for e in self.entries]
         found = {
             "account.spent": torch.tensor([self.nfe, self.reward_calls]),
             "account.best": torch.tensor([self.best_reward, self.best_time], dtype=torch.float64),
-            "account.entries": torch.tensor(numbers, dtype=torch.float64).reshape(-1, 6),
+            "account.entries": torch.tensor(numbers, dtype=torch.float64).reshape(-1, 5),
+            "account.ess": torch.tensor([e.ess for e in self.entries], dtype=torch.float64).nan_to_num(nan=_NONE),
         }
         return found if self.best is None else {**found, "account.x": self.best}
 
@@ -112,6 +114,8 @@ class Account:
         self.nfe, self.reward_calls = map(int, held["account.spent"])
         self.best_reward, self.best_time = map(float, held["account.best"])
         self.best = held.get("account.x")
+        course = zip(held["account.entries"].tolist(), held["account.ess"].tolist(), strict=True)
         self.entries = [
-            Entry(int(a), int(b), int(c), *map(float, rest)) for a, b, c, *rest in held["account.entries"].tolist()
+            Entry(int(level), int(nfe), int(calls), best, mean, torch.nan if ess == _NONE else ess)
+            for (level, nfe, calls, best, mean), ess in course
         ]

@@ -81,13 +81,18 @@ class Chain:
         """Evaluations that a row is counted as."""
         return self.each * (1 if self.guidance == 1 else 2)
 
+    @property
+    def working(self) -> torch.dtype:
+        """The dtype of states and samples; the model's may have 16 bits."""
+        return torch.float64 if self.dtype == torch.float64 else torch.float32
+
     def noisy(self, k: int) -> bool:
         """Whether stage k adds noise."""
         return self.plan.stages[k].noisy
 
     def begin(self, draws: Sequence[int]) -> State:
         """Return the states of fresh noise, one a draw."""
-        return init(self.plan, standard_normal(self.seed, draws, 0, self.form, self.device, self._working))
+        return init(self.plan, standard_normal(self.seed, draws, 0, self.form, self.device, self.working))
 
     def evaluate(self, state: State) -> Cloud:
         """Ask the model where states are. Raises ModelError for what is no prediction, and beyond the budget."""
@@ -269,7 +274,7 @@ class Chain:
     def _noise(self, k: int, draws: Sequence[int], push: Tensor | None) -> Tensor | None:
         if not self.noisy(k):
             return None
-        noise = standard_normal(self.seed, draws, k + 1, self.form, self.device, self._working)
+        noise = standard_normal(self.seed, draws, k + 1, self.form, self.device, self.working)
         return noise if push is None else noise + push
 
     def _carried(self, k: int, noise: Tensor) -> Tensor:
@@ -281,10 +286,6 @@ class Chain:
             return noise * gain
         reference = reference.beside(noise)
         return reference.inverse(reference.forward(noise) * gain, self.form)
-
-    @property
-    def _working(self) -> torch.dtype:
-        return torch.float64 if self.dtype == torch.float64 else torch.float32
 
     @cached_property
     def _data(self) -> list[tuple[float, float]]:

@@ -14,17 +14,18 @@ import torch
 from torch import Tensor
 
 from symsi.coefficients.renoising import renoising
-from symsi.errors import BudgetError
+from symsi.errors import BudgetError, SymsiError
 from symsi.interpolants.named import schedule as named
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.state import State
 from symsi.solvers.planning import plan
 from symsi.steering.chain import Chain
+from symsi.steering.forms import Form, Forms, check, of_samples, whole
 from symsi.steering.held import Held
 from symsi.steering.selection import best_of
 from symsi.steering.settings import Settings
 
-__all__ = ["begin", "fit", "level"]
+__all__ = ["begin", "fit", "forms", "level"]
 
 _CHAINS, _COPIES, _NEAR, _BACK = 2, 5, 0.12, 0.78
 
@@ -74,6 +75,20 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
     rewards = chain.rate(x, chain.levels)
     chosen = best_of(rewards, chains)
     return {"x": x[chosen], "rewards": rewards[chosen]}
+
+
+def forms(chain: Chain, s: Settings, held: Held) -> Forms:
+    """Return the forms of what is held between two turns, or of the samples. Raises SymsiError for other turns."""
+    count = s.particles or 1
+    if "x" in held:
+        return of_samples(chain, count)
+    turns = _turns(chain, s)
+    found = {"z": Form((count, *chain.form), chain.working), "turns": whole(2, most=turns)}
+    check(held, found)
+    made, told = held["turns"].tolist()
+    if told != turns or made == turns:
+        raise SymsiError(f"its turns are {made} of {told}, and this run makes {turns}.")
+    return found
 
 
 def _run(segment: Chain, state: State, steps: int) -> tuple[State, Tensor]:

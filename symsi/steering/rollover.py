@@ -16,11 +16,12 @@ import torch
 from symsi.errors import BudgetError, SymsiError
 from symsi.sampling.state import State
 from symsi.steering.chain import Chain, Cloud
+from symsi.steering.forms import Form, Forms, of_cloud, of_samples, whole
 from symsi.steering.held import Held, cloud_of, pack
 from symsi.steering.selection import best_of
 from symsi.steering.settings import Settings
 
-__all__ = ["begin", "fit", "level"]
+__all__ = ["begin", "fit", "forms", "level"]
 
 _CHAINS, _NOISES = 2, 25
 
@@ -73,7 +74,8 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
         best = found if best is None else _merged(best, found, better)
         rewards = torch.maximum(rewards, rated)
         accepted = not last and float(rated.max()) >= record
-    assert best is not None, "`fit` leaves a draw for every level"
+    if best is None:  # `fit` leaves a draw for every level: another account was put into the file
+        raise BudgetError(f"no draw is left for level {k + 1} of {chain.levels} in {chain.account.budget}.")
     chain.account.note(k + 1, rewards)
     left = quota - used + each if accepted else each
     return {
@@ -81,6 +83,15 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
         "record": rewards.max() if accepted else held["record"],
         "quotas": torch.tensor([each, left]),
     }
+
+
+def forms(chain: Chain, s: Settings, held: Held) -> Forms:
+    """Return the forms of what is held between two levels, or of the samples. Raises SymsiError for no state."""
+    count = s.particles or 1
+    if "x" in held:
+        return of_samples(chain, count)
+    draws = whole(2, least=1, most=chain.account.budget.nfe)
+    return {**of_cloud("chains", chain, held, count), "record": Form(()), "quotas": draws}
 
 
 def _turns(chain: Chain, chains: int) -> int:

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from symsi.errors import BudgetError
 from symsi.steering.chain import Chain
+from symsi.steering.forms import Forms, of_samples, of_state
 from symsi.steering.held import Held, pack, state_of
 from symsi.steering.settings import Settings
 
-__all__ = ["begin", "best_of", "fit", "fit_of_blocks", "level", "level_of_blocks"]
+__all__ = ["begin", "best_of", "fit", "fit_of_blocks", "forms", "level", "level_of_blocks"]
 
 _CHAINS, _BLOCK = 2, 2
 
@@ -77,6 +78,12 @@ def _level(chain: Chain, s: Settings, held: Held, block: int) -> Held:
     rewards = chain.rate(x, chain.levels)
     chosen = best_of(rewards, chains)
     return {"x": x[chosen], "rewards": rewards[chosen]}
+
+
+def forms(chain: Chain, s: Settings, held: Held) -> Forms:
+    """Return the forms of what is held between two levels, or of the samples. Raises SymsiError for no state."""
+    chains = s.particles or 1
+    return of_samples(chain, chains) if "x" in held else of_state("state", chain, held, chains * (s.children or 1))
 
 
 def best_of(rewards: Tensor, chains: int) -> Tensor:

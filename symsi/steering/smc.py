@@ -16,12 +16,13 @@ from torch import Tensor
 
 from symsi.errors import BudgetError
 from symsi.steering.chain import Chain
+from symsi.steering.forms import Form, Forms, of_samples, of_state, whole
 from symsi.steering.held import Held, pack, state_of
 from symsi.steering.potential import Past, accumulate, gamma_at
 from symsi.steering.resampling import effective, log_mean, resample
 from symsi.steering.settings import Settings
 
-__all__ = ["begin", "fit", "level"]
+__all__ = ["begin", "fit", "forms", "level"]
 
 _CHILDREN = 8
 
@@ -123,6 +124,29 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
         "running": past.running,
         "numbers": torch.tensor([log_z, gamma], dtype=torch.float64),
         "ancestry": torch.cat([held["ancestry"], parents[None]]),
+    }
+
+
+def forms(chain: Chain, s: Settings, held: Held) -> Forms:
+    """Return the forms of what is held between two levels, or of the samples. Raises SymsiError for no state."""
+    count = s.particles or 0
+    if "x" in held:
+        found = count * (s.children or 1 if chain.noisy(chain.levels - 1) else 1)
+        return {
+            **of_samples(chain, found),
+            "log_weights": Form((found,)),
+            "log_normalizer": Form(()),
+            "ancestry": whole(chain.levels - 1, count, most=count - 1),
+            "parents": whole(found, most=count - 1),
+        }
+    state = of_state("state", chain, held, count)
+    running = -torch.inf if s.potential == "max" else None
+    return {
+        **state,
+        **dict.fromkeys(("log_weights", "foreseen", "total"), Form((count,))),
+        "running": Form((count,), least=running),
+        "numbers": Form((2,)),
+        "ancestry": whole(int(held["state.about"][0]), count, most=count - 1),
     }
 
 

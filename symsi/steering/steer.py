@@ -28,6 +28,7 @@ from symsi.solvers.planning import plan as make_plan
 from symsi.steering import best_of, over_paths, rollover, saving, selection, smc, tree
 from symsi.steering.budget import Account, Budget, as_budget
 from symsi.steering.chain import Chain
+from symsi.steering.forms import Forms, check, check_account
 from symsi.steering.held import Held
 from symsi.steering.presets import preset_of
 from symsi.steering.resampling import effective
@@ -48,18 +49,19 @@ class Method(NamedTuple):
     fit: Callable[[Chain, Settings], Settings]
     begin: Callable[[Chain, Settings], Held]
     level: Callable[[Chain, Settings, Held], Held]
+    forms: Callable[[Chain, Settings, Held], Forms]  # of what it holds, which a file must keep
     noise: bool | None  # whether it needs noise between the levels, must have none, or takes either
     reads: tuple[str, ...] = ("particles", "children")  # the settings that it goes by
 
 
 METHODS: Mapping[str, Method] = {
-    "smc": Method(smc.fit, smc.begin, smc.level, True, tuple(f.name for f in fields(Settings))),
-    "rbf": Method(rollover.fit, rollover.begin, rollover.level, True),
-    "svdd": Method(selection.fit, selection.begin, selection.level, True),
-    "code": Method(selection.fit_of_blocks, selection.begin, selection.level_of_blocks, True),
-    "dts": Method(tree.fit, tree.begin, tree.level, True, ("temperature",)),
-    "bon": Method(best_of.fit, best_of.begin, best_of.level, None, ("particles",)),
-    "sop": Method(over_paths.fit, over_paths.begin, over_paths.level, False),
+    "smc": Method(smc.fit, smc.begin, smc.level, smc.forms, True, tuple(f.name for f in fields(Settings))),
+    "rbf": Method(rollover.fit, rollover.begin, rollover.level, rollover.forms, True),
+    "svdd": Method(selection.fit, selection.begin, selection.level, selection.forms, True),
+    "code": Method(selection.fit_of_blocks, selection.begin, selection.level_of_blocks, selection.forms, True),
+    "dts": Method(tree.fit, tree.begin, tree.level, tree.forms, True, ("temperature",)),
+    "bon": Method(best_of.fit, best_of.begin, best_of.level, best_of.forms, None, ("particles",)),
+    "sop": Method(over_paths.fit, over_paths.begin, over_paths.level, over_paths.forms, False),
 }
 
 
@@ -276,6 +278,7 @@ def _kept(chain: Chain, method: str, settings: Settings, path: Path) -> Held:
         held = {**METHODS[method].begin(chain, settings), **chain.account.tensors()}
         saving.save(path, held, about)
     else:
+        _check_held(chain, method, settings, held, path)
         chain.account.restore(held)
         chain.tick(chain.account.nfe)
     while "x" not in held:
@@ -283,6 +286,16 @@ def _kept(chain: Chain, method: str, settings: Settings, path: Path) -> Held:
         saving.save(path, held, about)
         chain.look(chain.account)
     return held
+
+
+def _check_held(chain: Chain, method: str, settings: Settings, held: Held, path: Path) -> None:
+    """Raise SymsiError unless the tensors of a file are such as this run holds."""
+    try:
+        check_account(chain, held)
+        mine = {name: value for name, value in held.items() if not name.startswith("account.")}
+        check(mine, METHODS[method].forms(chain, settings, mine))
+    except SymsiError as error:
+        raise SymsiError(f"cannot go on from {path}: {error} Delete it to start anew.") from None
 
 
 def _name(function: Callable[..., Any]) -> str:

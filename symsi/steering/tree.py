@@ -17,14 +17,16 @@ from torch import Tensor
 from symsi.errors import BudgetError, SymsiError
 from symsi.sampling.state import State
 from symsi.steering.chain import Chain, Cloud
+from symsi.steering.forms import Form, Forms, check, length, of_samples, whole
 from symsi.steering.held import Held
 from symsi.steering.resampling import uniforms
 from symsi.steering.settings import Settings
 
-__all__ = ["begin", "fit", "level"]
+__all__ = ["begin", "fit", "forms", "level"]
 
 _WIDENING = 0.8
 _WALKS = 16  # between two of what is held
+_MOST_WALKS = 1 << 48
 
 
 def fit(chain: Chain, s: Settings) -> Settings:
@@ -96,6 +98,29 @@ def level(chain: Chain, s: Settings, held: Held) -> Held:
             return _leaves(chain, s, tree)
         _walk(chain, s, tree, uniforms(chain.seed, walk, chain.levels + 1).tolist())
     return _held(tree, walks + _WALKS)
+
+
+def forms(chain: Chain, s: Settings, held: Held) -> Forms:
+    """Return the forms of the tree, or of its leaves. Raises SymsiError for nodes that make no tree of this chain."""
+    if "x" in held:
+        leaves = length(held, "x")
+        return {**of_samples(chain, leaves), "log_weights": Form((leaves,)), "log_normalizer": Form(())}
+    nodes = length(held, "tree.value")
+    found = {
+        "tree.nodes": whole(3, nodes, least=-1, most=max(nodes, chain.account.budget.nfe, chain.levels)),
+        "tree.value": Form((nodes,)),
+        "tree.z": Form((nodes, *chain.begin([0]).z.shape[1:]), chain.working),
+        "tree.said": Form((nodes, *chain.form), chain.working),
+        "walks": whole(most=_MOST_WALKS),
+    }
+    check(held, found)
+    parent, level_of, _ = held["tree.nodes"].tolist()
+    rooted = nodes > 1 and (parent[0], level_of[0]) == (-1, -1)
+    ordered = rooted and all(0 <= parent[i] < i and level_of[i] == level_of[parent[i]] + 1 for i in range(1, nodes))
+    inner = {node for node, at in enumerate(level_of) if at < chain.levels}
+    if not ordered or max(level_of) > chain.levels or inner != set(parent[1:]):
+        raise SymsiError("its tree.nodes are no tree whose branches all end in samples.")
+    return found
 
 
 def _walk(chain: Chain, s: Settings, tree: _Tree, chance: Sequence[float]) -> None:

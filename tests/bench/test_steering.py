@@ -13,7 +13,7 @@ from symsi.cli.bench import command
 
 def test_rows_of_the_mixture_have_the_exact_tilt_beside_them() -> None:
     rows = list(mixture_rows(steps=(4,), particles=40, runs=3))
-    assert len(rows) == 2 * 4 * 2
+    assert len(rows) == 2 * 5 * 2
     for row in rows:
         assert (row["nfe"], row["steps"]) == (160, 4)
         assert 0 < row["floor"] < 0.03 < row["distance_error"] + row["distance"] + 0.03
@@ -65,6 +65,8 @@ def test_rows_of_digits_are_judged_by_another_classifier_in_its_units() -> None:
     assert best["nfe"] == 64
     assert best["right"] >= 0.8
     assert best["sure"] >= 0.6
+    assert best["fd"] < 10 * best["fd_floor"] < rows[0]["fd"]
+    assert all(row["fd_floor"] == best["fd_floor"] for row in rows)
     assert best["reward"] > rows[0]["reward"]
     with pytest.raises(symsi.SymsiError, match="runs >= 2"):
         next(digit_rows(runs=1))

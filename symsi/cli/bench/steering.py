@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -20,7 +20,7 @@ _PROBLEMS = ("mixture", "gaussian", "digits28")
 _COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "mixture": (
         ("reward", "<10"),
-        ("transition", "<18"),
+        ("transition", "<24"),
         ("steps", ">6"),
         ("children", ">9"),
         ("distance", ">9.3f"),
@@ -32,7 +32,7 @@ _COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "gaussian": (("steps", ">6"), ("children", ">9"), ("z_ratio", ">9.4f"), ("z_ratio_error", ">14.4f")),
     "digits28": (
-        ("contender", "<15"),
+        ("contender", "<25"),
         ("transition", "<18"),
         ("budget", ">7"),
         ("nfe", ">5"),
@@ -44,6 +44,7 @@ _COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("diversity", ">10.2f"),
     ),
 }
+_OF_A_CLASS = (("right", ">7.2f"), ("fd", ">8.1f"), ("fd_floor", ">10.1f"))
 
 
 @click.command("steering")
@@ -64,7 +65,8 @@ def steering(
     On a mixture of four modes in the plane and on a Gaussian the tilt and log Z are exact: squared energy distance of
     the weighted samples to the tilt, beside that of as many independent samples of it ("floor"), the error of log Z,
     and the mean of Z^/Z, which is 1 in expectation where the steps are exact. On digits28: the reward of the two best
-    samples of each run, the share that another classifier is sure of, distance to real digits and diversity.
+    samples of each run, the share that another classifier is sure of, distance to real digits and diversity; for a
+    class also the share that it names so, and the Frechet distance to that class beside that of as many real ones.
 
     \b
     Examples:
@@ -88,15 +90,19 @@ def steering(
         given |= {} if steps is None else {"steps": read_counts("--steps", steps)}
         given |= {} if particles is None else {"particles": particles}
         found = (benchmark.mixture_rows if problem == "mixture" else benchmark.gaussian_rows)(**given)
-    rows = list(_shown(found, problem, quiet=as_json))
+    columns = _COLUMNS[problem]
+    if problem == "digits28" and benchmark.class_of(reward) is not None:
+        columns += _OF_A_CLASS
+    rows = list(_shown(found, problem, columns, quiet=as_json))
     if as_json:
         about = {"on": problem, **({"reward": reward} if problem == "digits28" else {}), **given}
         click.echo(json.dumps({**about, "rows": rows}, indent=1))
 
 
-def _shown(found: Iterator[dict[str, Any]], problem: str, *, quiet: bool) -> Iterator[dict[str, Any]]:
+def _shown(
+    found: Iterator[dict[str, Any]], problem: str, columns: Sequence[tuple[str, str]], *, quiet: bool
+) -> Iterator[dict[str, Any]]:
     """The rows, each printed when it is there."""
-    columns = _COLUMNS[problem]
     if not quiet:
         click.echo("".join(f"{name:{form.split('.')[0]}}" for name, form in columns))
     for row in tqdm(found, desc=problem, unit="row", disable=None if quiet else True):
