@@ -187,7 +187,7 @@ def _finish(folder: Folder, team: Team, stop: Callable[[], bool] | None, done: b
         return 0, ()
     if stop is None:
         team.close()
-    others = tuple(sorted(team.wait("done", range(team.world))))
+    others = tuple(sorted(team.wait("done", range(team.world), stopped=stop is None)))
     missing = sum(map(len, folder.missing()))
     if not missing and not done and stop is not None:
         seal(folder)
