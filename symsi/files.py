@@ -100,7 +100,10 @@ def read_bytes(path: str | Path, most: int, *, follow: bool = True) -> bytes:
 
 
 def read_text(path: str | Path, most: int) -> str:
-    """Return the text of a regular file of at most `most` bytes; raises as `read_bytes`, ValueError for no UTF-8, too."""
+    """Return the text of a regular file of at most `most` bytes.
+
+    Raises as `read_bytes`, and ValueError for what is not UTF-8.
+    """
     return read_bytes(path, most).decode("utf-8")
 
 

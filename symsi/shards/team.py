@@ -29,6 +29,7 @@ _CLOSED = 1 << 40  # added to the counter: more than any folder has shards
 _JOIN = timedelta(minutes=5)
 _BEATS = 30  # signs of life while others are patient
 _FIRST = 0.05  # seconds between the first two signs of life, which a rank that joins waits for; then twice as long
+_PAUSE, _LONGER, _LONGEST = 0.02, 1.2, 1.0  # seconds between two looks of one that waits, from the first on
 _STOPPED = 10.0  # seconds of patience of a process that was asked to stop: torchrun and SLURM kill it after 30
 
 
@@ -123,6 +124,7 @@ class Team:
         patience = min(self._patience, _STOPPED) if stopped else self._patience
         waiting = {rank: (-1, time.monotonic()) for rank in ranks}
         silent: set[int] = set()
+        pause = _PAUSE
         while waiting and not stop():
             for rank, (beats, since) in list(waiting.items()):
                 if self._ask(self._store.check, [f"{word}/{rank}"]):
@@ -134,7 +136,9 @@ class Team:
                 elif time.monotonic() - since > (patience if beats > 0 or stopped else self._joining):
                     silent.add(rank)
                     del waiting[rank]
-            time.sleep(0.02 if waiting else 0)
+            if waiting:
+                time.sleep(pause)
+                pause = min(_LONGER * pause, _LONGEST)  # a thousand that wait leave the store to those that work
         self._silent |= silent
         return silent
 

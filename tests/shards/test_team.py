@@ -1,10 +1,12 @@
 """Processes of one run: who takes what, and what is said when one of them, or the store, is lost."""
 
+import math
 import socket
 import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,6 +70,28 @@ def test_a_rank_waits_for_one_that_is_slow(tmp_path: Path) -> None:
     thread.start()
     assert draw(tmp_path / "out", team=Team(store, 0, 2, patience=0.3)).silent == ()
     thread.join()
+
+
+def test_a_rank_that_waits_asks_ever_less(monkeypatch: Patch) -> None:
+    """On a clock of its own: 22 times until it looks once a second."""
+    now, looks = 0.0, 0
+
+    class Late(Lost):
+        def check(self, names: list[str]) -> bool:
+            nonlocal looks
+            looks += 1
+            return now > 60
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(team, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    one = Team(Late(10**9, hangs=False), 0, 1)
+    one._patience = one._joining = math.inf
+    assert one.wait("done", [0]) == set()
+    assert 60 < looks < 90
+    one._over.set()
 
 
 def test_no_rank_0_is_a_refusal(tmp_path: Path) -> None:
