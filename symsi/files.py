@@ -18,6 +18,8 @@ __all__ = [
     "check_free",
     "check_regular",
     "disk_trouble",
+    "opened",
+    "read_bytes",
     "read_data",
     "read_text",
     "trouble",
@@ -77,21 +79,47 @@ def write_atomic(path: Path, write: Callable[[Path], None], *, force: bool = Fal
 
 def check_regular(path: str | Path) -> None:
     """Raise OSError where nothing can be read at `path`, ValueError for what is no regular file, such as a pipe."""
-    with _opened(path):
+    with opened(path):
         pass
+
+
+def read_bytes(path: str | Path, most: int, *, follow: bool = True) -> bytes:
+    """Return what is in a regular file of at most `most` bytes.
+
+    Raises OSError where it cannot be read, and ValueError where it is larger, no regular file (a folder, a pipe, a
+    device), or, unless `follow`, a link. What says that it is larger is not read; that it is smaller is not relied on.
+    """
+    with opened(path, follow=follow) as file:
+        size = os.fstat(file.fileno()).st_size
+        held = b"" if size > most else file.read(size + 1)
+        if len(held) > size:  # as those of /proc, which say 0
+            held += file.read(most + 1 - len(held))
+    if max(size, len(held)) > most:
+        raise ValueError(f"it is larger than {most} bytes, the most that is read here")
+    return held
 
 
 def read_text(path: str | Path, most: int) -> str:
     """Return the text of a regular file of at most `most` bytes.
 
-    Raises OSError where it cannot be read, and ValueError where it is larger, no regular file (a folder, a pipe, a
-    device), or not in UTF-8. What it says of its size is not relied on.
+    Raises as `read_bytes`, and ValueError for what is not UTF-8.
     """
-    with _opened(path) as file:
-        held = file.read(most + 1)
-    if len(held) > most:
-        raise ValueError(f"it is larger than {most} bytes, the most that is read here")
-    return held.decode("utf-8")
+    return read_bytes(path, most).decode("utf-8")
+
+
+def opened(path: str | Path, *, follow: bool = True) -> BinaryIO:
+    """Open a regular file for reading, without waiting for who writes into a pipe; raises as `read_bytes`."""
+    flags = getattr(os, "O_NONBLOCK", 0) | (0 if follow else os.O_NOFOLLOW)
+    try:
+        file = open(path, "rb", opener=lambda name, own: os.open(name, own | flags))  # noqa: SIM115
+    except OSError as error:
+        if not follow and error.errno == errno.ELOOP:
+            raise ValueError("it is a link") from None
+        raise
+    if not S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError("it is no regular file")
+    return file
 
 
 def read_data(path: str | Path, most: int = 2**26) -> Any:
@@ -145,14 +173,6 @@ def _temporary(path: Path) -> Path:
 
 def _fill(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def _opened(path: str | Path) -> BinaryIO:
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
-    if not S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise ValueError("it is no regular file")
-    return file
 
 
 def _refuse(name: str) -> float:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 import symsi
 from symsi.errors import SymsiError
-from symsi.files import read_data, write_atomic, write_text
+from symsi.files import read_bytes, read_data, write_atomic, write_text
 from symsi.models.reference import load as load_reference
 from symsi.plotting.pictures import plot_images
 from symsi.sampling.arrays import read_samples
@@ -138,6 +138,27 @@ def test_what_is_no_regular_file_is_refused_at_once(
     }
     with pytest.raises(SymsiError, match=f"(?i){words[kind]}"):
         read(path)
+
+
+def test_a_file_is_read_to_its_end_whatever_it_says_of_its_size(tmp_path: Path) -> None:
+    path, link = tmp_path / "a", tmp_path / "b"
+    path.write_bytes(b"x" * 100)
+    link.symlink_to(path)
+    for most in (100, 101, 2**40):
+        assert read_bytes(path, most, follow=False) == read_bytes(link, most) == b"x" * 100
+    with pytest.raises(ValueError, match="larger than 99 bytes"):
+        read_bytes(path, 99)
+    with pytest.raises(ValueError, match="it is a link"):
+        read_bytes(link, 100, follow=False)
+    with pytest.raises(FileNotFoundError):
+        read_bytes(tmp_path / "none", 100, follow=False)
+    os.truncate(path, 2**40)
+    with pytest.raises(ValueError, match="larger than 100 bytes"):
+        read_bytes(path, 100)
+    if Path("/proc/self/status").exists():  # it says that it holds nothing
+        assert read_bytes("/proc/self/status", 10**6).startswith(b"Name:")
+        with pytest.raises(ValueError, match="larger than 10 bytes"):
+            read_bytes("/proc/self/status", 10)
 
 
 def test_json_is_read_to_its_limit_and_no_further(tmp_path: Path) -> None:

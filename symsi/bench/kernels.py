@@ -20,7 +20,7 @@ from torch import Tensor
 
 from symsi.coefficients.fused import fused_step
 
-__all__ = ["SIZES", "device_name", "kernel_times", "wait_until_quiet"]
+__all__ = ["SIZES", "device_name", "interleaved", "kernel_times", "wait_until_quiet"]
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 DTYPES = (torch.float32, torch.bfloat16)
@@ -77,7 +77,7 @@ def _row(n: int, dtype: torch.dtype, device: str, allocator: str) -> dict[str, A
     diffusers = _diffusers_step(x, p)
     if diffusers:
         contenders["diffusers"] = diffusers
-    times = _interleaved(contenders, device)
+    times = interleaved(contenders, device)
     return {
         "n": n,
         "dtype": str(dtype).removeprefix("torch."),
@@ -91,8 +91,8 @@ def _row(n: int, dtype: torch.dtype, device: str, allocator: str) -> dict[str, A
     }
 
 
-def _interleaved(contenders: dict[str, Callable[[], Any]], device: str) -> dict[str, float]:
-    """The best over rounds of the time of one call, the contenders taking turns."""
+def interleaved(contenders: dict[str, Callable[[], Any]], device: str) -> dict[str, float]:
+    """Return the best over rounds of the microseconds of one call, the contenders taking turns; a GPU is waited for."""
     calls = {}
     for name, call in contenders.items():
         call()

@@ -68,7 +68,8 @@ def _fashion(path: Path, part: str) -> tuple[Tensor, Tensor]:
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise SymsiError(
                 f"cannot read {file}: {trouble(error)}. Install "
-                "Debian's dataset-fashion-mnist, or name the folder with --data."
+                "Debian's dataset-fashion-mnist, or name its folder: --folder of `symsi likelihood`, --data of "
+                "`symsi train`."
             ) from None
         if hashlib.sha256(held).hexdigest() != _SHA256[name]:
             raise SymsiError(f"{file} is not the file of Fashion-MNIST: the SHA-256 of what it holds is another.")

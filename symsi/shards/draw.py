@@ -30,6 +30,8 @@ from symsi.solvers.planning import plan as make_plan
 
 __all__ = ["Drawn", "sample_shards"]
 
+_STEPS = 4  # where no plan is given, as `symsi sample` takes them
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -71,7 +73,7 @@ def sample_shards(
     folder      new, empty, or begun by the same call: then only what is missing is drawn. With a larger count it
                 becomes the folder of more samples
     shape       of a sample, if the model does not know it
-    plan        as `symsi.plan` and `symsi.fit_solver` give it; default: `symsi.plan(model)`
+    plan        as `symsi.plan` and `symsi.fit_solver` give it; default: `symsi.plan(model, steps=4)`
     conditions  tensors of M rows, of which sample i is told row i mod M, or words, numbers and None
     stop        asked before each shard; where it says True, the process ends with what it has
     again       ranges of shards that are there, as `check_shards` names them, to be drawn anew
@@ -94,7 +96,7 @@ def sample_shards(
     rows, words = _split(conditions)
     check_inputs(known, where, kind, guidance, {**words, **rows_in_turn(rows, range(size))}, conditions, size)
     taken = model if isinstance(model, FlowMap) else known
-    made = make_plan(taken, shape=form) if plan is None else check_plan(plan, taken, {}, form, guidance)
+    made = make_plan(taken, shape=form, steps=_STEPS) if plan is None else check_plan(plan, taken, {}, form, guidance)
     check_memory(size, form, kind, where, 0)
     data = packed(rows) if rows else b""
     manifest = Manifest(
@@ -187,7 +189,7 @@ def _finish(folder: Folder, team: Team, stop: Callable[[], bool] | None, done: b
         return 0, ()
     if stop is None:
         team.close()
-    others = tuple(sorted(team.wait("done", range(team.world))))
+    others = tuple(sorted(team.wait("done", range(team.world), stopped=stop is None)))
     missing = sum(map(len, folder.missing()))
     if not missing and not done and stop is not None:
         seal(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from symsi.errors import SymsiError
-from symsi.files import trouble, write_atomic
+from symsi.files import opened, read_bytes, trouble, write_atomic
 from symsi.shards.manifest import FORMAT, VERSION, Manifest
 
 __all__ = ["Shard", "bytes_in", "is_there", "numbers_in", "path_of", "read_shard", "shard_bytes", "write_shard"]
@@ -43,14 +42,13 @@ def path_of(folder: Path, span: range) -> Path:
 
 
 def is_there(folder: Path, manifest: Manifest, span: range) -> bool:
-    """Whether a shard is a plain file of the right size; whether its numbers are right says `read_shard`."""
+    """Whether a shard is a regular file of the right size; whether its numbers are right says `read_shard`."""
     try:
-        with os.fdopen(_opened(path_of(folder, span)), "rb") as file:
-            found = os.fstat(file.fileno())
-            header = int.from_bytes(file.read(8), "little") if stat.S_ISREG(found.st_mode) else _HEADER
-    except OSError:
+        with opened(path_of(folder, span), follow=False) as file:
+            size, header = os.fstat(file.fileno()).st_size, int.from_bytes(file.read(8), "little")
+    except (OSError, ValueError):
         return False
-    return header < _HEADER and found.st_size == 8 + header + manifest.bytes_of(span)
+    return header < _HEADER and size == 8 + header + manifest.bytes_of(span)
 
 
 def write_shard(folder: Path, manifest: Manifest, span: range, x: Tensor) -> None:
@@ -67,14 +65,14 @@ def write_shard(folder: Path, manifest: Manifest, span: range, x: Tensor) -> Non
 def read_shard(folder: Path, manifest: Manifest, span: range) -> Tensor:
     """Return the samples of a range, (n, *shape), on the CPU.
 
-    Raises SymsiError, saying which file and why, for one that is missing, no plain file, of another size, or does not
+    Raises SymsiError, saying which file and why, for one that is missing, no regular file, of another size, or does not
     hold the samples of this range of this run, to the last bit.
     """
     return numbers_in(shard_bytes(folder, manifest, span), path_of(folder, span), manifest, span)
 
 
 def shard_bytes(folder: Path, manifest: Manifest, span: range) -> bytes:
-    """Return the bytes of a shard's file. Raises SymsiError where it is missing, no plain file, or too large."""
+    """Return the bytes of a shard's file. Raises SymsiError where it is missing, no regular file, or too large."""
     return bytes_in(path_of(folder, span), manifest.bytes_of(span) + _HEADER)
 
 
@@ -102,31 +100,11 @@ def numbers_in(data: bytes, path: Path, manifest: Manifest, span: range) -> Tens
 
 
 def bytes_in(path: Path, most: int) -> bytes:
-    """Return what is in a plain file of `most` bytes at most.
-
-    Raises SymsiError for a link, a pipe or a device, which is not opened or followed, and for a larger file, before it
-    is read.
-    """
+    """Return what is in a regular file of `most` bytes at most, and no link. Raises SymsiError for any other."""
     try:
-        handle = _opened(path)
-    except OSError as error:
-        reason = "it is a link" if path.is_symlink() else trouble(error)
-        raise SymsiError(f"cannot read {path}: {reason}.") from None
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise SymsiError(f"cannot read {path}: it is no plain file.")
-        if found.st_size > most:
-            raise SymsiError(f"cannot read {path}: it has {found.st_size} bytes, and {most} at most belong there.")
-        try:
-            return file.read(found.st_size)
-        except OSError as error:
-            raise SymsiError(f"cannot read {path}: {trouble(error)}.") from None
-
-
-def _opened(path: Path) -> int:
-    """Open a file for reading, but no link, and without waiting for who writes into a pipe."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return read_bytes(path, most, follow=False)
+    except (OSError, ValueError) as error:
+        raise SymsiError(f"cannot read {path}: {trouble(error)}.") from None
 
 
 def _about(manifest: Manifest, span: range) -> dict[str, Any]:

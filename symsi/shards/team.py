@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any
 
-from torch.distributed import HashStore  # type: ignore[attr-defined]  # public, and not in its __all__
+from torch.distributed import HashStore, PrefixStore  # type: ignore[attr-defined]  # public, and not in its __all__
 from torch.distributed.rendezvous import rendezvous
 
 from symsi.errors import SymsiError
@@ -28,6 +28,9 @@ REFUSED = "rank 0 refused: "
 _CLOSED = 1 << 40  # added to the counter: more than any folder has shards
 _JOIN = timedelta(minutes=5)
 _BEATS = 30  # signs of life while others are patient
+_FIRST = 0.05  # seconds between the first two signs of life, which a rank that joins waits for; then twice as long
+_PAUSE, _LONGER, _LONGEST = 0.02, 1.2, 1.0  # seconds between two looks of one that waits, from the first on
+_STOPPED = 10.0  # seconds of patience of a process that was asked to stop: torchrun and SLURM kill it after 30
 
 
 class Team:
@@ -56,6 +59,8 @@ class Team:
             if isinstance(found, Exception):
                 raise found
             store, rank, world = found
+            if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+                store = _of_this_attempt(store, rank)
         except (RuntimeError, ValueError, TimeoutError) as error:
             reason = str(error).partition("\n")[0][:200]
             raise SymsiError(
@@ -109,10 +114,17 @@ class Team:
             return ""
         return str(self._ask(self._store.get, f"{word}/{rank}").decode()).removeprefix("=")
 
-    def wait(self, word: str, ranks: Iterable[int], stop: Callable[[], bool] = lambda: False) -> set[int]:
-        """Wait until all of these said a word, or `stop()`; return those that gave no sign of life instead."""
+    def wait(
+        self, word: str, ranks: Iterable[int], stop: Callable[[], bool] = lambda: False, *, stopped: bool = False
+    ) -> set[int]:
+        """Wait until all of these said a word, or `stop()`; return those that gave no sign of life instead.
+
+        A process that was `stopped` is less patient: it will be killed.
+        """
+        patience = min(self._patience, _STOPPED) if stopped else self._patience
         waiting = {rank: (-1, time.monotonic()) for rank in ranks}
         silent: set[int] = set()
+        pause = _PAUSE
         while waiting and not stop():
             for rank, (beats, since) in list(waiting.items()):
                 if self._ask(self._store.check, [f"{word}/{rank}"]):
@@ -121,20 +133,25 @@ class Team:
                 now = int(self._ask(self._store.add, f"beats/{rank}", 0))
                 if now != beats:
                     waiting[rank] = (now, time.monotonic())
-                elif time.monotonic() - since > (self._patience if beats > 0 else self._joining):
+                elif time.monotonic() - since > (patience if beats > 0 or stopped else self._joining):
                     silent.add(rank)
                     del waiting[rank]
-            time.sleep(0.02 if waiting else 0)
+            if waiting:
+                time.sleep(pause)
+                pause = min(_LONGER * pause, _LONGEST)  # a thousand that wait leave the store to those that work
         self._silent |= silent
         return silent
 
     def _live(self) -> None:
         """Give signs of life until the end."""
+        most = self._patience / _BEATS
+        pause = min(_FIRST, most)
         try:
             while True:
                 self._store.add(f"beats/{self.rank}", 1)
-                if self._over.wait(self._patience / _BEATS):
+                if self._over.wait(pause):
                     return
+                pause = min(2 * pause, most)
         except RuntimeError:
             return  # the next call says that the store is lost
 
@@ -153,6 +170,26 @@ class Team:
 
 
 _AGAIN = "What is written stays; the same command goes on."
+
+
+def _of_this_attempt(store: Any, rank: int) -> Any:
+    """Return the part of torchrun's store that is of this attempt: the store outlives those that torchrun restarted.
+
+    Rank 0 numbers the attempts; others join the one whose rank 0 gives signs of life. torchrun's own number is not the
+    same on all nodes. Raises TimeoutError where there is none.
+    """
+    if rank == 0:
+        return PrefixStore(str(store.add("attempts", 1)), store)
+    before, end = (0, 0), time.monotonic() + _JOIN.total_seconds()
+    while time.monotonic() < end:
+        attempt = int(store.add("attempts", 0))
+        found = PrefixStore(str(attempt), store)
+        beats = int(found.add("beats/0", 0))
+        if attempt and before[0] == attempt and 0 < before[1] < beats:
+            return found
+        before = attempt, beats
+        time.sleep(_FIRST / 2)
+    raise TimeoutError("rank 0 did not come")
 
 
 def _within(seconds: float, call: Callable[..., Any], *given: Any) -> Any:

@@ -21,7 +21,9 @@ def test_names_are_known_or_told() -> None:
 
 def test_missing_damaged_and_other_files_of_fashion_mnist_are_refused(tmp_path: Path) -> None:
     given = dataset("fashion")
-    with pytest.raises(symsi.SymsiError, match="Install Debian's dataset-fashion-mnist"):
+    with pytest.raises(
+        symsi.SymsiError, match=r"Install Debian's dataset-fashion-mnist, .* --folder of .symsi l.*, --data"
+    ):
         given.read(tmp_path, "train")
     file = tmp_path / "train-images-idx3-ubyte.gz"
     file.write_bytes(b"not compressed")

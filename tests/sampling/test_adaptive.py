@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import symsi
+from symsi.sampling.noise import standard_normal
 
 DOUBLE = torch.float64
 QUIET: dict[str, Any] = {"progress": False, "dtype": DOUBLE}
@@ -76,6 +77,15 @@ def test_the_steps_are_as_long_as_the_field_is_smooth() -> None:
     # with longer steps than the width of where it is decided, 0.01, the last one may pass over that
     gaps = torch.tensor(symsi.sample(narrow, shape=(20, 2), tolerance=3e-4, **QUIET).plan.grid).diff()
     assert gaps[-3:].mean() < gaps.max() / 3
+
+
+@pytest.mark.parametrize("tolerance", [1e-1, 1e-2, 3e-3, 1e-3])
+def test_what_is_narrower_than_the_last_step_costs_four_times_the_tolerance_at_most(tolerance: float) -> None:
+    """The flow of a Gaussian of mean m and deviation s ends at m + s n."""
+    narrow = symsi.models.gaussian([1.0, 0.0], 1e-4).model()
+    found = symsi.sample(narrow, shape=(100, 2), tolerance=tolerance, **QUIET).x
+    exact = torch.tensor([1.0, 0.0]) + 0.01 * standard_normal(0, range(100), 0, (2,), dtype=DOUBLE)
+    assert size(found - exact) < 4 * tolerance * size(exact)
 
 
 def test_the_plan_gives_the_same_samples_again_and_the_later_batches_follow_it(mixture: symsi.Model) -> None:

@@ -59,6 +59,12 @@ def test_samples_are_those_of_sample(whole: Path) -> None:
     assert torch.equal(torch.cat([shard.conditions["label"] for shard in shards]), LABELS[torch.arange(22) % 3])
 
 
+def test_without_a_plan_it_is_one_of_four_steps(tmp_path: Path) -> None:
+    found = draw(tmp_path / "out", plan=None)
+    assert (found.nfe, found.missing) == (4, 0)
+    assert (tmp_path / "out" / "plan.json").read_text() == symsi.plan(MODEL, steps=4).text()
+
+
 def test_sha256sum_accepts_a_folder(whole: Path) -> None:
     found = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=whole, capture_output=True)
     assert found.returncode == 0, found.stderr

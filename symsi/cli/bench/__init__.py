@@ -8,7 +8,9 @@ from symsi.cli.bench.advice import advice
 from symsi.cli.bench.certificate import certificate
 from symsi.cli.bench.fitted import fitted
 from symsi.cli.bench.flow_map import flow_map
+from symsi.cli.bench.gpu import gpu
 from symsi.cli.bench.kernels import kernels
+from symsi.cli.bench.many import many
 from symsi.cli.bench.nfe import nfe
 from symsi.cli.bench.objectives import objectives
 from symsi.cli.bench.quality import quality
@@ -33,8 +35,10 @@ def command() -> None:
       symsi bench kernels --size 100000 --size 10000000
       symsi bench nfe --model digits28 --nfe 2,4,8 --plot nfe.png
       symsi bench fitted --steps 3
+      symsi bench many --ranks 1,8,1000 --failures 0,0.1
       symsi bench map digits28-map.safetensors
       symsi bench objectives --data checkerboard
+      symsi bench gpu --json
       symsi bench quality out/
       symsi bench restore --nfe 3,10
       symsi bench sampler
@@ -45,7 +49,9 @@ def command() -> None:
 for benchmark in (
     advice,
     certificate,
+    gpu,
     kernels,
+    many,
     nfe,
     fitted,
     flow_map,
