@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from sympy import Rational
+from sympy import Expr, Rational
 from torch import Tensor
 
 from symsi.coefficients.modal import modal_tables
@@ -74,7 +74,7 @@ def plan(
     target = base if schedule is None else as_schedule(schedule)
     scale = as_diffusion(diffusion)
     name, chosen = choose(solver, scale)
-    ending = last if last is not None else ("step" if scale.deterministic else "land")
+    ending = str(last) if last is not None else ("step" if scale.deterministic else "land")
     grid = default_grid(known, target, deterministic=scale.deterministic) if grid is None else grid
     times = time_grid(target, grid, steps, start=convert(base, target).start_time)
     conversion = convert(base, target, diffusion=scale, prediction=known.prediction)
@@ -91,19 +91,44 @@ def plan(
     if reference is not None and shape is not None:
         reference.check(shape)
     law = _law(name, chosen, ending, reference, spectrum)
-    if law is not None:
-        origin["reference"] = "spectrum" if reference is None else reference.kind
     try:
-        if law is not None or (reference is None and not chosen.modal):
+        if law is not None:
+            origin["reference"] = "spectrum" if reference is None else reference.kind
             nodes = _nodes(conversion, times, chosen)
-            own = _own_plan(nodes, chosen, ending, origin)
-            return own if law is None else _fitted_plan(own, nodes, known, law, chosen.ridge or 0.0)
-        reference = isotropic() if reference is None else reference
-        _check_modal(scale, chosen, name)
-        by_mode = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
-        return _modal_plan(by_mode, chosen, ending, reference, origin)
+            return _fitted_plan(_own_plan(nodes, chosen, ending, origin), nodes, known, law, chosen.ridge or 0.0)
+        if reference is None:
+            return _plain_plan(conversion, times, chosen, ending, tuple(origin.items()))
+        return _plan_by_mode(conversion, times, chosen, ending, reference, origin, shape)
     except EndpointError as error:
         raise EndpointError(f"{error}{_hint(conversion)}") from None
+
+
+@lru_cache(maxsize=32)
+def _plain_plan(
+    conversion: Conversion, times: tuple[float, ...], solver: Solver, last: str, origin: tuple[tuple[str, str], ...]
+) -> Plan:
+    """The plan of a solver without a reference: nothing but numbers and words, so that one object serves every call.
+
+    Its `origin` tells apart schedules that are equal and have other names.
+    """
+    if solver.modal:
+        return _plan_by_mode(conversion, times, solver, last, isotropic(), dict(origin), None)
+    return _own_plan(_nodes(conversion, times, solver), solver, last, dict(origin))
+
+
+def _plan_by_mode(
+    conversion: Conversion,
+    times: tuple[float, ...],
+    solver: Solver,
+    last: str,
+    reference: Reference,
+    origin: Mapping[str, str],
+    shape: tuple[int, ...] | None,
+) -> Plan:
+    """The plan of a solver that steps in the modes of a reference."""
+    _check_modal(conversion.diffusion, solver, origin["solver"])
+    nodes = _modal_nodes(conversion, times, reference, Rational(conversion.diffusion.kappa), shape)
+    return _modal_plan(nodes, solver, last, reference, origin)
 
 
 def origin_of(model: Model) -> dict[str, str]:
@@ -113,7 +138,12 @@ def origin_of(model: Model) -> dict[str, str]:
 
 def base_words(base: Schedule) -> str:
     """Return a model's schedule as a plan's origin says it."""
-    return f"alpha={base.alpha}, beta={base.beta}"
+    return _words(base.alpha, base.beta)
+
+
+@lru_cache(maxsize=256)
+def _words(alpha: Expr, beta: Expr) -> str:
+    return f"alpha={alpha}, beta={beta}"
 
 
 def base_of(origin: Mapping[str, str]) -> Schedule | None:

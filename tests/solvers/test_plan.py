@@ -1,6 +1,8 @@
 """A plan as a public value: made by hand, checked when made, printed, saved and read again."""
 
+import copy
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -406,3 +408,32 @@ def test_a_plan_tells_the_schedule_that_it_was_made_for(name: str) -> None:
     assert base_of({}) is None
     with pytest.raises(symsi.PlanError, match="origin says 'linear' for the model's schedule, which is none"):
         base_of({"base": "linear"})
+
+
+@pytest.mark.parametrize("options", [{"solver": "ab2"}, {"diffusion": "optimal"}], ids=["ode", "sde"])
+def test_a_plan_of_words_is_made_once_and_cannot_be_changed_by_who_holds_it(options: dict[str, str]) -> None:
+    model = symsi.Model(lambda x, t: x)
+    made = symsi.plan(model, schedule="trigonometric", steps=3, **options)
+    assert symsi.plan(model, schedule="trigonometric", steps=3, **options) is made
+    with pytest.raises(TypeError):
+        made.origin["schedule"] = "linear"  # type: ignore[index]
+    others = [{"steps": 4}, {"schedule": "linear"}, {"last": "step" if "diffusion" in options else "land"}]
+    others += [{"grid": [0.0, 0.5, 0.75, 1.0]}]
+    for other in others:
+        asked = {"schedule": "trigonometric", "steps": 3, **options, **other}
+        if "grid" in other:
+            del asked["steps"]
+        assert symsi.plan(model, **asked) != made
+
+
+def test_plans_of_equal_schedules_keep_their_own_names() -> None:
+    made = [symsi.plan("linear", schedule=name, steps=2) for name in ("linear", "polynomial(n=1)")]
+    assert [plan.origin["schedule"] for plan in made] == ["linear", "polynomial(n=1)"]
+
+
+def test_a_plan_survives_pickle_and_copy() -> None:
+    made = symsi.plan("linear", schedule="trigonometric", diffusion="optimal", steps=2)
+    for again in (pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):
+        assert again == made
+        with pytest.raises(TypeError):
+            again.origin["solver"] = "euler"
