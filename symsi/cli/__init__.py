@@ -19,6 +19,7 @@ __all__ = ["main"]
 os.environ.setdefault("SYMPY_CACHE_SIZE", "20000")  # SymPy's own 1000 forgets what a proof asks again
 _COMMANDS = {
     "bench": "Measure accuracy and speed on this machine.",
+    "cache": "What is kept on disk of what was derived: where, how much; clear it.",
     "calibrate": "Estimate a Gaussian reference, or the best grid, for a model.",
     "demo": "The main job: derive, prove, compile, and sample digits in 2 to 8 evaluations.",
     "derive": "Derive every formula for a schedule, a conversion or a bridge of two laws.",

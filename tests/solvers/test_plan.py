@@ -12,8 +12,10 @@ import torch
 
 import symsi
 from symsi.calibration.reference import estimate
+from symsi.coefficients import cache
 from symsi.models.analytic import Mixture
 from symsi.models.reference import isotropic
+from symsi.solvers import plan_file, planning
 from symsi.solvers.planning import base_of, base_words
 from symsi.solvers.table import SOLVERS
 
@@ -437,3 +439,70 @@ def test_a_plan_survives_pickle_and_copy() -> None:
         assert again == made
         with pytest.raises(TypeError):
             again.origin["solver"] = "euler"
+
+
+WORDS = [
+    {"schedule": "trigonometric", "steps": 3},
+    {"schedule": "lazy(kappa=1)", "diffusion": "optimal", "steps": 3},
+    {"schedule": "trigonometric", "solver": "heun", "grid": [0.0, 0.3, 1.0]},
+]
+
+
+@pytest.mark.parametrize("words", WORDS, ids=["ode", "sde", "times"])
+def test_a_plan_is_kept_on_disk_exactly_and_checked_when_it_is_read(
+    words: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    planning._plain_plan.cache_clear()
+    made = symsi.plan("linear", **words)
+    monkeypatch.setenv("SYMSI_CACHE", str(tmp_path))
+    monkeypatch.setattr(cache, "LEAST_SECONDS", 0.0)
+    planning._plain_plan.cache_clear()
+    assert symsi.plan("linear", **words) == made
+    (path,) = tmp_path.iterdir()
+
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    with monkeypatch.context() as patch:
+        for name in ("_own_plan", "_plan_by_mode"):
+            patch.setattr(planning, name, never)
+        planning._plain_plan.cache_clear()
+        read = symsi.plan("linear", **words)
+    assert read == made
+    assert str(read) == str(made)
+    data = json.loads(path.read_text())
+    plan = data["answer"]["plan"]
+    plan["stages"][0]["weights"][0] *= 2  # with the hashes of who knows them
+    data["answer"]["hash"] = plan_file.digest(plan)
+    data["hash"] = cache._digest(data["answer"])
+    path.write_text(json.dumps(data))
+    planning._plain_plan.cache_clear()
+    assert symsi.plan("linear", **words) == made
+    assert json.loads(path.read_text())["answer"]["hash"] == made.hash
+    planning._plain_plan.cache_clear()
+
+
+def test_plans_of_other_formulas_are_other_questions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SYMSI_CACHE", str(tmp_path))
+    monkeypatch.setattr(cache, "LEAST_SECONDS", 0.0)
+    planning._plain_plan.cache_clear()
+    base = symsi.Model(lambda x, t: x, schedule="linear")
+    noisy = symsi.Schedule("2*(1-t)", "t", noise_scale=2, name="linear")
+    asked = [
+        {"schedule": "trigonometric"},
+        {"schedule": "linear"},
+        {"schedule": noisy},
+        {"schedule": "linear", "diffusion": "optimal"},
+        {"schedule": "linear", "diffusion": "kappa=1/2"},
+        {"schedule": "linear", "diffusion": "alpha"},
+        {"schedule": "linear", "solver": "euler"},
+        {"schedule": "linear", "last": "land"},
+        {"schedule": "linear", "grid": "eased"},
+        {"schedule": "linear", "steps": 3},
+    ]
+    for words in asked:
+        symsi.plan(base, **{"steps": 2, **words})
+    symsi.plan(symsi.Model(lambda x, t: x, prediction="noise"), grid=[0.01, 0.5, 1])
+    symsi.plan(symsi.Model(lambda x, t: x, prediction="data"), grid=[0.01, 0.5, 1])
+    assert len(list(tmp_path.iterdir())) == len(asked) + 2
+    planning._plain_plan.cache_clear()
