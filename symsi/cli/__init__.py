@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import warnings
 from importlib import import_module
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -46,8 +48,19 @@ class _Lazy(click.Group):
             raise click.UsageError(str(unknown("command", cmd_name, _COMMANDS)))
         if "--help" in sys.argv[1:2]:  # the overview needs a line each, not the commands themselves
             return click.Command(cmd_name, help=_COMMANDS[cmd_name])
-        command: click.Command = import_module(f"symsi.cli.{cmd_name}").command
+        command: click.Command = _imported(f"symsi.cli.{cmd_name}").command
         return command
+
+
+def _imported(name: str) -> Any:
+    """A module; what it and its libraries make stays, so that no garbage is looked for meanwhile."""
+    looks = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        if looks:
+            gc.enable()
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
