@@ -53,12 +53,13 @@ class _Lazy(click.Group):
 
 
 def _imported(name: str) -> Any:
-    """A module; what it and its libraries make stays, so that no garbage is looked for meanwhile."""
+    """A module; what it and its libraries make stays to the end, so that no garbage is looked for in it until then."""
     looks = gc.isenabled()
     gc.disable()
     try:
         return import_module(name)
     finally:
+        gc.freeze()
         if looks:
             gc.enable()
 

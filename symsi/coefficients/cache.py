@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,12 +145,20 @@ def _digest(data: Any) -> str:
 
 @lru_cache(maxsize=1)
 def _code() -> str | None:
-    """A hash of symsi's source and of the libraries that derive with it; None where the source cannot be read."""
-    root = Path(__file__).parents[1]
+    """A hash of symsi's source and of the libraries that derive with it.
+
+    None where the source cannot be read, or may be another than what this process runs: changed since symsi was loaded.
+    """
+    root, loaded = Path(__file__).parents[1], float(import_module("symsi").__loaded__)
     whole = hashlib.sha256(f"sympy {sympy.__version__}, mpmath {mpmath.__version__}".encode())
     try:
-        for path in sorted(root.rglob("*.py")):
-            content = path.read_bytes()
+        paths = sorted(root.rglob("*.py"))
+        if not paths:
+            return None
+        for path in paths:
+            content, about = path.read_bytes(), path.stat()
+            if max(about.st_mtime, about.st_ctime) > loaded:
+                return None
             whole.update(f"\n{path.relative_to(root).as_posix()} {len(content)}\n".encode())
             whole.update(content)
     except OSError:

@@ -17,6 +17,7 @@ DERIVE = ("derive", "--from", "linear", "--to", "trigonometric")
 def folder(monkeypatch: Patch, tmp_path: Path) -> Path:
     monkeypatch.setenv("SYMSI_CACHE", str(tmp_path))
     monkeypatch.setattr(cache, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "_code", lambda: "this code")
     return tmp_path
 
 

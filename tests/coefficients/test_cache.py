@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import symsi
 from symsi import SymsiError
 from symsi.coefficients import cache
 
@@ -38,6 +39,7 @@ def _numbers(data: Any) -> Any:
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("SYMSI_CACHE", str(tmp_path / "kept"))
     monkeypatch.setattr(cache, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "_code", lambda: "this code")
     return tmp_path / "kept"
 
 
@@ -57,6 +59,14 @@ def test_an_answer_is_read_back_exactly_and_belongs_to_who_asked(folder: Path) -
     assert folder.stat().st_mode & 0o077 == 0
 
 
+def test_without_a_hash_of_the_code_there_is_no_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_code", lambda: None)
+    asked = Asked()
+    assert asked() == asked() == ANSWER
+    assert asked.times == 2
+    assert not folder.exists()
+
+
 def test_other_questions_and_other_code_have_other_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked()
     asked()
@@ -71,6 +81,8 @@ def test_the_code_is_that_of_all_files_and_of_the_libraries(tmp_path: Path, monk
     source = tmp_path / "symsi" / "coefficients" / "cache.py"
     source.write_text("a = 1\n")
     monkeypatch.setattr(cache, "__file__", str(source))
+    assert cache._code.__wrapped__() is None  # changed since symsi was loaded
+    monkeypatch.setattr(symsi, "__loaded__", float("inf"))
     found = [cache._code.__wrapped__()]
     source.write_text("a = 2\n")
     found.append(cache._code.__wrapped__())
@@ -81,9 +93,11 @@ def test_the_code_is_that_of_all_files_and_of_the_libraries(tmp_path: Path, monk
     monkeypatch.setattr(cache.mpmath, "__version__", "0")
     found.append(cache._code.__wrapped__())
     assert len(set(found)) == 5
-    source.chmod(0)
     source.unlink()
     source.mkdir()
+    assert cache._code.__wrapped__() is None
+    source.rmdir()
+    (tmp_path / "symsi" / "other.py").unlink()
     assert cache._code.__wrapped__() is None
 
 

@@ -456,6 +456,7 @@ def test_a_plan_is_kept_on_disk_exactly_and_checked_when_it_is_read(
     made = symsi.plan("linear", **words)
     monkeypatch.setenv("SYMSI_CACHE", str(tmp_path))
     monkeypatch.setattr(cache, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "_code", lambda: "this code")
     planning._plain_plan.cache_clear()
     assert symsi.plan("linear", **words) == made
     (path,) = tmp_path.iterdir()
@@ -485,6 +486,7 @@ def test_a_plan_is_kept_on_disk_exactly_and_checked_when_it_is_read(
 def test_plans_of_other_formulas_are_other_questions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SYMSI_CACHE", str(tmp_path))
     monkeypatch.setattr(cache, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "_code", lambda: "this code")
     planning._plain_plan.cache_clear()
     base = symsi.Model(lambda x, t: x, schedule="linear")
     noisy = symsi.Schedule("2*(1-t)", "t", noise_scale=2, name="linear")
