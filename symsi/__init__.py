@@ -5,10 +5,12 @@ Everything public is listed here and imported on first use, so `import symsi` lo
 
 from __future__ import annotations
 
+import time
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+__loaded__ = time.time()  # source that changed since is not what runs
 
 _PUBLIC = {
     "Bridge": "symsi.theory.bridge",

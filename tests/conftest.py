@@ -1,13 +1,23 @@
 """Exact models that samplers are held against."""
 
+import gc
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("SYMPY_CACHE_SIZE", "20000")  # as the command line does
+os.environ["SYMSI_CACHE"] = "off"  # what tests judge is computed here and now
 
 import pytest
 import torch
 
 from symsi.models.analytic import Mixture, gaussian, mixture
+
+
+@pytest.fixture(autouse=True)
+def _thawed() -> Iterator[None]:
+    """The command line freezes what is there when it starts, which a process of many commands is not to keep."""
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

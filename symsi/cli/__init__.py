@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import warnings
 from importlib import import_module
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -19,6 +21,7 @@ __all__ = ["main"]
 os.environ.setdefault("SYMPY_CACHE_SIZE", "20000")  # SymPy's own 1000 forgets what a proof asks again
 _COMMANDS = {
     "bench": "Measure accuracy and speed on this machine.",
+    "cache": "What is kept on disk of what was derived: where, how much; clear it.",
     "calibrate": "Estimate a Gaussian reference, or the best grid, for a model.",
     "demo": "The main job: derive, prove, compile, and sample digits in 2 to 8 evaluations.",
     "derive": "Derive every formula for a schedule, a conversion or a bridge of two laws.",
@@ -45,8 +48,20 @@ class _Lazy(click.Group):
             raise click.UsageError(str(unknown("command", cmd_name, _COMMANDS)))
         if "--help" in sys.argv[1:2]:  # the overview needs a line each, not the commands themselves
             return click.Command(cmd_name, help=_COMMANDS[cmd_name])
-        command: click.Command = import_module(f"symsi.cli.{cmd_name}").command
+        command: click.Command = _imported(f"symsi.cli.{cmd_name}").command
         return command
+
+
+def _imported(name: str) -> Any:
+    """A module; what it and its libraries make stays to the end, so that no garbage is looked for in it until then."""
+    looks = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        gc.freeze()
+        if looks:
+            gc.enable()
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

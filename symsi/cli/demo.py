@@ -20,7 +20,8 @@ from symsi.interpolants.named import schedule
 from symsi.metrics import accuracy, frechet_distance
 from symsi.models.features import SHIPPED, load_features
 from symsi.models.pretrained import load
-from symsi.plotting.pictures import check_picture, plot_images
+from symsi.plotting.mosaic import check_picture
+from symsi.plotting.pictures import plot_images
 from symsi.proofs import THEOREMS
 from symsi.sampling.sample import SampleResult, sample
 from symsi.theory.conversion import convert

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from symsi.algebra.proof import Proof
 from symsi.cli import derive_bridge, derive_map
 from symsi.cli.derive_bridge import Sides, bridge_options
 from symsi.cli.options import Pair, at_most_one, conversion_options
+from symsi.coefficients.cache import kept
 from symsi.errors import SymsiError
 from symsi.exports.latex import bridge_tex, conversion_tex, map_tex
 from symsi.exports.markdown import bridge_markdown, conversion_markdown, map_markdown
@@ -57,18 +59,34 @@ def command(
     at_most_one(**{"--json": as_json, "--latex": as_latex, "--markdown": as_markdown})
     if of_maps and sides.asked:
         raise SymsiError("--flow-map is of schedules; leave --interpolant and --gamma out.")
-    found: Found = sides.bridge(pair) if sides.asked else pair.conversion()
-    if of_maps:
-        found = derive_map.map_conversion(pair)
-    proof = found.proof() if with_proof or as_latex or as_markdown else None
-    if proof and (as_latex or as_markdown):
+    if not (with_proof or as_latex or as_markdown):
+        asked = {"derive": asdict(pair), "sides": asdict(sides), "of_maps": of_maps, "as_json": as_json}
+        click.echo(kept(asked, lambda: _told(_find(pair, sides, of_maps), as_json), str, _as_text))
+        return
+    found = _find(pair, sides, of_maps)
+    proof = found.proof()
+    if as_latex or as_markdown:
         click.echo(_page(found, proof, as_latex), nl=False)
     else:
-        click.echo(json.dumps(_record(found), indent=2) if as_json else _text(found))
-        if proof:
-            click.echo("\n" + proof.text(), err=as_json)
-    if proof and not proof.proved:
+        click.echo(_told(found, as_json))
+        click.echo("\n" + proof.text(), err=as_json)
+    if not proof.proved:
         raise SystemExit(1)
+
+
+def _find(pair: Pair, sides: Sides, of_maps: bool) -> Found:
+    found: Found = sides.bridge(pair) if sides.asked else pair.conversion()
+    return derive_map.map_conversion(pair) if of_maps else found
+
+
+def _told(found: Found, as_json: bool) -> str:
+    return json.dumps(_record(found), indent=2) if as_json else _text(found)
+
+
+def _as_text(data: Any) -> str:
+    if not isinstance(data, str):
+        raise SymsiError("what is kept is no text.")
+    return data
 
 
 def _page(found: Found, proof: Proof, as_latex: bool) -> str:

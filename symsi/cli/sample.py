@@ -12,7 +12,6 @@ from torch import Tensor
 
 from symsi.cli.options import dtype_option, read_grid, sampling_options
 from symsi.cli.sample_folder import device_of_rank, draw_folder, is_folder
-from symsi.cli.text_to_image import sample_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.interpolants.named import as_schedule
@@ -20,7 +19,7 @@ from symsi.models.flow_map import FlowMap
 from symsi.models.pretrained_map import load_any
 from symsi.models.protocol import as_device
 from symsi.models.reference import load as load_reference
-from symsi.plotting.pictures import check_picture
+from symsi.plotting.mosaic import check_picture
 from symsi.sampling.files import check_samples, write_samples
 from symsi.sampling.inputs import check_memory
 from symsi.sampling.sample import sample
@@ -137,6 +136,8 @@ def command(
     if counted is not None and _said("steps") and steps != counted:
         raise SymsiError(f"--grid {grid} has {counted} steps, --steps is {steps}; leave --steps out.")
     if pipeline:
+        from symsi.cli.text_to_image import sample_pipeline  # with a drawing library
+
         alone = {"batch": batch, "label": labels, "picture": picture, "model": _said("model"), "stochastic": stochastic}
         for option, value in alone.items():
             if value:
@@ -191,7 +192,7 @@ def command(
     conditions = {"label": wanted if many else wanted[torch.arange(count) % len(wanted)]} if network.classes else {}
     number = steps if counted is None else None
     words: dict[str, Any] = {"steps": number, "grid": points, "stochastic": stochastic}
-    if not isinstance(network, FlowMap):
+    if made is None and not isinstance(network, FlowMap):
         best = advice(network)
         target = best.schedule if schedule is None else as_schedule(schedule)
         words |= {
@@ -232,7 +233,7 @@ def command(
     check_free(path, force=force)
     write_samples(found, path, force=force)
     if picture:
-        found.plot(picture, force=force)
+        write_samples(found, picture, force=force)
     click.echo(f"{count} samples at {found.nfe} evaluation{'s' * (found.nfe > 1)} each: {output}")
 
 

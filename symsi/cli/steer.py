@@ -19,7 +19,8 @@ from symsi.files import check_free, write_atomic
 from symsi.models.pretrained import load
 from symsi.models.reference import load as load_reference
 from symsi.models.rewards import reward as reward_named
-from symsi.plotting.pictures import check_picture, plot_images
+from symsi.plotting.mosaic import check_picture
+from symsi.plotting.pictures import plot_images
 from symsi.solvers.plan import load_plan
 
 __all__ = ["command"]

@@ -18,7 +18,8 @@ from symsi.errors import SymsiError
 from symsi.files import check_regular, read_text, trouble
 from symsi.metrics import rmse
 from symsi.models.protocol import Model
-from symsi.plotting.pictures import PICTURES, check_picture, plot_images
+from symsi.plotting.mosaic import PICTURES, check_picture
+from symsi.plotting.pictures import plot_images
 
 __all__ = ["latents", "model_of_pipeline", "sample_pipeline"]
 

@@ -2,7 +2,7 @@
 
 The names that a text defines become the local names of a function around it, not a module's globals. So torch.compile
 finds them in the closure, whatever else has been made meanwhile, and a function that nobody holds is gone with its
-text: neither `sys.modules` nor anything else keeps it.
+text: neither `sys.modules` nor anything else keeps it, but for the few that `evaluate_on` used last.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import linecache
 import textwrap
 import weakref
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -42,9 +43,14 @@ def compiled(text: str, name: str) -> Callable[..., Any]:
 
 def evaluate_on(formulas: Mapping[str, Expr], point: Mapping[Symbol, Tensor]) -> dict[str, Tensor]:
     """Evaluate formulas on float64 tensors that broadcast together; each result has the shape of them all."""
-    printer = TorchPrinter()
-    names = [symbol.name for symbol in point]
-    body = "".join(f"        {name!r}: {printer.text(expr)},\n" for name, expr in formulas.items())
-    found = compiled(f"def values({', '.join(names)}):\n    return {{\n{body}    }}\n", "values")(*point.values())
+    found = _function(tuple(formulas.items()), tuple(symbol.name for symbol in point))(*point.values())
     nothing = sum(0 * value for value in point.values())
     return {name: torch.as_tensor(value, dtype=torch.float64) + nothing for name, value in found.items()}
+
+
+@lru_cache(maxsize=64)
+def _function(formulas: tuple[tuple[str, Expr], ...], names: tuple[str, ...]) -> Callable[..., Any]:
+    """Formulas as one function of the symbols of these names."""
+    printer = TorchPrinter()
+    body = "".join(f"        {name!r}: {printer.text(expr)},\n" for name, expr in formulas)
+    return compiled(f"def values({', '.join(names)}):\n    return {{\n{body}    }}\n", "values")

@@ -112,11 +112,12 @@ def laid_out(config: Config, weights: Mapping[str, Tensor], prefix: str = "") ->
     for name, shape in own.items():
         if held.get(name) != shape:
             raise SymsiError(f"{name} should be {shape}, and is {held.get(name, 'missing')}.")
-    return net.to_empty(device="cpu")
+    with _Unfilled():
+        return UNet(config)
 
 
 class _Unfilled(TorchFunctionMode):
-    """Leaves weights as they are made: on meta there are none, and torch would load its compiler to see it."""
+    """Leaves weights as they are made: a file fills them, and on meta torch would load its compiler to see that."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Do anything but what torch.nn.init does."""

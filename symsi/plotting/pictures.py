@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,11 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from symsi.errors import SymsiError
-from symsi.files import check_free, write_atomic
+from symsi.files import write_atomic
+from symsi.plotting.mosaic import check_images, check_picture, mosaic
 from symsi.plotting.style import COLORS, column, label_lines, style
 
-__all__ = ["PICTURES", "check_picture", "plot_certificate", "plot_images", "plot_nfe", "write_figure"]
-
-PICTURES = (".png", ".svg", ".pdf")
-
-
-def check_picture(path: Path, *, force: bool = False) -> None:
-    """Raise SymsiError, before any work is done, for a suffix that is no picture or a file that exists."""
-    if path.suffix not in PICTURES:
-        raise SymsiError(f"cannot draw {path.name!r}: the suffix must be one of {', '.join(PICTURES)}.")
-    check_free(path, force=force)
+__all__ = ["plot_certificate", "plot_images", "plot_nfe", "write_figure"]
 
 
 def plot_certificate(
@@ -73,8 +63,7 @@ def plot_images(
     if where:
         check_picture(where, force=force)
     for panel in panels:
-        if panel.ndim != 4 or panel.shape[1] not in (1, 3):
-            raise SymsiError(f"only images (N, 1 or 3, H, W) can be drawn; got {tuple(panel.shape)}.")
+        check_images(panel)
     with style():
         lines = max(len(rows), 1)
         across = -(-len(panels) // lines)
@@ -82,7 +71,7 @@ def plot_images(
         table = figure.subplots(lines, across, squeeze=False)
         for k, panel in enumerate(panels):
             axes = table[k // across][k % across]
-            axes.imshow(_mosaic(panel, columns), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.imshow(mosaic(panel, columns), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             if titles and k < across:
                 axes.set_title(titles[k], fontsize=9)
@@ -131,15 +120,3 @@ def write_figure(figure: Figure, path: Path, *, force: bool) -> Path:
     """Write a figure atomically, in the format of the suffix. Raises SymsiError if `path` exists."""
     suffix = path.suffix[1:]
     return write_atomic(path, lambda temporary: figure.savefig(temporary, format=suffix), force=force)
-
-
-def _mosaic(images: Tensor, columns: int | None) -> Any:
-    """Lay images out in lines of `columns`, (H, W) or (H, W, 3)."""
-    across = columns or math.ceil(math.sqrt(len(images)))
-    count = -(-len(images) // across) * across
-    shown = images.detach().float().cpu().clamp(0, 1)
-    padded = shown.new_ones((count, *shown.shape[1:]))
-    padded[: len(shown)] = shown
-    _, channels, height, width = padded.shape
-    whole = padded.reshape(-1, across, channels, height, width).permute(0, 3, 1, 4, 2)
-    return whole.reshape(-1, across * width, channels).squeeze(-1).numpy()

@@ -10,7 +10,8 @@ import torch
 from matplotlib.collections import LineCollection
 from torch import Tensor
 
-from symsi.plotting.pictures import check_picture, write_figure
+from symsi.plotting.mosaic import check_picture
+from symsi.plotting.pictures import write_figure
 from symsi.plotting.style import COLORS, column, style
 
 __all__ = ["plot_steering"]

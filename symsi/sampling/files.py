@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from symsi.errors import SymsiError
 from symsi.files import check_free, write_atomic
-from symsi.plotting.pictures import PICTURES
+from symsi.plotting.mosaic import PICTURES, write_png
 from symsi.sampling.sample import SampleResult
 
 __all__ = ["SUFFIXES", "check_samples", "write_samples"]
@@ -31,6 +31,8 @@ def check_samples(path: Path, *, force: bool = False) -> None:
 def write_samples(result: SampleResult, path: Path, *, force: bool = False) -> Path:
     """Write `samples` (and `path`, if there is one), with NFE, grid and model as metadata; a picture by its suffix."""
     check_samples(path, force=force)
+    if path.suffix == ".png":
+        return write_png(result.x * result.model.gain + result.model.offset, path, force=force)
     if path.suffix in PICTURES:
         result.plot(path, force=force)
         return path

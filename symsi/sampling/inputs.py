@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _ASKS = {"prediction", "conditional", "unconditional"}
+_ALWAYS_FREE = 1 << 22  # bytes of samples that are drawn without a look at the memory
 _CALLER = 6  # frames from a warning to who called `sample`, which torch's two contexts wrap
 
 
@@ -159,7 +160,7 @@ def _warn(plan: Plan, model: Model, form: tuple[int, ...], guidance: float, *, p
 def check_memory(count: int, form: tuple[int, ...], dtype: torch.dtype, device: torch.device, frames: int) -> None:
     """Raise SymsiError where the samples (and a path of `frames` states) cannot be held, before they are drawn."""
     needed = count * prod(form) * torch.empty((), dtype=dtype).element_size() * (1 + frames)
-    free = _free_memory(device)
+    free = None if needed < _ALWAYS_FREE else _free_memory(device)
     if free is not None and needed > free:
         raise SymsiError(
             f"{count} samples of shape {form} take {needed / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB of memory are free "

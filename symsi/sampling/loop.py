@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 
 import torch
@@ -23,6 +24,7 @@ __all__ = ["run"]
 Predict = Callable[..., Sequence[Tensor]]
 Draw = Callable[[Sequence[int]], Sequence[Tensor]]
 _AT_ONCE = 1 << 16  # numbers of noise that are drawn in one go, if a step needs fewer
+_LITTLE = 1 << 14  # numbers of noise that are drawn in less time than a thread takes to begin and end
 
 
 @torch.no_grad()
@@ -75,7 +77,7 @@ def run(
     z.mul_(plan.start.to(z) if isinstance(plan.start, Tensor) else plan.start)
     if record:
         record(0, whole(beta[0]))
-    noisy = iter([stage.step for stage in plan.stages if stage.noisy])
+    noisy = [stage.step for stage in plan.stages if stage.noisy]
     with ThreadPoolExecutor(1) as pool:  # noise is drawn while the model is busy
         drawer = _Drawer(pool, draw, noisy, z.numel())
         for k, (stage, move) in enumerate(zip(plan.stages, todo, strict=True)):
@@ -106,24 +108,32 @@ def run(
 
 
 class _Drawer:
-    """Draws the noise of `steps`, `size` numbers each, in a thread of `pool`: several at once where they are small."""
+    """Draws the noise of `steps`, `size` numbers each, in a thread of `pool`: several at once where they are small.
 
-    def __init__(self, pool: Executor, draw: Draw, steps: Iterator[int], size: int) -> None:
-        self.pool, self.draw, self.steps = pool, draw, steps
+    What all steps need together is drawn here and now if it is so little that a thread would cost more.
+    """
+
+    def __init__(self, pool: Executor, draw: Draw, steps: Sequence[int], size: int) -> None:
+        self.pool, self.draw, self.steps = pool, draw, iter(steps)
         self.many = max(1, _AT_ONCE // max(1, size))
-        self.coming: deque[tuple[Future[Sequence[Tensor]], int]] = deque()
+        self.little = len(steps) * size <= _LITTLE
+        self.coming: deque[tuple[Callable[[], Sequence[Tensor]], int]] = deque()
 
     def begin(self) -> None:
         """See to it that the next step's noise is on its way."""
         if not self.coming:
             steps = list(islice(self.steps, self.many))
-            drawn = self.pool.submit(self.draw, steps)
+            drawn = partial(_same, self.draw(steps)) if self.little else self.pool.submit(self.draw, steps).result
             self.coming.extend((drawn, i) for i in range(len(steps)))
 
     def take(self) -> Tensor:
         """Return the next step's noise."""
         drawn, i = self.coming.popleft()
-        return drawn.result()[i]
+        return drawn()[i]
+
+
+def _same(drawn: Sequence[Tensor]) -> Sequence[Tensor]:
+    return drawn
 
 
 def _apart(answer: Tensor, ours: Sequence[Tensor]) -> Tensor:

@@ -18,7 +18,6 @@ from symsi.models.flow_map import FlowMap
 from symsi.models.protocol import Model, as_device, as_model
 from symsi.models.reference import Reference
 from symsi.models.two_sided import BridgeModel
-from symsi.plotting.pictures import plot_images
 from symsi.sampling.adaptive import adaptive_run, check_tolerance
 from symsi.sampling.inputs import check_inputs, check_memory, check_noise, check_plan, read_shape, whole_number
 from symsi.sampling.loop import run
@@ -58,6 +57,8 @@ class SampleResult:
 
     def plot(self, path: str | Path | None = None, *, columns: int | None = None, force: bool = False) -> Any:
         """Return a figure of the samples, images (N, C, H, W) with 1 or 3 channels; write it to `path` if given."""
+        from symsi.plotting.pictures import plot_images  # a drawing library, which sampling does without
+
         return plot_images([self.x * self.model.gain + self.model.offset], path, columns=columns, force=force)
 
 

@@ -10,7 +10,7 @@ must be evaluated at a state that is itself consistent: at the end of the step, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -103,7 +103,7 @@ def _check_stage(k: int, stage: Stage) -> None:
     for name, value in (*values, *_named("weights", stage.weights)):
         if not _finite(value):
             raise PlanError(f"{row}: {name} is not finite, or not a number: {_number(value)}.")
-    if bool(torch.as_tensor(_plain(stage.noise)).lt(0).any()):
+    if stage.noise < 0 if isinstance(stage.noise, float) else bool(_plain(stage.noise).lt(0).any()):
         raise PlanError(f"{row}: noise is a standard deviation and must not be negative; it is {_number(stage.noise)}.")
 
 
@@ -186,10 +186,14 @@ def _share(node: Coefficient, start: Coefficient, end: Coefficient) -> Any:
 
 
 def _same(a: Coefficient, b: Coefficient) -> bool:
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b
     return torch.equal(*(torch.as_tensor(_plain(v), dtype=torch.float64) for v in (a, b)))
 
 
-def _close(a: Any, b: Any, sizes: Iterable[Any]) -> bool:
+def _close(a: Any, b: Any, sizes: Sequence[Any]) -> bool:
+    if all(isinstance(value, float) for value in (a, b, *sizes)):  # the same sums, without a tensor for each
+        return bool(abs(a - b) <= _TOLERANCE * sum(map(abs, sizes)))
     a, b = torch.as_tensor(_plain(a), dtype=torch.float64), torch.as_tensor(_plain(b), dtype=torch.float64)
     size: Any = sum(abs(torch.as_tensor(_plain(v), dtype=torch.float64)) for v in sizes)
     return bool(((a - b).abs() <= _TOLERANCE * size).all())

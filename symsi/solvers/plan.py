@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from symsi.errors import PlanError
@@ -74,7 +75,7 @@ class Plan:
             isinstance(w, str) for pair in self.origin.items() for w in pair
         ):
             raise PlanError(f"origin must map words to words; got {self.origin!r:.60}.")
-        object.__setattr__(self, "origin", dict(self.origin))
+        object.__setattr__(self, "origin", MappingProxyType(dict(self.origin)))
         spans = self._own_spans() if self.spans is None else self.spans
         object.__setattr__(self, "spans", tuple(spans) if isinstance(spans, (list, tuple)) else (spans,))
         consistency.check_spans(self.stages, self.spans or (), self.times, self.clock)
@@ -120,6 +121,12 @@ class Plan:
 
     def _record(self) -> dict[str, Any]:
         return plan_file.record(self, ("stages", "spans"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "origin": dict(self.origin)}  # a read-only view cannot be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "origin": MappingProxyType(state["origin"])})
 
     def __repr__(self) -> str:
         what = ", ".join(self.origin[k] for k in ("schedule", "solver") if k in self.origin)

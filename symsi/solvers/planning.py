@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from sympy import Rational
+from sympy import Expr, Rational, srepr
 from torch import Tensor
 
+from symsi.coefficients.cache import kept
 from symsi.coefficients.modal import modal_tables
 from symsi.coefficients.tables import tabulate
 from symsi.errors import EndpointError, PlanError, SymsiError
@@ -27,7 +29,7 @@ from symsi.solvers.gaussian import gaussian_table
 from symsi.solvers.grids import Grid, time_grid
 from symsi.solvers.modal import as_coefficient, land, modal
 from symsi.solvers.nodes import LANDING, ModalNodes, Nodes
-from symsi.solvers.plan import Plan
+from symsi.solvers.plan import Plan, read_plan
 from symsi.solvers.table import Solver, check_last, choose
 from symsi.solvers.triangle import triangle_of
 from symsi.theory.conversion import Conversion, convert
@@ -35,6 +37,16 @@ from symsi.theory.diffusion import Diffusion, as_diffusion
 from symsi.theory.functions import Functions
 
 __all__ = ["base_of", "base_words", "origin_of", "plan"]
+
+
+class _Named(NamedTuple):
+    """A grid by name."""
+
+    grid: str
+    steps: int
+
+
+_Asked: TypeAlias = _Named | tuple[float, ...]
 
 
 def plan(
@@ -74,9 +86,8 @@ def plan(
     target = base if schedule is None else as_schedule(schedule)
     scale = as_diffusion(diffusion)
     name, chosen = choose(solver, scale)
-    ending = last if last is not None else ("step" if scale.deterministic else "land")
+    ending = str(last) if last is not None else ("step" if scale.deterministic else "land")
     grid = default_grid(known, target, deterministic=scale.deterministic) if grid is None else grid
-    times = time_grid(target, grid, steps, start=convert(base, target).start_time)
     conversion = convert(base, target, diffusion=scale, prediction=known.prediction)
     origin = {
         **origin_of(known),
@@ -91,19 +102,75 @@ def plan(
     if reference is not None and shape is not None:
         reference.check(shape)
     law = _law(name, chosen, ending, reference, spectrum)
-    if law is not None:
-        origin["reference"] = "spectrum" if reference is None else reference.kind
+    asked: _Asked = (
+        _Named(grid, steps) if isinstance(grid, str) and type(steps) is int else _times(conversion, grid, steps)
+    )
     try:
-        if law is not None or (reference is None and not chosen.modal):
-            nodes = _nodes(conversion, times, chosen)
-            own = _own_plan(nodes, chosen, ending, origin)
-            return own if law is None else _fitted_plan(own, nodes, known, law, chosen.ridge or 0.0)
-        reference = isotropic() if reference is None else reference
-        _check_modal(scale, chosen, name)
-        by_mode = _modal_nodes(conversion, times, reference, Rational(scale.kappa), shape)
-        return _modal_plan(by_mode, chosen, ending, reference, origin)
+        if law is not None:
+            origin["reference"] = "spectrum" if reference is None else reference.kind
+            nodes = _nodes(conversion, _points(conversion, asked), chosen)
+            return _fitted_plan(_own_plan(nodes, chosen, ending, origin), nodes, known, law, chosen.ridge or 0.0)
+        if reference is None:
+            return _plain_plan(conversion, asked, chosen, ending, tuple(origin.items()))
+        return _plan_by_mode(conversion, _points(conversion, asked), chosen, ending, reference, origin, shape)
     except EndpointError as error:
         raise EndpointError(f"{error}{_hint(conversion)}") from None
+
+
+@lru_cache(maxsize=32)
+def _plain_plan(
+    conversion: Conversion, asked: _Asked, solver: Solver, last: str, origin: tuple[tuple[str, str], ...]
+) -> Plan:
+    """The plan of a solver without a reference: nothing but numbers and words, so that one object serves every call.
+
+    Its `origin` tells apart schedules that are equal and have other names.
+    """
+
+    def make() -> Plan:
+        times = _points(conversion, asked)
+        if solver.modal:
+            return _plan_by_mode(conversion, times, solver, last, isotropic(), dict(origin), None)
+        return _own_plan(_nodes(conversion, times, solver), solver, last, dict(origin))
+
+    question = {"plan": _exactly(conversion), "grid": asked, "origin": dict(origin)}
+    return kept(question, make, lambda plan: json.loads(plan.text()), lambda data: read_plan(data, "what is kept"))
+
+
+def _points(conversion: Conversion, asked: _Asked) -> tuple[float, ...]:
+    """The times of what was asked for."""
+    return _times(conversion, asked.grid, asked.steps) if isinstance(asked, _Named) else asked
+
+
+def _times(conversion: Conversion, grid: Grid, steps: int | None) -> tuple[float, ...]:
+    """The times of a grid, from where the conversion starts."""
+    base, target = conversion.base, conversion.target
+    return time_grid(target, grid, steps, start=convert(base, target).start_time)
+
+
+@lru_cache(maxsize=256)
+def _exactly(conversion: Conversion) -> tuple[str, ...]:
+    """All that the formulas of a conversion follow from, as text that no two of them share."""
+    sides = [(s.alpha, s.beta, s.noise_scale, s.data_scale) for s in (conversion.base, conversion.target)]
+    return (
+        *map(srepr, sides),
+        srepr((conversion.diffusion.kappa, conversion.diffusion.expression)),
+        conversion.prediction,
+    )
+
+
+def _plan_by_mode(
+    conversion: Conversion,
+    times: tuple[float, ...],
+    solver: Solver,
+    last: str,
+    reference: Reference,
+    origin: Mapping[str, str],
+    shape: tuple[int, ...] | None,
+) -> Plan:
+    """The plan of a solver that steps in the modes of a reference."""
+    _check_modal(conversion.diffusion, solver, origin["solver"])
+    nodes = _modal_nodes(conversion, times, reference, Rational(conversion.diffusion.kappa), shape)
+    return _modal_plan(nodes, solver, last, reference, origin)
 
 
 def origin_of(model: Model) -> dict[str, str]:
@@ -113,7 +180,12 @@ def origin_of(model: Model) -> dict[str, str]:
 
 def base_words(base: Schedule) -> str:
     """Return a model's schedule as a plan's origin says it."""
-    return f"alpha={base.alpha}, beta={base.beta}"
+    return _words(base.alpha, base.beta)
+
+
+@lru_cache(maxsize=256)
+def _words(alpha: Expr, beta: Expr) -> str:
+    return f"alpha={alpha}, beta={beta}"
 
 
 def base_of(origin: Mapping[str, str]) -> Schedule | None:

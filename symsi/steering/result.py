@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from symsi.models.protocol import Model
-from symsi.plotting.steering import plot_steering
 from symsi.solvers.plan import Plan
 from symsi.steering.budget import Entry
 
@@ -62,6 +61,8 @@ class Steered:
 
     def plot(self, path: str | Path | None = None, *, force: bool = False) -> Any:
         """Return a figure of reward against evaluations, and of the ancestry if there is one; write it to `path`."""
+        from symsi.plotting.steering import plot_steering  # a drawing library, which steering does without
+
         return plot_steering(self.entries, self.ancestry, self.rewards, path, force=force)
 
     def __repr__(self) -> str:

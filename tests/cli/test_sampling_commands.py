@@ -28,7 +28,7 @@ def test_sample_writes_numbers_and_a_picture(capsys: Capture, monkeypatch: Patch
     with np.load(numbers) as held:
         assert held["samples"].shape == (6, 1, 28, 28)
         assert str(held["nfe"]) == "2"
-    assert matplotlib.image.imread(picture).ndim == 3
+    assert matplotlib.image.imread(picture).shape == (560, 840)  # 2 lines of 3 images, each pixel 10 x 10
     code, _, err = in_process(capsys, monkeypatch, *arguments)
     assert (code, "exists" in err) == (2, True)
 

@@ -212,6 +212,12 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "_TOLERANCE * size -> 2 * (_TOLERANCE * size)",
         "return bool(((a - b).abs() <= _TOLERANCE * size).all())",
     ): _TOLERANCE,
+    (
+        "solvers/consistency.py",
+        "_close",
+        "_TOLERANCE * sum(map(abs, sizes)) -> 2 * (_TOLERANCE * sum(map(abs, sizes)))",
+        "return bool(abs(a - b) <= _TOLERANCE * sum(map(abs, sizes)))",
+    ): _TOLERANCE,
     ("solvers/grids.py", "_log_snr", "0.0 -> 1.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
     ("solvers/grids.py", "_log_snr", "1.0 -> 2.0", "return [0.0, *(1 / (1 + r) for r in between), 1.0]"): _UNUSED,
 }

@@ -32,6 +32,15 @@ def test_a_sample_is_the_same_whatever_the_batch(three_modes: Mixture, options: 
     assert not torch.allclose(draw(shape=7, seed=1), whole)
 
 
+def test_noise_that_is_drawn_here_and_in_a_thread_is_the_same() -> None:
+    model = symsi.Model(lambda x, t: -x)
+
+    def draw(**more: object) -> Tensor:
+        return symsi.sample(model, shape=(3000, 3), diffusion="optimal", steps=4, **QUIET, **more).x
+
+    assert torch.equal(draw(batch=1000), draw())
+
+
 def test_conditions_are_split_with_the_batch() -> None:
     seen = []
 

@@ -1,6 +1,8 @@
 """A plan as a public value: made by hand, checked when made, printed, saved and read again."""
 
+import copy
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import torch
 
 import symsi
 from symsi.calibration.reference import estimate
+from symsi.coefficients import cache
 from symsi.models.analytic import Mixture
 from symsi.models.reference import isotropic
+from symsi.solvers import plan_file, planning
 from symsi.solvers.planning import base_of, base_words
 from symsi.solvers.table import SOLVERS
 
@@ -406,3 +410,101 @@ def test_a_plan_tells_the_schedule_that_it_was_made_for(name: str) -> None:
     assert base_of({}) is None
     with pytest.raises(symsi.PlanError, match="origin says 'linear' for the model's schedule, which is none"):
         base_of({"base": "linear"})
+
+
+@pytest.mark.parametrize("options", [{"solver": "ab2"}, {"diffusion": "optimal"}], ids=["ode", "sde"])
+def test_a_plan_of_words_is_made_once_and_cannot_be_changed_by_who_holds_it(options: dict[str, str]) -> None:
+    model = symsi.Model(lambda x, t: x)
+    made = symsi.plan(model, schedule="trigonometric", steps=3, **options)
+    assert symsi.plan(model, schedule="trigonometric", steps=3, **options) is made
+    with pytest.raises(TypeError):
+        made.origin["schedule"] = "linear"  # type: ignore[index]
+    others = [{"steps": 4}, {"schedule": "linear"}, {"last": "step" if "diffusion" in options else "land"}]
+    others += [{"grid": [0.0, 0.5, 0.75, 1.0]}]
+    for other in others:
+        asked = {"schedule": "trigonometric", "steps": 3, **options, **other}
+        if "grid" in other:
+            del asked["steps"]
+        assert symsi.plan(model, **asked) != made
+
+
+def test_plans_of_equal_schedules_keep_their_own_names() -> None:
+    made = [symsi.plan("linear", schedule=name, steps=2) for name in ("linear", "polynomial(n=1)")]
+    assert [plan.origin["schedule"] for plan in made] == ["linear", "polynomial(n=1)"]
+
+
+def test_a_plan_survives_pickle_and_copy() -> None:
+    made = symsi.plan("linear", schedule="trigonometric", diffusion="optimal", steps=2)
+    for again in (pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):
+        assert again == made
+        with pytest.raises(TypeError):
+            again.origin["solver"] = "euler"
+
+
+WORDS = [
+    {"schedule": "trigonometric", "steps": 3},
+    {"schedule": "lazy(kappa=1)", "diffusion": "optimal", "steps": 3},
+    {"schedule": "trigonometric", "solver": "heun", "grid": [0.0, 0.3, 1.0]},
+]
+
+
+@pytest.mark.parametrize("words", WORDS, ids=["ode", "sde", "times"])
+def test_a_plan_is_kept_on_disk_exactly_and_checked_when_it_is_read(
+    words: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    planning._plain_plan.cache_clear()
+    made = symsi.plan("linear", **words)
+    monkeypatch.setenv("SYMSI_CACHE", str(tmp_path))
+    monkeypatch.setattr(cache, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "_code", lambda: "this code")
+    planning._plain_plan.cache_clear()
+    assert symsi.plan("linear", **words) == made
+    (path,) = tmp_path.iterdir()
+
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    with monkeypatch.context() as patch:
+        for name in ("_own_plan", "_plan_by_mode"):
+            patch.setattr(planning, name, never)
+        planning._plain_plan.cache_clear()
+        read = symsi.plan("linear", **words)
+    assert read == made
+    assert str(read) == str(made)
+    data = json.loads(path.read_text())
+    plan = data["answer"]["plan"]
+    plan["stages"][0]["weights"][0] *= 2  # with the hashes of who knows them
+    data["answer"]["hash"] = plan_file.digest(plan)
+    data["hash"] = cache._digest(data["answer"])
+    path.write_text(json.dumps(data))
+    planning._plain_plan.cache_clear()
+    assert symsi.plan("linear", **words) == made
+    assert json.loads(path.read_text())["answer"]["hash"] == made.hash
+    planning._plain_plan.cache_clear()
+
+
+def test_plans_of_other_formulas_are_other_questions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SYMSI_CACHE", str(tmp_path))
+    monkeypatch.setattr(cache, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "_code", lambda: "this code")
+    planning._plain_plan.cache_clear()
+    base = symsi.Model(lambda x, t: x, schedule="linear")
+    noisy = symsi.Schedule("2*(1-t)", "t", noise_scale=2, name="linear")
+    asked = [
+        {"schedule": "trigonometric"},
+        {"schedule": "linear"},
+        {"schedule": noisy},
+        {"schedule": "linear", "diffusion": "optimal"},
+        {"schedule": "linear", "diffusion": "kappa=1/2"},
+        {"schedule": "linear", "diffusion": "alpha"},
+        {"schedule": "linear", "solver": "euler"},
+        {"schedule": "linear", "last": "land"},
+        {"schedule": "linear", "grid": "eased"},
+        {"schedule": "linear", "steps": 3},
+    ]
+    for words in asked:
+        symsi.plan(base, **{"steps": 2, **words})
+    symsi.plan(symsi.Model(lambda x, t: x, prediction="noise"), grid=[0.01, 0.5, 1])
+    symsi.plan(symsi.Model(lambda x, t: x, prediction="data"), grid=[0.01, 0.5, 1])
+    assert len(list(tmp_path.iterdir())) == len(asked) + 2
+    planning._plain_plan.cache_clear()

@@ -17,7 +17,8 @@ from symsi.coefficients.measured import Curve, Worst, summary
 from symsi.errors import SymsiError
 from symsi.interpolants.named import schedule
 from symsi.interpolants.named_two_sided import interpolant
-from symsi.plotting.pictures import check_picture, plot_certificate
+from symsi.plotting.mosaic import check_picture
+from symsi.plotting.pictures import plot_certificate
 
 __all__ = ["certificate"]
 

@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from symsi.bench import nfe as benchmark
 from symsi.cli.options import read_counts
-from symsi.plotting.pictures import check_picture, plot_nfe
+from symsi.plotting.mosaic import check_picture
+from symsi.plotting.pictures import plot_nfe
 
 __all__ = ["nfe"]
 
