@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "exports": (*_NUMBERS, "symsi.models", "symsi.exports", "torch", "numpy", "sympy", "mpmath"),
     "solvers": (*_NUMBERS, "symsi.models", "symsi.solvers", "torch", "sympy"),
     "metrics": ("symsi.errors", "torch"),
-    "plotting": (*_BASE, "symsi.plotting", "matplotlib", "cycler", "torch"),
+    "plotting": (*_BASE, "symsi.plotting", "matplotlib", "cycler", "PIL", "torch"),
     "sampling": (
         *_SAMPLING,
         *_SYMBOLIC,
