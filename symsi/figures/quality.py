@@ -40,7 +40,7 @@ def draw(quick: bool, seed: int) -> Drawing:
             rows = rows_of(result, method)
             nfe, fd, spread = ([row[key] for row in rows] for key in ("nfe", "fd", "fd_spread"))
             color = COLORS["blue"] if method == BEST else COLORS[OTHERS[k % len(OTHERS)]]
-            dashes = ("-", "--", ":")[k // len(OTHERS)]
+            dashes = "-" if method == BEST or k < len(OTHERS) else "--"
             axes.errorbar(nfe, fd, spread, color=color, ls=dashes, marker="o", ms=2.5, lw=2 if method == BEST else 1)
             name = (
                 method.removeprefix("lazy VP AB2").removeprefix(", ") or "uniform grid" if "grids" in title else method
