@@ -126,7 +126,7 @@ def test_the_command_fits_a_solver_to_a_pipeline_and_draws_with_it(folder: Path,
     words = ["solver", "--pipeline", str(folder), "--prompts", str(prompts), "--guidance", "4", "-o", str(solver)]
     done = CliRunner().invoke(calibrate, [*words, "--steps", "2", "--samples", "2"], catch_exceptions=False)
     assert done.exit_code == 0
-    assert "StableDiffusion3Pipeline: about 456 steps of the pipeline, a sample each, for 2 samples" in done.output
+    assert "StableDiffusion3Pipeline: about 496 steps of the pipeline, a sample each, for 2 samples" in done.output
     assert "2 steps, 2 evaluations: " in done.output
     plan = symsi.load_plan(solver)
     assert plan.origin["model"] == f"StableDiffusion3Pipeline {folder}, guidance_scale 4"

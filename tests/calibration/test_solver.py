@@ -345,7 +345,7 @@ def test_times_are_searched_by_what_is_compared(bimodal: symsi.Model) -> None:
 
         fitter = Fitter(student, 256, target=lambda t: truth.x if t == 1 else z, prior=prior, weigh=weigh)
         found = fitter.search([(0.0, 0.3), (0.0, 0.6)])
-        errors = [fitter.rows((0.0, t))[1].mean() for t in (found[1], 0.3, 0.6)]
+        errors = [fitter.rows(clock)[1].mean() for clock in (found, (0.0, 0.3), (0.0, 0.6))]
         assert errors[0] <= min(errors[1:])
         return found
 
