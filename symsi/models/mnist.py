@@ -39,7 +39,10 @@ def download(path: Path) -> Path:
                 with urllib.request.urlopen(URL, timeout=60) as reply:
                     temporary.write_bytes(reply.read(_MOST))
             except OSError as error:
-                raise SymsiError(f"cannot fetch {URL}: {error}. Fetch it elsewhere and name it with --data.") from None
+                raise SymsiError(
+                    f"cannot fetch {URL}: {error}. Fetch it elsewhere and name it: --folder of `symsi likelihood`, "
+                    "--data of `symsi train`."
+                ) from None
 
         write_atomic(path, fetch)
     try:
