@@ -123,6 +123,8 @@ def command(
         if _said(option):
             raise SymsiError(f"OUTPUT {output} is a folder, which takes no --{option}; leave it out, or name a file.")
     path = Path(output)
+    if not (many or path.suffix):
+        raise SymsiError(f"OUTPUT {output} is no file of samples, and a folder of them ends with a slash: {output}/.")
     if plan_file is not None:
         for option in _PLANNED:
             if _said(option):

@@ -27,6 +27,14 @@ def folder(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
+def test_a_name_without_a_suffix_is_no_folder_without_a_slash(
+    capsys: Capture, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    code, _, err = in_process(capsys, monkeypatch, "sample", f"{tmp_path}/out", *OPTIONS)
+    assert (code, f"a folder of them ends with a slash: {tmp_path}/out/." in err) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_is_continued_checked_and_repaired(capsys: Capture, monkeypatch: Patch, folder: Path) -> None:
     before = hashes(folder)
     code, out, _ = in_process(capsys, monkeypatch, "samples", "check", str(folder))
