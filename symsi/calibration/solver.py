@@ -195,7 +195,8 @@ class _Fit:
         names = _THEORIES if self.reference is None else (*_THEORIES, "gaussian")
         theories = [(name, grid) for name in names for grid in grids]
         _, (name, grid) = min((self._missed(self._theory(*t), 0), t) for t in theories)  # of few the luckiest wins
-        theory = self._missed(self._theory(name, grid), fitted)
+        own = self._theory(name, grid)
+        theory = self._missed(own, fitted)
         fitter = self._fitter(fitted, name)
         clock, chosen = fitter.search(grids), []
         for ridge in _RIDGES:
@@ -216,7 +217,6 @@ class _Fit:
         origin = {"solver": "fitted", "error": f"{error:.4g} on {count - fitted} samples held out"}
         origin["theory"] = f"{theory:.4g}, {name}"
         if not error < theory:
-            own = self._theory(name, grid)
             return replace(own, origin={**origin, "solver": f"{name}, which the fit does not beat"}).plan()
         size = float(self.taught.states[-1].double().square().mean().sqrt())
         if self.taught.doubt > max(error, _NEGLIGIBLE * size):

@@ -28,9 +28,9 @@ class FlowMap:
         >>> x = shifts(x, 0.25, 1.0)  # x + 0.75
 
     x is (B, *shape) in the coordinates of `schedule`, s and t numbers or (B,), from 0 (noise) to 1 (data). `forwards`
-    says that it is meant for s <= t alone, `grid` where its steps go unless one says otherwise (as for
-    `symsi.sample`). The other fields are those of a `symsi.Model`. Raises SymsiError for a
-    function that cannot be called, for times outside [0, 1], and for s > t where the map goes forwards.
+    says that it is meant for s <= t alone, `grid` where its steps go unless one says otherwise (as for `symsi.sample`).
+    The other fields are those of a `symsi.Model`. Raises SymsiError for a function that cannot be called, for times
+    outside [0, 1], and for s > t where the map goes forwards.
     """
 
     function: Callable[..., Tensor]

@@ -59,9 +59,8 @@ def distill(
 
     The map runs where the model is. Its schedule is the lazy one (trigonometric), or a noise network's own
     (`symsi.solvers.advice`), where the teacher takes the fewest evaluations; it steps on the grid of that advice unless
-    one is named. Raises SymsiError for a model that is no
-    U-Net, for a start of another form, for options that the recipe does not have, and for a loss that is nan, naming
-    the step.
+    one is named. Raises SymsiError for a model that is no U-Net, for a start of another form, for options that the
+    recipe does not have, and for a loss that is nan, naming the step.
     """
     known = [field.name for field in fields(MapRecipe)]
     for name in recipe:
