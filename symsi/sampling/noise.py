@@ -35,9 +35,9 @@ def _constants(*values: float) -> list[Floats]:
 # = q L(q^2) for |q| <= (sqrt(2) - 1)/(sqrt(2) + 1) to 1e-9. They are rounded to float32.
 _SINE = _constants(1.57079637, -0.645963728, 0.0796896815, -0.00467376644, 0.000151485132)
 _LOG = _constants(-4.0, -1.33333635, -0.799495876, -0.598513007)
-_ONE, _HALVE, _LIMIT, _PER_LIMIT, _PER_OCTAVE = _constants(1, 0.5, 2.0**31, 2.0**-31, -2 * math.log(2))
+_ONE, _HALVE, _LIMIT, _PER_LIMIT, _PER_OCTAVE = _constants(1, 0.5, 2.0**31, 2.0**-31, -2 * math.log(2) / 2**23)
 _SIGN, _REST, _EXPONENT, _SQRT_HALF = (
-    np.array(bits, np.int32) for bits in (-(1 << 31), (1 << 31) - 1, 23, 0x3F3504F3 + (31 << 23))
+    np.array(bits, np.int32) for bits in (-(1 << 31), (1 << 31) - 1, -(1 << 23), 0x3F3504F3 + (31 << 23))
 )
 
 
@@ -172,10 +172,9 @@ def _radius(w: npt.NDArray[np.int32]) -> Floats:
     m += _HALVE
     bits = m.view(np.int32)
     e = bits - _SQRT_HALF
-    e >>= _EXPONENT
+    e &= _EXPONENT  # times 2^23, as in bits
     squared = e.astype(np.float32)
     squared *= _PER_OCTAVE
-    e <<= _EXPONENT
     bits -= e  # m in [sqrt(1/2), sqrt(2)), times 2^31
     q = m - _LIMIT
     m += _LIMIT

@@ -26,29 +26,34 @@ def philox(key: int, x0: Words, x1: Words, x2: Words, x3: Words) -> Words:
     product, (x_0, x_1, x_2, x_3) <- (hi(x_2 M_1) ^ x_1 ^ k_0, lo(x_2 M_1), hi(x_0 M_0) ^ x_3 ^ k_1, lo(x_0 M_0)), and
     k_i <- k_i + W_i modulo 2^32.
     """
-    (k0, k1), (l0, l1), *keys = _schedule(key)
+    (k0, k1), *keys = _schedule(key)  # of two rounds: the second takes its own from the lower halves, which it moves up
     # two rounds as broadcast: x_2 and x_1 are often of the rows alone, x_0 and x_3 of the columns
     a, b = x2 * _M1 ^ x1 << _HALF ^ k0, x0 * _M0 ^ x3 << _HALF ^ k1
     x = np.empty((2, *np.broadcast(a, b).shape), np.uint64)
     product = np.empty_like(x)
-    np.bitwise_xor((b >> _HALF) * _M1, a << _HALF ^ l0, out=x[0])
-    np.bitwise_xor((a >> _HALF) * _M0, b << _HALF ^ l1, out=x[1])
+    np.bitwise_xor((b >> _HALF) * _M1, a << _HALF, out=x[0])
+    np.bitwise_xor((a >> _HALF) * _M0, b << _HALF, out=x[1])
     (a, b), (p, q) = x, product
     for k0, k1 in keys:
-        np.right_shift(x, _HALF, out=product)
-        p *= _M0
-        q *= _M1
-        x <<= _HALF
-        a ^= k0
-        b ^= k1
-        a ^= q
-        b ^= p
+        for last in (False, True):
+            np.right_shift(x, _HALF, out=product)
+            p *= _M0
+            q *= _M1
+            x <<= _HALF
+            a ^= q
+            b ^= p
+            if not last:
+                a ^= k0
+                b ^= k1
     return x
 
 
 @lru_cache(maxsize=16)
 def _schedule(key: int) -> tuple[tuple[Words, Words], ...]:
-    """(k_0, k_1) of each round, in the upper halves of 64 bits."""
+    """(k_0, k_1) of rounds 0, 2, ... in the upper halves of 64 bits, and of rounds 1, 3, ... in the lower halves."""
     halves = key & _LOW, key >> 32
-    rounds = [[(k + r * w & _LOW) << 32 for k, w in zip(halves, _WEYL, strict=True)] for r in range(_ROUNDS)]
-    return tuple((np.array(k0, np.uint64), np.array(k1, np.uint64)) for k0, k1 in rounds)
+    rounds = [[k + r * w & _LOW for k, w in zip(halves, _WEYL, strict=True)] for r in range(_ROUNDS)]
+    return tuple(
+        (np.array(k0 << 32 | l0, np.uint64), np.array(k1 << 32 | l1, np.uint64))
+        for (k0, k1), (l0, l1) in zip(rounds[::2], rounds[1::2], strict=True)
+    )
