@@ -47,7 +47,7 @@ def adaptive_run(
     schedule: Schedule | str,
     tolerance: float,
     dtype: torch.dtype,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[], object] = lambda: None,
 ) -> tuple[Plan, Tensor]:
     """Return the plan of the steps that the samples needed, and where they took unit noise z (B, *shape).
 

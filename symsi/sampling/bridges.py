@@ -8,15 +8,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from symsi.models.protocol import as_device
 from symsi.models.reference import Reference
 from symsi.models.two_sided import BridgeModel, as_bridge_model
+from symsi.sampling.drawing import Noise
 from symsi.sampling.inputs import check_bridge_plan, check_inputs, check_memory, check_noise, read_start, whole_number
 from symsi.sampling.loop import run
 from symsi.sampling.noise import check_seed
 from symsi.sampling.predictions import rows_of
+from symsi.sampling.progress import bar
 from symsi.sampling.sample import SampleResult, Snapshot, cast, recorder
 from symsi.solvers.bridge_planning import bridge_plan
 from symsi.solvers.grids import Grid
@@ -92,22 +93,19 @@ def sample_bridge(
     working = torch.float64 if kind == torch.float64 else torch.float32
     ends: list[Tensor] = []
     paths: list[Tensor] = []
-    hidden = None if progress is None else not progress
-    total = made.evaluations * -(-count // batch)
-    with tqdm(total=total, desc=known.name, unit="eval", disable=hidden) as bar:
+    with bar(known.name, made.evaluations * -(-count // batch), progress) as shown:
         for begin in range(0, count, batch):
             rows = slice(begin, min(begin + batch, count))
+            indices = range(first + rows.start, first + rows.stop)
             path: list[Tensor] = []
             x = run(
                 made,
                 partial(_answers, known, rows_of(given, rows, count, where)),
                 start[rows].to(where, working, copy=True),
-                seed=seed,
-                samples=range(first + rows.start, first + rows.stop),
+                Noise(made, seed, indices, form, where, working, None if noise is None else noise[:, rows]),
                 dtype=kind,
-                noise=None if noise is None else noise[:, rows],
                 record=recorder(made, path if trajectory else None, callback),
-                tick=lambda: bar.update() and None,
+                tick=shown.update,
             )
             ends.append(cast(x, kind))
             if trajectory:

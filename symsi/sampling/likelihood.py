@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from symsi.coefficients.runtime import working
 from symsi.coefficients.two_sided import bridge_kernels
@@ -22,6 +21,7 @@ from symsi.sampling.divergence import exact_trace, probed_traces
 from symsi.sampling.inputs import check_inputs, check_plan, whole_number
 from symsi.sampling.noise import check_seed
 from symsi.sampling.predictions import check_form, predictor, rows_of, where
+from symsi.sampling.progress import bar
 from symsi.solvers.backward import Backward, backward, options_of
 from symsi.solvers.grids import Grid
 from symsi.solvers.plan import Plan
@@ -126,12 +126,7 @@ def log_likelihood(
         raise SymsiError(f"{known.name} starts from noise, N(0, I): `start` is the density of a two-sided model's x0.")
     rows = _rows(known, plan, asked, shape)
     found: list[tuple[Tensor, ...]] = []
-    with tqdm(
-        total=rows.evaluations * -(-count // size),
-        desc=known.name,
-        unit="eval",
-        disable=None if progress is None else not progress,
-    ) as bar:
+    with bar(known.name, rows.evaluations * -(-count // size), progress) as shown:
         for begin in range(0, count, size):
             some = slice(begin, min(begin + size, count))
             told = rows_of(given, some, count, place)
@@ -147,7 +142,7 @@ def log_likelihood(
                 return probed_traces(said, at, q, time, seed=seed, samples=held, probes=probes, evaluation=e)
 
             moved = x[some].detach().to(place, working(torch.empty((), dtype=kind)), copy=True)
-            found.append(_flow(rows, predict, moved, kind, traces, start, begin, bar.update))
+            found.append(_flow(rows, predict, moved, kind, traces, start, begin, shown.update))
     nats, errors, z = (torch.cat(parts) for parts in zip(*found, strict=True))
     return Likelihood(nats, errors, rows.evaluations, x[0].numel() if method == "exact" else probes, z)
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
-from itertools import islice
+from contextlib import closing
 
 import torch
 from torch import Tensor
 
 from symsi.errors import ModelError
+from symsi.sampling.drawing import Noise
 from symsi.sampling.moves import Memory, advance, check_modes, moves
-from symsi.sampling.noise import standard_normals
 from symsi.sampling.predictions import check_form, not_finite, where
 from symsi.solvers.plan import Plan
 from symsi.solvers.stage import Stage
@@ -22,9 +19,6 @@ from symsi.solvers.stage import Stage
 __all__ = ["run"]
 
 Predict = Callable[..., Sequence[Tensor]]
-Draw = Callable[[Sequence[int]], Sequence[Tensor]]
-_AT_ONCE = 1 << 16  # numbers of noise that are drawn in one go, if a step needs fewer
-_LITTLE = 1 << 14  # numbers of noise that are drawn in less time than a thread takes to begin and end
 
 
 @torch.no_grad()
@@ -32,44 +26,34 @@ def run(
     plan: Plan,
     predict: Predict,
     z: Tensor,
+    noise: Noise,
     *,
-    seed: int,
-    samples: Sequence[int],
     dtype: torch.dtype,
-    noise: Tensor | None = None,
     record: Callable[[int, Tensor], None] | None = None,
-    tick: Callable[[], None] | None = None,
+    tick: Callable[[], object] | None = None,
 ) -> Tensor:
     """Carry unit noise z, of shape (B, *shape), through the plan; return the last state in model coordinates.
 
-    z itself is overwritten.
+    z itself is overwritten; `noise` is that of the plan, of which step 0 may have been taken, and is closed.
 
     `predict(asks, x, t)` returns a tensor for each name that the stage asks for. It gets x in `dtype`, whose memory is
     used again after the call, and t of shape (B,) in the dtype of z, which is float32 or float64; for a stage of a
-    flow map its second time follows. The noise of step k is `noise[k - 1]`, (B, *shape), where given, else the stream
-    of (seed, sample, k). `record(k, x)` is called at the start and after each step with x in model coordinates,
-    `tick()` after each evaluation. Raises ModelError for a prediction of another shape or device, that is not floating
-    point or not finite, for finite predictions that a state cannot hold, and for a model that writes into its input
-    (through `.data` or numpy, which torch does not see: in the first evaluation); on a GPU nan and inf are found after
-    the loop, which never waits for the device.
+    flow map its second time follows. `record(k, x)` is called at the start and after each step with x in model
+    coordinates, `tick()` after each evaluation. Raises ModelError for a prediction of another shape or device, that is
+    not floating point or not finite, for finite predictions that a state cannot hold, and for a model that writes into
+    its input (through `.data` or numpy, which torch does not see: in the first evaluation); on a GPU nan and inf are
+    found after the loop, which never waits for the device.
     """
     shape = tuple(z.shape[1:])
     todo = moves(plan, z)
     times, count = [float(stage.time) for stage in plan.stages], len(z)
-    watch = _Watch(z.device, samples)
+    watch = _Watch(z.device, noise.samples)
     reference = todo[0].reference
-    stream = torch.cuda.current_stream(z.device) if z.device.type == "cuda" else None
     ahead: tuple[Tensor | None, ...] = ()
     beta = plan.beta
 
     def whole(mean: float | Tensor) -> Tensor:
         return z if reference is None else reference.inverse(z, shape) + mean * reference.mean
-
-    def draw(steps: Sequence[int]) -> Sequence[Tensor]:
-        if noise is not None:
-            return [noise[step - 1].to(z) for step in steps]
-        with torch.cuda.stream(stream):
-            return standard_normals(seed, samples, steps, shape, z.device, z.dtype).unbind()
 
     if reference is not None:
         z = reference.forward(z)
@@ -77,13 +61,11 @@ def run(
     z.mul_(plan.start.to(z) if isinstance(plan.start, Tensor) else plan.start)
     if record:
         record(0, whole(beta[0]))
-    noisy = [stage.step for stage in plan.stages if stage.noisy]
-    with ThreadPoolExecutor(1) as pool:  # noise is drawn while the model is busy
-        drawer = _Drawer(pool, draw, noisy, z.numel())
+    with closing(noise):
         for k, (stage, move) in enumerate(zip(plan.stages, todo, strict=True)):
             ends = k + 1 == len(todo) or plan.stages[k + 1].step > stage.step
             if stage.noisy:
-                drawer.begin()
+                noise.begin()
             ours = [z, *(held for held in ahead if held is not None)]  # an earlier x may be one of them by now
             x = whole(stage.mean).to(dtype)
             seen = _Seen(ours, bits=k == 0 and x is z)
@@ -97,7 +79,7 @@ def run(
                 check_form(answer, (count, *shape), z.device, stage.time, stage.step)
             said = [_apart(answer, ours) for answer in said]
             given = said if reference is None else [reference.forward(answer.to(z.dtype)) for answer in said]
-            z, ahead = advance(move, z, given, ahead, drawer.take() if stage.noisy else None, Memory.ALL)
+            z, ahead = advance(move, z, given, ahead, noise.take() if stage.noisy else None, Memory.ALL)
             watch.look(stage, z, said)
             if ends and record:
                 record(stage.step, whole(beta[stage.step]))
@@ -107,39 +89,10 @@ def run(
     return whole(beta[-1])
 
 
-class _Drawer:
-    """Draws the noise of `steps`, `size` numbers each, in a thread of `pool`: several at once where they are small.
-
-    What all steps need together is drawn here and now if it is so little that a thread would cost more.
-    """
-
-    def __init__(self, pool: Executor, draw: Draw, steps: Sequence[int], size: int) -> None:
-        self.pool, self.draw, self.steps = pool, draw, iter(steps)
-        self.many = max(1, _AT_ONCE // max(1, size))
-        self.little = len(steps) * size <= _LITTLE
-        self.coming: deque[tuple[Callable[[], Sequence[Tensor]], int]] = deque()
-
-    def begin(self) -> None:
-        """See to it that the next step's noise is on its way."""
-        if not self.coming:
-            steps = list(islice(self.steps, self.many))
-            drawn = partial(_same, self.draw(steps)) if self.little else self.pool.submit(self.draw, steps).result
-            self.coming.extend((drawn, i) for i in range(len(steps)))
-
-    def take(self) -> Tensor:
-        """Return the next step's noise."""
-        drawn, i = self.coming.popleft()
-        return drawn()[i]
-
-
-def _same(drawn: Sequence[Tensor]) -> Sequence[Tensor]:
-    return drawn
-
-
 def _apart(answer: Tensor, ours: Sequence[Tensor]) -> Tensor:
     """An answer in memory that is none of ours, which the step may write into."""
-    shared = any(answer.untyped_storage().data_ptr() == held.untyped_storage().data_ptr() for held in ours)
-    return answer.clone() if shared else answer
+    place = answer.untyped_storage().data_ptr()
+    return answer.clone() if any(held.untyped_storage().data_ptr() == place for held in ours) else answer
 
 
 class _Seen:

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from symsi.errors import ModelError
 from symsi.interpolants.schedule import Schedule
@@ -19,10 +18,12 @@ from symsi.models.protocol import Model, as_device, as_model
 from symsi.models.reference import Reference
 from symsi.models.two_sided import BridgeModel
 from symsi.sampling.adaptive import adaptive_run, check_tolerance
+from symsi.sampling.drawing import Noise
 from symsi.sampling.inputs import check_inputs, check_memory, check_noise, check_plan, read_shape, whole_number
 from symsi.sampling.loop import run
-from symsi.sampling.noise import check_seed, standard_normal
+from symsi.sampling.noise import check_seed
 from symsi.sampling.predictions import predictor, rows_of
+from symsi.sampling.progress import bar
 from symsi.solvers.advice import advice
 from symsi.solvers.grids import Grid
 from symsi.solvers.plan import Plan
@@ -163,44 +164,29 @@ def sample(
     size = min(batch, count)
     whole = torch.empty((count, *form) if size < count else (0,), dtype=kind, device=where)
     paths: list[Tensor] = []
-    with tqdm(
-        total=made.evaluations * -(-count // size),
-        desc=known.name,
-        unit="eval",
-        disable=None if progress is None else not progress,
-    ) as bar:
+    with bar(known.name, made.evaluations * -(-count // size), progress) as shown:
         for begin in range(0, count, size):
             rows = slice(begin, min(begin + size, count))
             indices = range(first + rows.start, first + rows.stop)
             told, untold = (rows_of(c, rows, count, where) for c in (given, {**given, **known.unconditional}))
             predict = predictor(known, told, untold, guidance)
-            if start is None:
-                z = standard_normal(seed, indices, 0, form, where, working)
-            else:
-                z = start[rows].to(where, working, copy=True)
+            drawn = Noise(made, seed, indices, form, where, working, None if noise is None else noise[:, rows])
+            z = drawn.start() if start is None else start[rows].to(where, working, copy=True)
             path: list[Tensor] = []
             if tolerance is not None and begin == 0:
                 made, x = adaptive_run(
-                    known,
-                    predict,
-                    z,
-                    schedule=options["schedule"],
-                    tolerance=tolerance,
-                    dtype=kind,
-                    tick=lambda: bar.update() and None,
+                    known, predict, z, schedule=options["schedule"], tolerance=tolerance, dtype=kind, tick=shown.update
                 )
-                bar.total = made.evaluations * -(-count // size)
+                shown.total = made.evaluations * -(-count // size)
             else:
                 x = run(
                     made,
                     partial(_only, predict),
                     z,
-                    seed=seed,
-                    samples=indices,
+                    drawn,
                     dtype=kind,
-                    noise=None if noise is None else noise[:, rows],
                     record=recorder(made, path if trajectory else None, callback),
-                    tick=lambda: bar.update() and None,
+                    tick=shown.update,
                 )
             scale = made.scales[-1]
             x = cast(x if scale == 1 else x.mul_(scale), kind)

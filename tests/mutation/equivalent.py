@@ -18,10 +18,10 @@ _MEMORY = "how many products are held at once, and how long: memory, no number"
 # "*" stands for every change of a line.
 EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     (
-        "sampling/loop.py",
-        "run",
+        "sampling/drawing.py",
+        "Noise.begin",
         "1 -> 2",
-        "with ThreadPoolExecutor(1) as pool:  # noise is drawn while the model is busy",
+        "self.pool = self.pool or ThreadPoolExecutor(1)",
     ): "each draw is a stream of its own, whoever draws it",
     (
         "sampling/moves.py",
@@ -151,16 +151,16 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     (
         "sampling/philox.py",
         "philox",
-        "np.bitwise_xor((b >> _HALF) * _M1, a << _HALF ^ l0, out=x[0]) -> "
-        "np.bitwise_xor(a << _HALF ^ l0, (b >> _HALF) * _M1, out=x[0])",
-        "np.bitwise_xor((b >> _HALF) * _M1, a << _HALF ^ l0, out=x[0])",
+        "np.bitwise_xor((b >> _HALF) * _M1, a << _HALF, out=x[0]) -> "
+        "np.bitwise_xor(a << _HALF, (b >> _HALF) * _M1, out=x[0])",
+        "np.bitwise_xor((b >> _HALF) * _M1, a << _HALF, out=x[0])",
     ): "factors and sides of an exclusive or may change places",
     (
         "sampling/philox.py",
         "philox",
-        "np.bitwise_xor((a >> _HALF) * _M0, b << _HALF ^ l1, out=x[1]) -> "
-        "np.bitwise_xor(b << _HALF ^ l1, (a >> _HALF) * _M0, out=x[1])",
-        "np.bitwise_xor((a >> _HALF) * _M0, b << _HALF ^ l1, out=x[1])",
+        "np.bitwise_xor((a >> _HALF) * _M0, b << _HALF, out=x[1]) -> "
+        "np.bitwise_xor(b << _HALF, (a >> _HALF) * _M0, out=x[1])",
+        "np.bitwise_xor((a >> _HALF) * _M0, b << _HALF, out=x[1])",
     ): "factors and sides of an exclusive or may change places",
     (
         "sampling/paths.py",
@@ -423,7 +423,7 @@ EQUIVALENT |= {
         "sampling/sample.py",
         "sample",
         "*",
-        "bar.total = made.evaluations * -(-count // size)",
+        "shown.total = made.evaluations * -(-count // size)",
     ): "how long a bar of progress is",
     ("sampling/divergence.py", "exact_trace", "1 -> 2", "chunk = max(1, _NUMBERS // x.numel())"): _MEMORY,
     **{

@@ -11,7 +11,7 @@ from torch import Tensor
 import symsi
 from symsi.calibration.reference import estimate
 from symsi.models.analytic import Mixture
-from symsi.sampling import sample
+from symsi.sampling import progress
 from symsi.sampling.noise import standard_normal
 from symsi.sampling.sample import Snapshot
 
@@ -456,13 +456,12 @@ def test_interruption_leaves_the_model_and_the_state_of_torch_alone(three_modes:
 def test_the_bar_counts_the_evaluations_of_every_batch(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     bars = []
 
-    class Bar(sample.tqdm):
-        def __init__(self, *given: object, **options: object) -> None:
-            assert options["disable"] is False
-            super().__init__(*given, **options | {"file": io.StringIO()})
+    class Bar(progress.tqdm):
+        def __init__(self, **options: object) -> None:
+            super().__init__(**options | {"file": io.StringIO()})
             bars.append(self)
 
-    monkeypatch.setattr(sample, "tqdm", Bar)
+    monkeypatch.setattr(progress, "tqdm", Bar)
     model = symsi.models.gaussian([0.0, 0.0], 0.25).model()
     found = symsi.sample(model, shape=7, steps=4, batch=batch, progress=True)
     (bar,) = bars
