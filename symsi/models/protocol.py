@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -83,7 +84,7 @@ class Model:
 
     def check_conditions(self, names: Iterable[str]) -> None:
         """Raise SymsiError unless the function may be called as (x, t) with conditions of these names."""
-        signature = self._signature()
+        signature = self._signature
         if signature is None:
             return
         try:
@@ -106,6 +107,7 @@ class Model:
         first = self._first_parameter()
         return None if first is None else first.dtype
 
+    @cached_property
     def _signature(self) -> inspect.Signature | None:
         """What the function takes; some built-in ones do not say."""
         function = self.function.forward if isinstance(self.function, nn.Module) else self.function
@@ -126,7 +128,7 @@ class Model:
 
     def _check_order(self) -> None:
         """Raise SymsiError for a function whose first argument is called a time and whose second is not."""
-        signature = self._signature()
+        signature = self._signature
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         names = [p.name for p in signature.parameters.values() if p.kind in kinds] if signature else []
         if len(names) > 1 and names[0] in _TIMES and names[1] not in _TIMES:

@@ -159,7 +159,7 @@ def _warn(plan: Plan, model: Model, form: tuple[int, ...], guidance: float, *, p
 
 def check_memory(count: int, form: tuple[int, ...], dtype: torch.dtype, device: torch.device, frames: int) -> None:
     """Raise SymsiError where the samples (and a path of `frames` states) cannot be held, before they are drawn."""
-    needed = count * prod(form) * torch.empty((), dtype=dtype).element_size() * (1 + frames)
+    needed = count * prod(form) * dtype.itemsize * (1 + frames)
     free = None if needed < _ALWAYS_FREE else _free_memory(device)
     if free is not None and needed > free:
         raise SymsiError(
@@ -213,11 +213,12 @@ def check_inputs(
     model: Model, device: torch.device, dtype: Any, guidance: Any, given: Mapping[str, Any], conditions: Any, count: int
 ) -> None:
     """Raise SymsiError for a device, dtype, guidance or conditions that the model cannot take."""
-    if model.device is not None and model.device.type != device.type:
-        raise SymsiError(f"{model.name} is on {model.device}, device={device} was asked for; move the model there.")
+    place, kind = model.device, model.dtype
+    if place is not None and place.type != device.type:
+        raise SymsiError(f"{model.name} is on {place}, device={device} was asked for; move the model there.")
     check_dtype(dtype)
-    if model.dtype is not None and dtype != model.dtype:
-        raise SymsiError(f"{model.name} has weights in {model.dtype}; load it in {dtype}, or leave dtype out.")
+    if kind is not None and dtype != kind:
+        raise SymsiError(f"{model.name} has weights in {kind}; load it in {dtype}, or leave dtype out.")
     if not isinstance(conditions, Mapping | None):
         raise SymsiError(f"conditions must be a mapping of names to values; got {type(conditions).__name__}.")
     for told in (given, *([{**given, **model.unconditional}] if guidance != 1 else [])):
