@@ -6,12 +6,14 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from symsi.bench.small_map import SmallMap
 from symsi.models.pretrained import load
 from symsi.models.protocol import Model
 from symsi.sampling.sample import sample
@@ -19,6 +21,7 @@ from symsi.sampling.sample import sample
 __all__ = ["CASES", "overhead"]
 
 _STEPS = 8
+_LEAST = 0.5  # seconds of calls that a median is taken of, at least
 _LATENT, _NETWORK_SECONDS = (1, 16, 250, 250), 0.05
 _SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "euler": {"solver": "euler"},
@@ -47,33 +50,49 @@ def _latent() -> tuple[Model, tuple[int, ...]]:
     return Model(work, name="50 ms, 10^6 numbers"), _LATENT
 
 
-CASES: Mapping[str, Callable[[], tuple[Model, tuple[int, ...]]]] = {"digits28": _digits, "latent": _latent}
+def _vectors(count: int, size: int) -> tuple[Model, tuple[int, ...]]:
+    """Five layers of 128 units, which for few vectors take no longer than the calls around them."""
+    net = SmallMap(size, width=128, depth=4, waves=())
+    return Model(lambda x, t: net(x, t, t), shape=(size,)), (count, size)
+
+
+CASES: Mapping[str, Callable[[], tuple[Model, tuple[int, ...]]]] = {
+    "digits28": _digits,
+    "latent": _latent,
+    "20000 x 2": partial(_vectors, 20_000, 2),
+    "20000 x 16": partial(_vectors, 20_000, 16),
+    "64 x 16": partial(_vectors, 64, 16),
+}
 
 
 def overhead(cases: Sequence[str] = tuple(CASES), rounds: int = 5) -> Iterator[dict[str, Any]]:
     """Yield a row per case and solver: {"case", "solver", "network_ms", "overhead", "buffers"}.
 
     "overhead" is (time of `symsi.sample` - time inside the network) / time inside the network, the median of `rounds`,
-    tables included but warm; "buffers" the most memory that sampling held at once beyond the network's own, in states.
+    or of as many as half a second takes, tables included but warm; "buffers" the most memory that sampling held at once
+    beyond the network's own, in states.
     """
     for case in cases:
         model, shape = CASES[case]()
         for name, options in _SETTINGS.items():
             given = {"schedule": "trigonometric", "steps": _STEPS, "progress": False, **options}
-            shares, inside = [], 0.0
-            for _ in range(rounds + 1):
+            inside: list[float] = []
+            shares: list[float] = []
+            until = time.perf_counter() + _LEAST
+            while len(shares) <= rounds or time.perf_counter() < until:
                 watch = _Watch(model)
                 started = time.perf_counter()
                 sample(watch.model, shape=shape, **given)
-                total, inside = time.perf_counter() - started, watch.seconds
-                shares.append((total - inside) / inside)
+                total = time.perf_counter() - started
+                inside.append(watch.seconds)
+                shares.append(total / watch.seconds - 1)
             zeros = torch.zeros(shape)
             peak = _peak(partial(sample, _Watch(model, zeros=zeros).model, shape=shape, **given), zeros)
             yield {
                 "case": case,
                 "solver": name,
-                "network_ms": inside / _STEPS * 1e3,
-                "overhead": sorted(shares[1:])[rounds // 2],
+                "network_ms": median(inside[1:]) / _STEPS * 1e3,
+                "overhead": median(shares[1:]),
                 "buffers": peak / (4 * torch.Size(shape).numel()),
             }
 

@@ -80,6 +80,13 @@ def test_sampling_holds_two_states_for_ab2_and_one_for_euler() -> None:
     assert buffers["point mass"] == pytest.approx(2, abs=0.01)
 
 
+def test_few_vectors_are_timed_with_every_solver() -> None:
+    rows = {r["solver"]: r for r in overhead.overhead(("64 x 16",), rounds=1)}
+    assert set(rows) == {"euler", "ab2", "ab3", "point mass"}
+    assert all(r["overhead"] > 0 and r["network_ms"] > 0 for r in rows.values())
+    assert rows["ab3"]["buffers"] - rows["ab2"]["buffers"] == pytest.approx(1)
+
+
 def test_a_table_by_gradient_is_a_peer_of_the_fit_and_both_say_what_they_cost() -> None:
     found = nfe.quality_at_nfe(
         "digits8", samples=20, repeats=2, methods=["fitted, 8 samples@2", "by gradient (as GS)@2", "lazy VP Euler@2"]

@@ -18,7 +18,8 @@ __all__ = ["sampler"]
 def sampler(as_json: bool) -> None:
     """What sampling costs beyond the network: time as a share of the network's, memory in states.
 
-    digits28 at batch 64, and a latent of 10^6 numbers with a network of 50 ms. Needs an idle machine.
+    digits28 at batch 64, a latent of 10^6 numbers with a network of 50 ms, and vectors of 2 and 16 numbers with a small
+    network, many or few at once. Needs an idle machine.
 
     \b
     Example:
@@ -34,6 +35,6 @@ def sampler(as_json: bool) -> None:
     click.echo(f"{'case':<12}{'solver':<14}{'network ms':>11}{'overhead':>10}{'buffers':>9}")
     for row in rows:
         click.echo(
-            f"{row['case']:<12}{row['solver']:<14}{row['network_ms']:>11.1f}{row['overhead']:>10.2%}"
+            f"{row['case']:<12}{row['solver']:<14}{row['network_ms']:>11.3g}{row['overhead']:>10.2%}"
             f"{row['buffers']:>9.2f}"
         )
