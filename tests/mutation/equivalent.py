@@ -57,12 +57,6 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
         "return torch.add(z, other, alpha=weight) if isinstance(weight, float) else torch.addcmul(z, other, weight)",
     ): _SAME,
     (
-        "sampling/loop.py",
-        "_Seen.changed",
-        "map(torch.equal, self._sums(), self.sums) -> map(torch.equal, self.sums, self._sums())",
-        "return self._versions() != self.versions or not all(map(torch.equal, self._sums(), self.sums))",
-    ): _SAME,
-    (
         "sampling/moves.py",
         "advance",
         "1 -> 2",

@@ -106,7 +106,7 @@ EXCLUDED: dict[str, str] = {
     "sampling/progress.py": "print",
     "sampling/noise.py:_tiles": "how much is drawn at once, no formula",
     "sampling/loop.py:_Watch.__init__": "when a GPU is waited for, no formula",
-    "sampling/loop.py:_Seen._sums": "a checksum, compared with itself alone",
+    "sampling/loop.py:_Seen._look": "a checksum, compared with itself alone",
 }
 
 

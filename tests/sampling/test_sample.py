@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
@@ -326,10 +327,16 @@ def test_a_model_may_return_its_input_but_not_write_into_it(solver: str) -> None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_model_that_writes_past_autograd_is_told(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("shape", [(4, 2), (2, 4, 8, 8)])
+def test_a_model_that_writes_past_autograd_is_told(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
     def by_data(x: Tensor, t: Tensor) -> Tensor:
         answer = x.clone()
         x.data[0, 0] += 1
+        return answer
+
+    def by_order(x: Tensor, t: Tensor) -> Tensor:
+        answer = x.clone()
+        x.data.copy_(answer.flip(0))
         return answer
 
     def by_numpy(x: Tensor, t: Tensor) -> Tensor:
@@ -337,9 +344,11 @@ def test_a_model_that_writes_past_autograd_is_told(dtype: torch.dtype) -> None:
         x.numpy()[:] *= -1
         return answer
 
-    for model in (by_data, by_numpy):
+    layouts = (torch.contiguous_format, torch.channels_last) if len(shape) == 4 else (torch.contiguous_format,)
+    for model, layout in product((by_data, by_order, by_numpy), layouts):
+        start = standard_normal(0, range(shape[0]), 0, shape[1:], dtype=dtype).contiguous(memory_format=layout)
         with pytest.raises(symsi.SymsiError, match="wrote into its input x at step 1"):
-            symsi.sample(model, shape=(4, 2), steps=2, dtype=dtype, **QUIET)
+            symsi.sample(model, shape=shape, steps=2, dtype=dtype, start=start, **QUIET)
 
 
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float64, 1e308), (torch.float32, 3e38)])
