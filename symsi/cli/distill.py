@@ -8,7 +8,7 @@ import click
 
 from symsi.cli.sample_folder import device_of_rank
 from symsi.models.pretrained import load
-from symsi.models.ranks import Ranks
+from symsi.processes.ranks import Ranks
 from symsi.training.distill import distill
 from symsi.training.distillation import LOSSES, MapRecipe
 

@@ -16,8 +16,8 @@ from symsi.models import features as network
 from symsi.models.datasets import DATASETS, dataset
 from symsi.models.mixer import Mixer, save_mixer
 from symsi.models.pretrained import save
-from symsi.models.ranks import Ranks
 from symsi.models.unet import Config, UNet
+from symsi.processes.ranks import Ranks
 from symsi.training.classifier import train_classifier
 from symsi.training.matching import Recipe, train_flow
 from symsi.training.running import check_weights, reporter

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from symsi.models.datasets import Dataset, dataset
 from symsi.models.pretrained_bridge import save_bridge
-from symsi.models.ranks import Ranks
 from symsi.models.restoring import BLOCK, HEADS, SIGMA, Restorer, degrade
 from symsi.models.two_sided import BridgeModel
 from symsi.models.unet import Config, UNet
+from symsi.processes.ranks import Ranks
 from symsi.training.bridging import BridgeRecipe, train_bridge
 from symsi.training.running import check_weights, reporter, until
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from symsi.interpolants.named_two_sided import as_interpolant
 from symsi.interpolants.two_sided import Interpolant
-from symsi.models.ranks import ALONE, Ranks
+from symsi.processes.ranks import ALONE, Ranks
 from symsi.training.checkpoint import agree, resume, save_checkpoint
 from symsi.training.couplings import check_samples, paired
 from symsi.training.descent import RiseAndFall, descend

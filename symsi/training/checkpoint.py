@@ -12,8 +12,8 @@ from torch import Tensor
 from symsi.errors import SymsiError
 from symsi.files import write_atomic
 from symsi.models.pretrained import digest
-from symsi.models.ranks import Ranks
 from symsi.models.tensor_file import read_metadata, read_tensors
+from symsi.processes.ranks import Ranks
 
 __all__ = ["agree", "metadata_of", "resume", "save_checkpoint"]
 

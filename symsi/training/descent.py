@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from symsi.errors import SymsiError
-from symsi.models.ranks import ALONE, Ranks
+from symsi.processes.ranks import ALONE, Ranks
 
 __all__ = ["RiseAndFall", "descend"]
 

@@ -20,8 +20,8 @@ from symsi.models.map_net import MapNet
 from symsi.models.pretrained import load
 from symsi.models.pretrained_map import described_map, load_map, save_map
 from symsi.models.protocol import Model
-from symsi.models.ranks import ALONE, Ranks
 from symsi.models.unet import UNet
+from symsi.processes.ranks import ALONE, Ranks
 from symsi.solvers.advice import advice
 from symsi.solvers.planning import plan
 from symsi.training.checkpoint import metadata_of

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from symsi.errors import SymsiError, unknown
 from symsi.models.map_net import MapNet
 from symsi.models.protocol import Model
-from symsi.models.ranks import ALONE, Ranks
 from symsi.models.velocity_field import VelocityField
+from symsi.processes.ranks import ALONE, Ranks
 from symsi.solvers.plan import Plan
 from symsi.training.checkpoint import agree, metadata_of, resume, save_checkpoint
 from symsi.training.descent import RiseAndFall, descend

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from symsi.models.ranks import ALONE, Ranks
+from symsi.processes.ranks import ALONE, Ranks
 from symsi.training.checkpoint import agree, resume, save_checkpoint
 from symsi.training.descent import RiseAndFall, descend
 

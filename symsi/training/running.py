@@ -8,7 +8,7 @@ from pathlib import Path
 
 from symsi.errors import SymsiError
 from symsi.files import check_free, write_text
-from symsi.models.ranks import Ranks
+from symsi.processes.ranks import Ranks
 
 __all__ = ["check_weights", "reporter", "until"]
 

@@ -16,8 +16,8 @@ from symsi.coefficients.runtime import mix
 from symsi.errors import SymsiError
 from symsi.files import write_atomic
 from symsi.models.protocol import Model
-from symsi.models.ranks import ALONE, Ranks
 from symsi.models.tensor_file import read_tensors
+from symsi.processes.ranks import ALONE, Ranks
 from symsi.sampling.sample import sample
 from symsi.solvers.plan import Plan
 from symsi.theory.conversion import convert

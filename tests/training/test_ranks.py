@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import symsi
-from symsi.models.ranks import ALONE, Ranks
+from symsi.processes.ranks import ALONE, Ranks
 from symsi.training.bridging import BridgeRecipe, train_bridge
 from symsi.training.checkpoint import metadata_of
 from symsi.training.distillation import LOSSES, distill_map
@@ -101,7 +101,7 @@ def dying(ranks: Ranks, folder: Path) -> Weights:
     return flow(ranks, folder, dies=True)
 
 
-@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("world", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_the_weights_are_those_of_one_process(one: dict[str, Any], tmp_path: Path, world: int) -> None:
     """By three processes it goes on where two of them ended, of which one died."""
     if world == 3:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 import symsi
-from symsi.models import ranks as module
-from symsi.models.ranks import ALONE, Ranks
+from symsi.processes import team
+from symsi.processes.ranks import ALONE, Ranks
 from tests.together import DIED, together
 
 
@@ -108,7 +108,7 @@ def test_processes_that_cannot_be_reached_are_told(monkeypatch: pytest.MonkeyPat
     for name, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv(missing, raising=False)
-    monkeypatch.setattr(module, "_PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr(team, "_JOIN", timedelta(seconds=1))
     with (
         pytest.raises(symsi.SymsiError, match=r"cannot meet the other processes at .*Start them by torchrun"),
         Ranks.join(),

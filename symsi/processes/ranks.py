@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,13 +12,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # public, and not in its __all__
 
 from symsi.errors import SymsiError
 from symsi.models.protocol import Model
+from symsi.processes.team import Team, not_met
 
 __all__ = ["ALONE", "Ranks"]
 
-_PATIENCE = timedelta(minutes=10)  # with a process that has not come, or does not answer
+_PATIENCE = timedelta(minutes=10)  # with a process that does not answer
+_LINGER = 10.0  # seconds for which rank 0, which may serve the store, waits for others at the end
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,24 @@ class Ranks:
         torchrun sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT; without WORLD_SIZE a process is alone. Raises
         SymsiError where the others cannot be reached.
         """
-        if os.environ.get("WORLD_SIZE", "1") == "1":
-            yield cls()
-            return
-        try:
-            distributed.init_process_group(timeout=_PATIENCE)
-        except (RuntimeError, ValueError) as error:
-            where = f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
-            raise SymsiError(
-                f"cannot meet the other processes at {where}: {_reason(error)}. Start them by torchrun, or give each "
-                "RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT."
-            ) from None
-        try:
-            yield cls(distributed.get_rank(), distributed.get_world_size())
-        finally:
-            distributed.destroy_process_group()
+        with Team.join(_LINGER) as team:
+            if team.world == 1:
+                yield cls()
+                return
+            team.say(
+                "here"
+            )  # gloo lets no other thread run while it waits, and who comes later looks for signs of life
+            if team.rank == 0 and (silent := team.wait("here", range(team.world))):
+                raise not_met(team.where, f"rank {min(silent)} did not come")
+            store, (rank, world) = PrefixStore("ranks", team.store), (team.rank, team.world)
+            try:
+                distributed.init_process_group(store=store, rank=rank, world_size=world, timeout=_PATIENCE)
+            except (RuntimeError, ValueError) as error:
+                raise not_met(team.where, error) from None
+            try:
+                yield cls(rank, world)
+            finally:
+                distributed.destroy_process_group()
 
     def spread(self, function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
         """Return function(*rows), which has a row for each row of these; this process evaluates every `world`-th.
@@ -142,10 +147,7 @@ def _ask(call: Callable[..., Any], *given: Any) -> None:
     try:
         call(*given)
     except RuntimeError as error:
+        reason = str(error).partition("\n")[0][:120]
         raise SymsiError(
-            f"lost another process of the run ({_reason(error)}). What is written stays; the same command goes on."
+            f"lost another process of the run ({reason}). What is written stays; the same command goes on."
         ) from None
-
-
-def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200].rstrip(".")
