@@ -78,7 +78,7 @@ def fit_solver(
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
                 "joint" by forward passes alone, "gradient" by backpropagation through the network
     features    with "gradient": what is compared, features(samples), in place of the samples themselves
-    seed        of the noise; batch: rows a call at most
+    seed        of the noise; batch: rows a call at most, of each of the ranks
     progress    show a bar, up to the evaluations that such a fit usually takes; by default on a terminal
     ranks       processes that fit together, as `symsi.Ranks.join()` gives them: they share the rows of each evaluation,
                 and all get the same plan, that of one process up to rounding

@@ -1,7 +1,7 @@
 """The processes of one run: they take shards from a counter in torch.distributed's store, and nobody waits forever.
 
 Each works alone between two calls. The store is the one that torchrun serves, or rank 0 where RANK, WORLD_SIZE,
-MASTER_ADDR and MASTER_PORT are set by hand or by SLURM; one process has one of its own, in memory. There are no
+MASTER_ADDR and MASTER_PORT are set by hand or by SLURM; one process has one of its own, in memory. A team has no
 collectives, so that gloo and nccl, CPUs and GPUs are the same.
 """
 
