@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,21 @@ def flow(ranks: Ranks, folder: Path, *, dies: bool = False, images: Tensor | Non
     return listed(train_flow(net, *given, log, every=5, ranks=ranks))
 
 
+def quiet(line: str) -> None:
+    """Keep no log."""
+
+
 def bridge(ranks: Ranks, folder: Path) -> Weights:
+    """Train a bridge; after 7 steps the last rank says that it is time to stop, and all go on in another run."""
     torch.manual_seed(0)
+    calls = count(1)
     recipe, held_out = BridgeRecipe(steps=STEPS, batch=7, warmup=3, ema=0.9), (moons(5, 2), moons(5, 3))
     given = (moons(50, 0), moons(50, 1), held_out, BRIDGE, recipe, folder / "bridge.checkpoint")
-    return listed(train_bridge(Dense(16), *given, lambda line: None, every=5, ranks=ranks))
+    told: dict[str, Any] = {"every": 5, "ranks": ranks}
+    train_bridge(Dense(16), *given, quiet, until=lambda: next(calls) == 7 and ranks.rank + 1 == ranks.world, **told)
+    ranks.agree("stopped")
+    assert metadata_of(folder / "bridge.checkpoint")["step"] == "7"
+    return listed(train_bridge(Dense(16), *given, quiet, **told))
 
 
 def maps(ranks: Ranks, folder: Path, loss: str) -> Weights:
