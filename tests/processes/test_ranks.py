@@ -62,6 +62,8 @@ def wrong(x: Tensor, t: Tensor) -> Any:
 
 def everything(ranks: Ranks) -> dict[str, Any]:
     found: dict[str, Any] = {str(count): ranks.spread(net, *batch(count)).tolist() for count in range(1, 8)}
+    for kind in (torch.float16, torch.bfloat16):
+        found[str(kind)] = ranks.spread(net, *(value.to(kind) for value in batch(4))).tolist()
     found |= {"slopes": sloped(ranks), "sampled": sampled(ranks), "steered": steered(ranks)}
     found["any"] = [ranks.any(said) for said in (False, ranks.rank == 0, ranks.rank + 1 == ranks.world, True)]
     ranks.agree("the same")
