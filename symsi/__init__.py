@@ -42,6 +42,7 @@ _PUBLIC = {
     "Plan": "symsi.solvers.plan",
     "PlanError": "symsi.errors",
     "Proof": "symsi.algebra.proof",
+    "Ranks": "symsi.processes.ranks",
     "Reference": "symsi.models.reference",
     "SampleResult": "symsi.sampling.sample",
     "Schedule": "symsi.interpolants.schedule",

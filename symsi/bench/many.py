@@ -22,12 +22,12 @@ from symsi.bench.ranks import RESTARTS, Times, simulate
 from symsi.errors import SymsiError
 from symsi.files import write_text
 from symsi.models.protocol import Model
+from symsi.processes.team import Team
 from symsi.sampling.noise import standard_normals
 from symsi.sampling.sample import sample
 from symsi.shards.draw import sample_shards
 from symsi.shards.folder import MANIFEST, Folder, digest_of
 from symsi.shards.shard import is_there, numbers_in, path_of, shard_bytes, write_shard
-from symsi.shards.team import Team
 from symsi.solvers.plan import Plan
 
 __all__ = ["BEAT", "clock_of", "measured_times", "ranks_of_a_store", "runs"]

@@ -1,8 +1,9 @@
 """Runs of `symsi.sample_shards` by ranks that die, event by event: how long until the folder is sealed.
 
 A rank asks the store for the next shard, which answers one request at a time, looks whether it is there, and draws and
-writes it. The store counts on past a shard whose rank died, so that nobody else draws it in this run; where shards are
-missing at the end, the same command is given again, and passes over those that are there.
+writes it. The store counts on past a shard whose rank died; when all are taken, and the dead are given up, the ranks
+take turns at what is missing, once. Where shards are missing then, the same command is given again, and passes over
+those that are there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ __all__ = ["RESTARTS", "Outcome", "Times", "simulate"]
 RESTARTS = ("one", "all", "none")
 _GRACE = 30.0  # seconds that torchrun lets a rank finish its shard
 _PATIENCE = 60.0  # seconds after which rank 0 gives a silent rank up
+_LESS = 8.0  # and one that it gave up before
 _MOST, _LEAST = 20.0, 86400.0  # times as long as drawing takes, or a day if that is longer: then it does not end
 _FREE, _DEAD = -1, -2  # in the place of a shard that a rank has in work
 
@@ -123,6 +125,7 @@ class _Fleet:
     requests: int = 0
     waited: float = 0.0
     dies: list[float] = field(default_factory=list)
+    finished: list[float] = field(default_factory=list)
     events: list[tuple[float, int, int]] = field(default_factory=list)  # when, which rank, with which shard in work
 
     def run(self, begin: float) -> tuple[float, bool]:
@@ -131,7 +134,18 @@ class _Fleet:
         self.events = []
         for rank in range(self.ranks):
             self._after(begin, self.times.start, rank, _FREE)
-        finished, away = [begin] * self.ranks, [-math.inf] * self.ranks  # when a rank has all, and when it died last
+        end, going = self._turn(range(len(self.done)), begin, set())
+        left = [shard for shard, done in enumerate(self.done) if not done]
+        if going and left:
+            there = {rank: max(end, at) for rank, at in enumerate(self.finished) if self.dies[rank] > max(end, at)}
+            for rank, at in there.items():
+                self._after(at, 0.0, rank, _FREE)
+            end, going = self._turn(left, end, set(range(self.ranks)) - there.keys())
+        return self._until(end + self.times.seal * len(self.done)) if going and all(self.done) else (end, False)
+
+    def _turn(self, todo: Sequence[int], begin: float, silent: set[int]) -> tuple[float, bool]:
+        """Let the ranks draw these; return when rank 0 knows of all others, and whether the run goes on."""
+        self.finished, away = [begin] * self.ranks, [-math.inf] * self.ranks  # when a rank has all, and died last
         free, taken, over, held = begin, 0, math.inf, [_FREE] * self.ranks
         while self.events:
             now, rank, shard = heappop(self.events)
@@ -139,7 +153,7 @@ class _Fleet:
                 self.deaths += 1
                 if held[rank] >= 0:
                     self.lost += 1
-                    finished[rank] = now
+                    self.finished[rank] = now
                 held[rank], away[rank] = _FREE, now
                 if self.restart == "all" or rank == 0:
                     over = min(over, now)
@@ -150,10 +164,10 @@ class _Fleet:
             held[rank] = _FREE
             if shard >= 0 and self.restart == "all" and now > over + _GRACE:
                 self.lost += 1
-                finished[rank] = over + _GRACE
+                self.finished[rank] = over + _GRACE
                 continue
             if shard >= 0:
-                self.done[shard], finished[rank] = True, now
+                self.done[shard], self.finished[rank] = True, now
                 self.drawn += 1
             if now >= over:
                 continue
@@ -161,27 +175,26 @@ class _Fleet:
             free = at + self.times.serve
             self.requests, self.waited = self.requests + 1, self.waited + at - now
             ready = at + self.times.ask
-            if taken >= len(self.done):
-                finished[rank] = ready
-            elif self.done[taken]:
+            if taken >= len(todo):
+                self.finished[rank] = ready
+            elif self.done[todo[taken]]:
                 self._after(ready, self.times.look, rank, _FREE)
             else:
-                held[rank] = taken
-                self._after(ready, self.times.shard, rank, taken)
+                held[rank] = todo[taken]
+                self._after(ready, self.times.shard, rank, todo[taken])
             taken += 1
         if over < math.inf:
-            return max(over, *finished), False
-        return self._close(finished, away)
+            return max(over, *self.finished), False
+        words = [self._word(self.finished[0], *told) for told in zip(self.finished, away, strict=True)]
+        return self._until(max(words + [self.finished[0] + _LESS] * bool(silent)))
 
-    def _close(self, finished: Sequence[float], away: Sequence[float]) -> tuple[float, bool]:
-        """Rank 0 waits for the others, or gives them up, and seals the folder if all is there."""
-        end, whole = max(self._word(finished[0], *told) for told in zip(finished, away, strict=True)), all(self.done)
-        end += self.times.seal * len(self.done) if whole else 0.0
+    def _until(self, end: float) -> tuple[float, bool]:
+        """The end of what rank 0 does, or the death before it that ends the run."""
         last = min(self.dies) if self.restart == "all" else self.dies[0]
         if last < end:
             self.deaths += 1
             return last, False
-        return end, whole
+        return end, True
 
     def _word(self, none_left: float, finished: float, died: float) -> float:
         """When rank 0 hears of a rank that it has finished, or gives it up: it waits since none was left for itself."""

@@ -21,6 +21,7 @@ from symsi.calibration.teacher import Trajectories, check_teacher, clock_of, tea
 from symsi.errors import SymsiError, unknown
 from symsi.models.protocol import Model, as_model, fingerprint
 from symsi.models.reference import Reference
+from symsi.processes.ranks import ALONE, Ranks
 from symsi.sampling.inputs import check_inputs, read_shape, whole_number
 from symsi.sampling.noise import check_seed
 from symsi.solvers.advice import advice
@@ -55,6 +56,7 @@ def fit_solver(
     seed: int = 1,
     batch: int | None = None,
     progress: bool | None = None,
+    ranks: Ranks = ALONE,
 ) -> Plan | dict[int, Plan]:
     """Return the plan of so many steps that takes noise closest to where the model's ODE takes it.
 
@@ -76,8 +78,10 @@ def fit_solver(
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
                 "joint" by forward passes alone, "gradient" by backpropagation through the network
     features    with "gradient": what is compared, features(samples), in place of the samples themselves
-    seed        of the noise; batch: rows a call at most
+    seed        of the noise; batch: rows a call at most, of each of the ranks
     progress    show a bar, up to the evaluations that such a fit usually takes; by default on a terminal
+    ranks       processes that fit together, as `symsi.Ranks.join()` gives them: they share the rows of each evaluation,
+                and all get the same plan, that of one process up to rounding
 
     Each row of x_{k+1} = a_k z + sum_e b_ke P_e is the least-squares fit to the teacher's states where the step ends,
     with the solver itself running (T24), drawn by a ridge to the theory's table, lazy AB2 or Euler on the same times.
@@ -107,7 +111,7 @@ def fit_solver(
     given = dict(told) if isinstance(told, Mapping) else {}
     device, kind = known.device or torch.device("cpu"), known.dtype or torch.float32
     check_inputs(known, device, kind, guidance, given, conditions, count)
-    size = count if batch is None else min(count, whole_number("batch", batch, 1))
+    size = count if batch is None else min(count, whole_number("batch", batch, 1) * ranks.world)
     fine = teacher_of(known) if teacher is None else teacher
     check_teacher(fine, counts[-1], clock_of(known))
     asks = {n: _asks(n, guidance, unconditional) for n in counts}
@@ -115,7 +119,9 @@ def fit_solver(
     equations = fitted_rows(count) * prod(form)
     warn_if_few(numbers, equations)
     total = count * expected(counts, fine.evaluations, guidance=guidance, refine=refine)
-    hidden = None if progress is None else not progress
+    hidden = True if ranks.rank else None if progress is None else not progress
+    shared = ranks.shared(known)
+    ranks.agree(f"{fingerprint(known)} {fine.hash} {asks} {form} {count} {size} {guidance} {constant} {refine} {seed}")
     with tqdm(desc=f"teach {known.name}", total=total, unit="row", disable=hidden) as bar:
         spent = 0
 
@@ -125,7 +131,7 @@ def fit_solver(
             bar.update(rows)
 
         taught = teach(
-            known,
+            shared,
             fine,
             count=count,
             form=form,
@@ -135,7 +141,7 @@ def fit_solver(
             batch=size,
             tick=tick,
         )
-        student = Student(known, taught.states[0], given, guidance, size, tick)
+        student = Student(shared, taught.states[0], given, guidance, size, tick)
         third = len(taught.states) // 3
         warn_if_blind(student, [(taught.states[k], fine.times[k]) for k in (third, 2 * third)])
         weigh = _by_frequency(taught.states[-1]) if whitened else _as_it_is

@@ -14,12 +14,14 @@ from symsi.calibration.grid import optimal_grid
 from symsi.calibration.reference import LARGEST, check_options, estimate, reference_of_model
 from symsi.calibration.solver import expected, fit_solver
 from symsi.cli.options import dtype_option, read_counts
+from symsi.cli.sample_folder import device_of_rank
 from symsi.cli.text_to_image import latents, model_of_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.pretrained import load
 from symsi.models.reference import KINDS, save
 from symsi.models.reference import load as load_reference
+from symsi.processes.ranks import Ranks
 from symsi.sampling.arrays import read_samples
 from symsi.solvers.advice import advice
 
@@ -188,12 +190,14 @@ def solver(
     Several numbers of steps share one run of the teacher, 64 steps of Heun; their plans are FILE-2.json, FILE-3.json
     ... A plan says how far it ends from converged samples, beside the best solver of the theory. It is used by
     `symsi sample --plan FILE`, `symsi.sample(model, plan=symsi.load_plan(FILE))`, and in a pipeline of diffusers
-    by LazyFlowMatchScheduler.from_config(pipe.scheduler.config, plan=FILE).
+    by LazyFlowMatchScheduler.from_config(pipe.scheduler.config, plan=FILE). Under torchrun processes share the samples
+    of each evaluation; cuda is the GPU of their rank.
 
     \b
     Examples:
       symsi calibrate solver digits28 --steps 2,3,4 --output solver.json
       symsi calibrate solver --pipeline ./sd3 --prompts prompts.txt --steps 4 --output solver.json
+      torchrun --nproc-per-node 2 -m symsi calibrate solver digits28 --output solver.json
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --plan solver.json
     """
     counts = read_counts("--steps", steps)
@@ -212,7 +216,7 @@ def solver(
     options: dict[str, Any] = {}
     strength, calls = 1.0, 1  # of the model an evaluation of the plan
     if pipeline is None:
-        network = load(str(model), device=device, dtype=getattr(torch, dtype))
+        network = load(str(model), device=device_of_rank(device), dtype=getattr(torch, dtype))
         asked, strength = unconditional or "all", 1.0 if guidance is None else guidance
         named = asked in ("all", "first", "together")
         options = {
@@ -223,24 +227,29 @@ def solver(
     else:
         height, width = size or (None, None)
         call = {"guidance_scale": guidance, "height": height, "width": width}
-        network = model_of_pipeline(pipeline, prompts, call=call, device=device, dtype=dtype)
+        network = model_of_pipeline(pipeline, prompts, call=call, device=device_of_rank(device), dtype=dtype)
         batch = batch or 1
     about = number * expected(sorted(set(counts)), guidance=strength, refine=refine)
     what = "calls" if pipeline is None else "steps of the pipeline"
-    click.echo(f"{network.name}: about {about:,} {what}, a sample each, for {number} samples", err=True)
-    found = fit_solver(
-        network,
-        counts,
-        samples=number,
-        reference=None if reference is None else load_reference(reference),
-        constant=constant,
-        whitened=whitened,
-        refine=refine,
-        seed=seed,
-        batch=batch,
-        **options,
-    )
-    assert isinstance(found, dict)
+    with Ranks.join() as ranks:
+        if ranks.rank == 0:
+            click.echo(f"{network.name}: about {about:,} {what}, a sample each, for {number} samples", err=True)
+        found = fit_solver(
+            network,
+            counts,
+            samples=number,
+            reference=None if reference is None else load_reference(reference),
+            constant=constant,
+            whitened=whitened,
+            refine=refine,
+            seed=seed,
+            batch=batch,
+            ranks=ranks,
+            **options,
+        )
+        assert isinstance(found, dict)
+        if ranks.rank:
+            return
     for n, plan in sorted(found.items()):
         told = dict(plan.origin)
         if pipeline is not None:

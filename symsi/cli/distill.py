@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from symsi.cli.sample_folder import device_of_rank
 from symsi.models.pretrained import load
+from symsi.processes.ranks import Ranks
 from symsi.training.distill import distill
 from symsi.training.distillation import LOSSES, MapRecipe
 
@@ -79,28 +81,32 @@ def command(
     The map starts as the model, in the lazy (trigonometric) schedule or a noise network's own. MAP.checkpoint is
     written every 50 steps and MAP.trajectories holds what the teacher ran: the same command goes on from there after a
     stop, also with more --steps or another --loss. The log, with the error of held-out samples at 1, 2 and 4
-    evaluations, goes to MAP.log.
+    evaluations, goes to MAP.log. Under torchrun processes share the rows of each batch; cuda is the GPU of their rank.
 
     \b
     Examples:
       symsi distill digits28 --minutes 60 -o digits28-map.safetensors
+      torchrun --nproc-per-node 2 -m symsi distill digits28 -o digits28-map.safetensors
       symsi distill digits28 --loss lmd --late 0.5 -o digits28-map.safetensors
       symsi distill digits28 --start digits28-map.safetensors --seed 1 --steps 1000 -o better.safetensors
     """
-    made = distill(
-        load(model, device=device),
-        output,
-        start=start,
-        minutes=minutes,
-        log=click.echo,
-        force=force,
-        steps=steps,
-        batch=batch,
-        rate=rate,
-        decay=decay,
-        chunks=chunks,
-        loss=loss,
-        late=late,
-        seed=seed,
-    )
-    click.echo(f"{made.name}: {output}; {output.with_suffix('.checkpoint')} lets it go on")
+    with Ranks.join() as ranks:
+        made = distill(
+            load(model, device=device_of_rank(device)),
+            output,
+            start=start,
+            minutes=minutes,
+            log=click.echo,
+            force=force,
+            ranks=ranks,
+            steps=steps,
+            batch=batch,
+            rate=rate,
+            decay=decay,
+            chunks=chunks,
+            loss=loss,
+            late=late,
+            seed=seed,
+        )
+        if ranks.rank == 0:
+            click.echo(f"{made.name}: {output}; {output.with_suffix('.checkpoint')} lets it go on")

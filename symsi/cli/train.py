@@ -17,6 +17,7 @@ from symsi.models.datasets import DATASETS, dataset
 from symsi.models.mixer import Mixer, save_mixer
 from symsi.models.pretrained import save
 from symsi.models.unet import Config, UNet
+from symsi.processes.ranks import Ranks
 from symsi.training.classifier import train_classifier
 from symsi.training.matching import Recipe, train_flow
 from symsi.training.running import check_weights, reporter
@@ -61,7 +62,13 @@ def flow(
 ) -> None:
     """Train a class-conditional U-Net by flow matching, or to predict noise or data; an hour on 2 idle cores.
 
-    OUTPUT.checkpoint is written every 250 steps: the same command goes on from there. The log goes to OUTPUT.log.
+    OUTPUT.checkpoint is written every 250 steps: the same command goes on from there. The log goes to OUTPUT.log. Under
+    torchrun processes share the rows of each batch.
+
+    \b
+    Examples:
+      symsi train flow digits28.safetensors
+      torchrun --nproc-per-node 2 -m symsi train flow digits28.safetensors
     """
     check_weights(output, force=force)
     given = dataset(name)
@@ -75,10 +82,14 @@ def flow(
     torch.manual_seed(seed)
     config = Config()
     net = UNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    checkpoint, report = output.with_suffix(".checkpoint"), reporter(output, click.echo, force=force)
-    recipe = Recipe(steps=steps, seed=seed)
+    checkpoint, recipe = output.with_suffix(".checkpoint"), Recipe(steps=steps, seed=seed)
     run = ", ".join(word for word in (schedule, prediction, name, str(config)) if word not in ("velocity", "mnist"))
-    average = train_flow(net, images, labels, interpolant, recipe, checkpoint, report, run=run, prediction=prediction)
+    with Ranks.join() as ranks:
+        report = reporter(output, click.echo, ranks, force=force)
+        given_to = (net, images, labels, interpolant, recipe, checkpoint, report)
+        average = train_flow(*given_to, run=run, prediction=prediction, ranks=ranks)
+        if ranks.rank:
+            return
     options = f"--dataset {name} --schedule {schedule} --prediction {prediction} --steps {steps} --seed {seed}"
     save(
         output,

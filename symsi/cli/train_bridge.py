@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -14,6 +15,7 @@ from symsi.models.pretrained_bridge import save_bridge
 from symsi.models.restoring import BLOCK, HEADS, SIGMA, Restorer, degrade
 from symsi.models.two_sided import BridgeModel
 from symsi.models.unet import Config, UNet
+from symsi.processes.ranks import Ranks
 from symsi.training.bridging import BridgeRecipe, train_bridge
 from symsi.training.running import check_weights, reporter, until
 
@@ -61,7 +63,7 @@ def bridge(
 
     Degraded are means of 4 x 4 pixels, enlarged, with noise; each is paired with its image. OUTPUT.checkpoint is
     written every 50 steps: the same command goes on from there, with other --steps, --decay or --minutes too. The log,
-    with losses of held-out pairs, goes to OUTPUT.log.
+    with losses of held-out pairs, goes to OUTPUT.log. Under torchrun processes share the rows of each batch.
     """
     check_weights(output, force=force)
     late, given = until(minutes), dataset(name)
@@ -83,10 +85,13 @@ def bridge(
         offset=given.mean,
         gain=given.std,
     )
-    checkpoint, report = output.with_suffix(".checkpoint"), reporter(output, click.echo, force=force)
-    average = train_bridge(
-        net, x0, x1, held_out, model.interpolant, recipe, checkpoint, report, start=True, until=late, run=name
-    )
+    checkpoint, pairs = output.with_suffix(".checkpoint"), (x0, x1, held_out)
+    with Ranks.join() as ranks:
+        report = reporter(output, click.echo, ranks, force=force)
+        told: dict[str, Any] = {"start": True, "until": late, "run": name, "ranks": ranks}
+        average = train_bridge(net, *pairs, model.interpolant, recipe, checkpoint, report, **told)
+        if ranks.rank:
+            return
     options = f"--dataset {name} --gamma {gamma!r} --steps {steps} --batch {batch} --rate {rate} --decay {decay}"
     options += f" --seed {seed}" + " --regression" * regression
     note = f"x0: means of {BLOCK} x {BLOCK} pixels, enlarged, with noise of {SIGMA} standard deviations of the pixels; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from symsi.files import trouble
 from symsi.models.flow_map import FlowMap
 from symsi.models.pretrained import digest
 from symsi.models.protocol import Model, as_device, as_model
+from symsi.processes.team import REFUSED, Team
 from symsi.sampling.inputs import check_inputs, check_memory, check_plan, read_shape, whole_number
 from symsi.sampling.noise import check_seed
 from symsi.sampling.sample import sample
@@ -24,7 +25,6 @@ from symsi.shards.folder import SUMS, Folder, digest_of, packed, prepare, rows_i
 from symsi.shards.lock import locked
 from symsi.shards.manifest import Manifest
 from symsi.shards.shard import is_there, write_shard
-from symsi.shards.team import REFUSED, Team
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import plan as make_plan
 
@@ -147,22 +147,35 @@ def sample_shards(
                 team.say("ready", f"{manifest.identity} {count}")
             else:
                 lock.share()
+            opened = Folder(place, manifest, rows)
             with tqdm(total=count, desc=known.name, unit="sample", disable=_hidden(team, progress), smoothing=0) as bar:
-                drawn, failures, stopped = _share(place, manifest, draw, team, stop, bar)
-            missing, silent = _finish(Folder(place, manifest, rows), team, None if stopped else stop, done)
+                drawn, failures, stopped = _share(opened, draw, team, stop, bar)
+                if left := _left(opened, team, failures, None if stopped else stop):
+                    more, failed, stopped = _share(opened, draw, team, stop, bar, left)
+                    drawn, failures = drawn + more, failures | failed
+            missing, silent = _finish(opened, team, None if stopped else stop, done)
         return Drawn(place, drawn, nfe, failures, stopped, missing, silent)
 
 
 def _share(
-    place: Path, manifest: Manifest, draw: Callable[[range], Tensor], team: Team, stop: Callable[[], bool], bar: Any
+    folder: Folder,
+    draw: Callable[[range], Tensor],
+    team: Team,
+    stop: Callable[[], bool],
+    bar: Any,
+    left: Sequence[int] = (),
 ) -> tuple[int, dict[range, str], bool]:
-    """Draw shards until none is left, or `stop()`; return how many samples, what failed where, and which it was."""
-    drawn, failures = 0, dict[range, str]()
+    """Draw shards until none is left, or `stop()`; return how many samples, what failed where, and which it was.
+
+    In the first turn they are all; in the second those that were `left`.
+    """
+    place, manifest, drawn, failures = folder.path, folder.manifest, 0, dict[range, str]()
+    shards, turn = left or range(manifest.shards), int(bool(left))
     while not stop():
-        shard = team.take()
-        if shard >= manifest.shards:
+        taken = team.take(turn)
+        if taken >= len(shards):
             return drawn, failures, False
-        span = manifest.span(shard)
+        span = manifest.span(shards[taken])
         if not is_there(place, manifest, span):
             try:
                 x = draw(span)
@@ -171,8 +184,30 @@ def _share(
             else:
                 write_shard(place, manifest, span, x)
                 drawn += len(span)
-        bar.update(span.stop - bar.n)
+        bar.update(max(0, span.stop - bar.n))
     return drawn, failures, True
+
+
+def _left(folder: Folder, team: Team, failures: Mapping[range, str], stop: Callable[[], bool] | None) -> Sequence[int]:
+    """Return the shards that are missing when all are taken and nobody failed on them: ranks died that had them.
+
+    They are for a second turn, and no third: what ends one process after the other is not to end all. `stop` is None
+    for a process that was stopped: it waits for nobody, and with rank 0 there is no second turn.
+    """
+    manifest = folder.manifest
+    team.say("drawn", " ".join(str(span.start // manifest.batch) for span in failures))
+    if stop is None:
+        if team.rank == 0:
+            team.close()
+            team.say("left")
+        return ()
+    if team.rank:
+        return [int(word) for word in team.hear("left", 0, stop).split()]
+    told = set(range(team.world)) - team.wait("drawn", range(team.world))
+    failed = {int(word) for rank in told for word in team.hear("drawn", rank).split()}
+    left = [shard for span in folder.missing() if (shard := span.start // manifest.batch) not in failed]
+    team.say("left", " ".join(map(str, left)))
+    return left
 
 
 def _finish(folder: Folder, team: Team, stop: Callable[[], bool] | None, done: bool) -> tuple[int, tuple[int, ...]]:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from symsi.interpolants.named_two_sided import as_interpolant
 from symsi.interpolants.two_sided import Interpolant
-from symsi.training.checkpoint import resume, save_checkpoint
+from symsi.processes.ranks import ALONE, Ranks
+from symsi.training.checkpoint import agree, resume, save_checkpoint
 from symsi.training.couplings import check_samples, paired
 from symsi.training.descent import RiseAndFall, descend
 from symsi.training.objectives.bridges import bridge_losses
@@ -65,6 +66,7 @@ def train_bridge(
     every: int = 50,
     until: Callable[[], bool] = lambda: False,
     run: str = "",
+    ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
     """Train net(x, t), or net(x, t, start=x0) with `start`, on pairs of x0 and x1; return the average of its weights.
 
@@ -72,9 +74,9 @@ def train_bridge(
     goes with row i of x1, both (N, *shape); with a `coupling`, such as `symsi.couplings.optimal`, batches of either are
     drawn apart and it pairs their rows. Step k uses random numbers of (seed, k) alone, but for a coupling's own, so
     that a run that was killed goes on from `checkpoint`, written every `every` steps, to the same bits; steps and decay
-    may be others then. `log`
-    gets a JSON line with the losses, a mean over numbers, of the steps since the last line and of the `held_out` pairs
-    under the averaged weights. It stops early, with a checkpoint, where `until()` holds.
+    may be others then. The `ranks` share the rows of each batch, and rank 0 writes. `log` gets a JSON line with the
+    losses, a mean over numbers, of the steps since the last line and of the `held_out` pairs under the averaged
+    weights. It stops early, with a checkpoint, where `until()` holds for one of the ranks.
 
     Raises SymsiError for unequal counts without a coupling, for samples that are nan or infinite, with the first such
     row, for a checkpoint of another recipe, interpolant or `run`, and for a loss that is not finite, with its step: the
@@ -89,7 +91,8 @@ def train_bridge(
     told = {name: value for name, value in asdict(recipe).items() if name not in _MAY_CHANGE}
     about = json.dumps(told | {"interpolant": str(path), "run": run})
     begun = resume(checkpoint, weights, average, optimizer, about, recipe.steps) if checkpoint.exists() else 0
-    learn = partial(_losses, path=path, recipe=recipe, start=start)
+    agree(ranks, weights, about, begun)
+    learn = partial(_losses, path=path, recipe=recipe, start=start, ranks=ranks)
     begin, totals, since = time.monotonic(), dict.fromkeys(recipe.predictions, 0.0), begun
     net.train()
     for step in range(begun, recipe.steps):
@@ -102,9 +105,9 @@ def train_bridge(
         losses = learn(net, *batch, generator)
         loss = torch.stack(list(losses.values())).sum()
         rate = recipe.rate * recipe.rate_at(step)
-        descend(loss, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema)
+        descend(loss, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema, ranks=ranks)
         totals = {name: total + losses[name].item() for name, total in totals.items()}
-        stop = until()
+        stop = ranks.any(until())
         if (step + 1) % every == 0 or step + 1 == recipe.steps or stop:
             count, elapsed = step + 1 - since, time.monotonic() - begin
             line = {
@@ -117,7 +120,8 @@ def train_bridge(
             }
             log(json.dumps(line))
             totals, since = dict.fromkeys(totals, 0.0), step + 1
-            save_checkpoint(checkpoint, weights, average, optimizer, {"step": str(step + 1), "about": about})
+            if ranks.rank == 0:
+                save_checkpoint(checkpoint, weights, average, optimizer, {"step": str(step + 1), "about": about})
         if stop:
             break
     return average
@@ -132,20 +136,26 @@ def _losses(
     path: Interpolant,
     recipe: BridgeRecipe,
     start: bool,
+    ranks: Ranks,
 ) -> dict[str, Tensor]:
     """The loss of each prediction, a mean over pairs, times and numbers."""
     t, weight = times(len(x0), recipe.law, generator)
     if recipe.at is not None:
         t, weight = torch.full_like(t, recipe.at), torch.ones_like(t)
     z = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
-    told: Mapping[str, Tensor] = {"start": x0} if start else {}
 
-    def heads(x: Tensor, t: Tensor) -> tuple[Tensor, ...]:
-        found = model(x, t, **told)
-        return found if isinstance(found, tuple) else (found,)
+    def of_pairs(x0: Tensor, x1: Tensor, t: Tensor, z: Tensor) -> Tensor:
+        told: Mapping[str, Tensor] = {"start": x0} if start else {}
 
-    found = bridge_losses(heads, path, recipe.predictions, x0, x1, t, z, recipe.antithetic)
-    return {name: (weight * loss).mean() / x0[0].numel() for name, loss in found.items()}
+        def heads(x: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+            found = model(x, t, **told)
+            return found if isinstance(found, tuple) else (found,)
+
+        found = bridge_losses(heads, path, recipe.predictions, x0, x1, t, z, recipe.antithetic)
+        return torch.stack([found[name] for name in recipe.predictions], 1)
+
+    found = ranks.spread(of_pairs, x0, x1, t, z).unbind(1)
+    return {name: (weight * loss).mean() / x0[0].numel() for name, loss in zip(recipe.predictions, found, strict=True)}
 
 
 @torch.no_grad()

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from symsi.errors import SymsiError
 from symsi.files import write_atomic
+from symsi.models.pretrained import digest
 from symsi.models.tensor_file import read_metadata, read_tensors
+from symsi.processes.ranks import Ranks
 
-__all__ = ["metadata_of", "resume", "save_checkpoint"]
+__all__ = ["agree", "metadata_of", "resume", "save_checkpoint"]
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each weight
 _WORDS = ("a checkpoint", "Delete it to start anew.")
@@ -73,6 +75,12 @@ def resume(
             moments = {kind: _laid_out(held[f"{kind}.{name}"], weight) for kind in _MOMENTS}
             optimizer.state[weight] = {"step": torch.tensor(float(step), device=weight.device), **moments}
     return int(step)
+
+
+def agree(ranks: Ranks, weights: Mapping[str, Tensor], about: str, step: int) -> None:
+    """Raise SymsiError unless all ranks begin the same run, from the same weights, at the same step."""
+    if ranks.world > 1:
+        ranks.agree(f"{about} {step} {digest(weights)}")
 
 
 def _laid_out(found: Tensor, weight: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from symsi.errors import SymsiError
+from symsi.processes.ranks import ALONE, Ranks
 
 __all__ = ["RiseAndFall", "descend"]
 
@@ -33,16 +34,19 @@ def descend(
     step: int,
     rate: float,
     ema: float,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Move the weights against a loss' gradient, clipped to length 1, and their average towards them.
 
-    The average keeps a share of min(ema, (step + 1)/(step + 10)). Raises SymsiError, before anything is changed, where
+    The gradient is the sum of those of all `ranks`, each of its own rows. The average keeps a share of
+    min(ema, (step + 1)/(step + 10)). Raises SymsiError, before anything is changed, where
     the loss or its gradient is nan or infinite, naming the step.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    ranks.sum([weight.grad for weight in weights.values() if weight.grad is not None])
     length = nn.utils.clip_grad_norm_(weights.values(), 1.0)
     if not bool(loss.isfinite() & length.isfinite()):
         raise SymsiError(

@@ -21,6 +21,7 @@ from symsi.models.pretrained import load
 from symsi.models.pretrained_map import described_map, load_map, save_map
 from symsi.models.protocol import Model
 from symsi.models.unet import UNet
+from symsi.processes.ranks import ALONE, Ranks
 from symsi.solvers.advice import advice
 from symsi.solvers.planning import plan
 from symsi.training.checkpoint import metadata_of
@@ -38,6 +39,7 @@ def distill(
     minutes: float | None = None,
     log: Callable[[str], None] = lambda line: None,
     force: bool = False,
+    ranks: Ranks = ALONE,
     **recipe: Any,
 ) -> FlowMap:
     """Train a flow map of a U-Net, from trajectories of 8 evaluations, and return it.
@@ -54,6 +56,8 @@ def distill(
     minutes   stop then at the latest, with the map so far
     log       gets a JSON line every 50 steps, which MAP.log keeps too: the loss, and the error of held-out samples at
               1, 2 and 4 evaluations against the teacher's
+    ranks     processes that train together, as `symsi.Ranks.join()` gives them: they share the rows of each batch, the
+              map is the same up to rounding, and rank 0 writes the output, in a folder that all see
     recipe    fields of `symsi.training.distillation.MapRecipe`: steps (7000), batch (32), rate (4e-4), loss
               ("regression", or "student", "lmd" or "psd-m" in the last `late` (0.3) of the steps), seed (0), ...
 
@@ -70,10 +74,14 @@ def distill(
         raise SymsiError(f"minutes must be positive; got {minutes}.")
     wanted = MapRecipe(**recipe)
     teacher = model if isinstance(model, Model) else load(model)
+    if output is None and ranks.world > 1:
+        raise SymsiError("processes that train together need an output, in a folder that all see.")
     if output is None:
         with tempfile.TemporaryDirectory() as folder:
-            return _run(teacher, Path(folder, f"{teacher.name}-map.safetensors"), wanted, start, minutes, log, force)
-    return _run(teacher, Path(output), wanted, start, minutes, log, force)
+            return _run(
+                teacher, Path(folder, f"{teacher.name}-map.safetensors"), wanted, start, minutes, log, force, ranks
+            )
+    return _run(teacher, Path(output), wanted, start, minutes, log, force, ranks)
 
 
 def _run(
@@ -84,6 +92,7 @@ def _run(
     minutes: float | None,
     log: Callable[[str], None],
     force: bool,
+    ranks: Ranks,
 ) -> FlowMap:
     own, late, best = teacher.function, until(minutes), advice(teacher)
     check_weights(output, force=force)
@@ -100,8 +109,10 @@ def _run(
     begun: dict[str, Any] = {} if start is None else _go_on(net, start)
     net = net.to(device=teacher.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     checkpoint, cache = output.with_suffix(".checkpoint"), output.with_suffix(".trajectories")
-    report = reporter(output, log, force=force)
-    average = distill_map(net, teacher, path, recipe, checkpoint, cache, report, str(begun.get("hash", "")), until=late)
+    report, origin = reporter(output, log, ranks, force=force), str(begun.get("hash", ""))
+    run: dict[str, Any] = {"until": late, "ranks": ranks}
+    average = distill_map(net, teacher, path, recipe, checkpoint, cache, report, origin, **run)
+    ranks.agree("trained")  # rank 0 has written what it says
     said = metadata_of(checkpoint)
     cost = {
         "steps": int(said["step"]),
@@ -116,7 +127,9 @@ def _run(
         changed = {"start": Path(start).name} | changed
     note = f"symsi.distill({teacher.name!r}, {', '.join(f'{k}={v!r}' for k, v in changed.items())})"
     how: dict[str, Any] = {"cost": cost, "grid": best.grid, "note": note, "force": force}
-    save_map(output, average, own.config, teacher, schedule, asdict(recipe), **how)
+    if ranks.rank == 0:
+        save_map(output, average, own.config, teacher, schedule, asdict(recipe), **how)
+    ranks.agree("written")
     device, dtype = teacher.device or "cpu", teacher.dtype or torch.float32
     return load_map(output, device=device, dtype=dtype)
 

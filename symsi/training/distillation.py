@@ -19,10 +19,11 @@ from symsi.errors import SymsiError, unknown
 from symsi.models.map_net import MapNet
 from symsi.models.protocol import Model
 from symsi.models.velocity_field import VelocityField
+from symsi.processes.ranks import ALONE, Ranks
 from symsi.solvers.plan import Plan
-from symsi.training.checkpoint import metadata_of, resume, save_checkpoint
+from symsi.training.checkpoint import agree, metadata_of, resume, save_checkpoint
 from symsi.training.descent import RiseAndFall, descend
-from symsi.training.objectives.flow_maps import diagonal, lagrangian, loss, psd, roughness
+from symsi.training.objectives.flow_maps import lagrangian, loss, psd, roughness
 from symsi.training.trajectories import Trajectories, trajectories
 
 __all__ = ["LOSSES", "MapRecipe", "consistency_loss", "distill_map", "regression"]
@@ -101,14 +102,16 @@ def distill_map(
     start: str = "",
     every: int = 50,
     until: Callable[[], bool] = lambda: False,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
     """Train `net`, a MapNet around the model's, on trajectories of `plan`; return the average of its weights.
 
     Step k uses random numbers of (seed, k) alone and chunks that lie in `cache`, so a run that was killed goes on from
     `checkpoint`, written every `every` steps, to the same weights; steps, decay, chunks and the late loss may be others
-    then. `start` names the weights that `net` came with, where they are not the model's. `log` gets a JSON line with
-    the root mean square error of held-out samples at 1, 2 and 4 steps, and minutes with those of runs before. It stops
-    early, with a checkpoint, where `until()` holds. Raises SymsiError for a loss or gradient that is nan or infinite,
+    then. `start` names the weights that `net` came with, where they are not the model's. The `ranks` share the rows of
+    each batch and of the teacher, and rank 0 writes. `log` gets a JSON line with the root mean square error of held-out
+    samples at 1, 2 and 4 steps, and minutes with those of runs before. It stops early, with a checkpoint, where
+    `until()` holds for one of the ranks. Raises SymsiError for a loss or gradient that is nan or infinite,
     naming the step: the last checkpoint is as it was. Warns where the network's derivative in t says little of it
     (`roughness`), and "lmd" needs it.
     """
@@ -124,43 +127,45 @@ def distill_map(
     if checkpoint.exists():
         begun = resume(checkpoint, weights, average, optimizer, about, recipe.steps)
         before = float(metadata_of(checkpoint).get("minutes", 0))
+    agree(ranks, weights, about, begun)
     field = VelocityField(model, plan.origin["schedule"])
     times = torch.tensor(plan.grid, dtype=torch.float32)
-    judge = trajectories(model, plan, 0, recipe.held_out, _HELD_OUT + recipe.seed, cache)
+    judge = trajectories(model, plan, 0, recipe.held_out, _HELD_OUT + recipe.seed, cache, ranks)
     held: Trajectories | None = None
     taken, started, total, since = 0, time.monotonic(), 0.0, begun
     net.train()
-    rough = recipe.loss != "lmd"  # nothing to look at
+    rough = recipe.loss != "lmd" or ranks.rank > 0  # nothing to look at
     for step in range(begun, recipe.steps):
         while taken < recipe.chunks_at(step):
-            more = trajectories(model, plan, taken * recipe.chunk, recipe.chunk, _TEACHER + recipe.seed, cache)
+            more = trajectories(model, plan, taken * recipe.chunk, recipe.chunk, _TEACHER + recipe.seed, cache, ranks)
             held, taken = more if held is None else held.joined(more), taken + 1
         assert held is not None
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         if (late := recipe.loss_at(step)) in ("regression", "student"):
-            found = regression(net, held, times, recipe, generator, own=late == "student")
+            found = regression(net, held, times, recipe, generator, own=late == "student", ranks=ranks)
         else:
             if not rough:
                 rough = _look(net, judge, times)
-            found = consistency_loss(net, field, held, times, recipe, generator)
+            found = consistency_loss(net, field, held, times, recipe, generator, ranks)
         rate = recipe.rate * recipe.rate_at(step)
-        descend(found, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema)
+        descend(found, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema, ranks=ranks)
         total += found.item()
-        stop = until()
+        stop = ranks.any(until())
         if (step + 1) % every == 0 or step + 1 == recipe.steps or stop:
             count, minutes = step + 1 - since, before + (time.monotonic() - started) / 60
             line = {
                 "step": step + 1,
                 "images": (step + 1) * recipe.batch,
                 "loss": round(total / count, 5),
-                "held_out_rmse": _held_out(net, average, judge, times),
+                "held_out_rmse": _held_out(net, average, judge, times, ranks),
                 "trajectories": len(held),
                 "minutes": round(minutes, 1),
             }
             log(json.dumps(line))
             total, since = 0.0, step + 1
             told_of = {"step": str(step + 1), "about": about, "minutes": repr(minutes), "trajectories": str(len(held))}
-            save_checkpoint(checkpoint, weights, average, optimizer, told_of)
+            if ranks.rank == 0:
+                save_checkpoint(checkpoint, weights, average, optimizer, told_of)
         if stop:
             break
     return average
@@ -174,6 +179,7 @@ def regression(
     generator: torch.Generator,
     *,
     own: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Tensor:
     """Return the mean of |X_{s,t}(x_s) - x_t|^2/(t - s) over pairs of times, with |u_{s,s}(x_s) - v_s|^2 at s = t.
 
@@ -194,10 +200,11 @@ def regression(
         mine = ((dice[1] < 0.5) & (pairs.start > 0) & (pairs.start < pairs.stop)).to(s.device)
         y, r = (v.to(s.device)[mine] for v in (held.at(pairs.row, before, times)[0], _time(before, times)))
         with torch.no_grad():
-            x[mine] = y + (s[mine] - r).reshape(form) * net(y, r, s[mine], label=label[mine])
+            if len(y):  # which a small batch may have none of
+                x[mine] = y + (s[mine] - r).reshape(form) * ranks.spread(net, y, r, s[mine], label[mine])
         weight = torch.where(mine.reshape(form), span.square(), weight)
     target = torch.where(flat, velocity, (after - x) / torch.where(flat, 1.0, span))
-    found: Tensor = (weight * (net(x, s, t, label=label) - target).square()).mean()
+    found: Tensor = (weight * (ranks.spread(net, x, s, t, label) - target).square()).mean()
     return found
 
 
@@ -208,6 +215,7 @@ def consistency_loss(
     times: Tensor,
     recipe: MapRecipe,
     generator: torch.Generator,
+    ranks: Ranks = ALONE,
 ) -> Tensor:
     """The mean of alpha_t r^2, r `lagrangian`, stopped, at t from s to a later time, or of `psd` at a middle one.
 
@@ -221,14 +229,18 @@ def consistency_loss(
     x, velocity = (v.to(_place(net)) for v in held.at(pairs.row, pairs.start, times))
     s, q, t, between, label = (v.to(x.device) for v in (pairs.s, middle, pairs.t, between, pairs.label))
     if recipe.loss == "lmd":
-        u = partial(_told, _plain(net), label)
+        plain = _plain(net)
         weight = field.kernels.functions["schedule"](between.to(torch.float64))["alpha"].to(x.dtype)
-        found = lagrangian(u, partial(field, label=label), x, s, between, stop=True)
+
+        def along(label: Tensor, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+            return lagrangian(partial(_told, plain, label), partial(field, label=label), x, s, t, stop=True)
+
+        found = ranks.spread(along, label, x, s, between)
         return loss(found * weight.sqrt().reshape(-1, *[1] * (x.ndim - 1)))
-    u = partial(_told, net, label)
     few = slice(0, max(1, round(recipe.diagonal * recipe.batch)))
-    flat = diagonal(partial(_told, net, label[few]), x[few], s[few], velocity[few])
-    return loss(psd(u, x, s, q, t)) + recipe.diagonal * loss(flat)
+    halves = ranks.spread(lambda label, *given: psd(partial(_told, net, label), *given), label, x, s, q, t)
+    flat = ranks.spread(net, x[few], s[few], s[few], label[few]) - velocity[few]
+    return loss(halves) + recipe.diagonal * loss(flat)
 
 
 class _Pairs(NamedTuple):
@@ -292,14 +304,21 @@ def _look(net: nn.Module, judge: Trajectories, times: Tensor) -> bool:
 
 
 @torch.no_grad()
-def _held_out(net: nn.Module, average: dict[str, Tensor], judge: Trajectories, times: Tensor) -> dict[str, float]:
+def _held_out(
+    net: nn.Module, average: dict[str, Tensor], judge: Trajectories, times: Tensor, ranks: Ranks
+) -> dict[str, float]:
     """The error of 1, 2 and 4 equal steps of the averaged weights against the teacher's samples."""
+
+    def averaged(*given: Tensor) -> Tensor:
+        found: Tensor = torch.func.functional_call(net, average, given)
+        return found
+
     found = {}
     for steps in (1, 2, 4):
         x, label = judge.x[0].float().to(_place(net)), judge.label.to(_place(net))
         points = torch.linspace(float(times[0]), float(times[-1]), steps + 1)
         for s, t in pairwise(points):
             moment = [torch.full((len(x),), float(v), device=x.device) for v in (s, t)]
-            x = x + float(t - s) * torch.func.functional_call(net, average, (x, *moment), {"label": label})
+            x = x + float(t - s) * ranks.spread(averaged, x, *moment, label)
         found[str(steps)] = round(float((x.cpu() - judge.x[-1].float()).square().mean().sqrt()), 4)
     return found

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from symsi.training.checkpoint import resume, save_checkpoint
+from symsi.processes.ranks import ALONE, Ranks
+from symsi.training.checkpoint import agree, resume, save_checkpoint
 from symsi.training.descent import RiseAndFall, descend
 
 __all__ = ["Recipe", "train_flow"]
@@ -49,20 +50,23 @@ def train_flow(
     every: int = 250,
     run: str = "",
     prediction: str = "velocity",
+    ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
     """Train `net` to predict what `interpolant(z, x, t)` was made of, or its velocity; return the averaged weights.
 
     The target of `prediction` "noise" is z, of "data" x, of "velocity" the derivative of the interpolant by t, by
     forward-mode differentiation of the compiled formula; times are uniform, one in each of `batch` equal parts of
     [0, 1]. State is written to `checkpoint` (safetensors) `every` steps, and read from there if it exists, so that a
-    run can be broken off at any time. Batches depend on the seed and the step alone. Raises SymsiError, before anything
-    is changed, for a checkpoint that is damaged, of another network, or of another recipe or `run`.
+    run can be broken off at any time. Batches depend on the seed and the step alone, and the `ranks` share the rows of
+    each. Raises SymsiError, before anything is changed, for a checkpoint that is damaged, of another network, or of
+    another recipe or `run`, and for ranks that do not agree.
     """
     weights = dict(net.named_parameters())
     optimizer = torch.optim.AdamW(weights.values(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     average = {name: weight.detach().clone() for name, weight in weights.items()}
     about = json.dumps(asdict(recipe) | {"run": run})
     first = resume(checkpoint, weights, average, optimizer, about, recipe.steps) if checkpoint.exists() else 0
+    agree(ranks, weights, about, first)
     started, total, since = time.monotonic(), 0.0, first
     net.train()
     for step in range(first, recipe.steps):
@@ -74,9 +78,10 @@ def train_flow(
         path = partial(interpolant, z, images[index])
         state, velocity = torch.func.jvp(path, (t,), (torch.ones_like(t),))[:2]
         target = {"velocity": velocity, "noise": z, "data": images[index]}[prediction]
-        loss = (net(state, t, torch.where(hidden, -1, labels[index])) - target).square().mean()
+        predicted = ranks.spread(net, state, t, torch.where(hidden, -1, labels[index]))
+        loss = (predicted - target).square().mean()
         rate = recipe.rate * recipe.rate_at(step)
-        descend(loss, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema)
+        descend(loss, weights, average, optimizer, step=step, rate=rate, ema=recipe.ema, ranks=ranks)
         total += loss.item()
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
             count, elapsed = step + 1 - since, time.monotonic() - started
@@ -92,5 +97,6 @@ def train_flow(
                 )
             )
             total, since = 0.0, step + 1
-            save_checkpoint(checkpoint, weights, average, optimizer, {"step": str(step + 1), "about": about})
+            if ranks.rank == 0:
+                save_checkpoint(checkpoint, weights, average, optimizer, {"step": str(step + 1), "about": about})
     return average

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from symsi.errors import SymsiError
 from symsi.files import check_free, write_text
+from symsi.processes.ranks import Ranks
 
 __all__ = ["check_weights", "reporter", "until"]
 
@@ -19,8 +20,10 @@ def check_weights(output: Path, *, force: bool) -> None:
     check_free(output, force=force)
 
 
-def reporter(output: Path, say: Callable[[str], object], *, force: bool) -> Callable[[str], None]:
-    """Return what says a line and adds it to OUTPUT.log, a new file unless OUTPUT.checkpoint goes on."""
+def reporter(output: Path, say: Callable[[str], object], ranks: Ranks, *, force: bool) -> Callable[[str], None]:
+    """Return what says a line and adds it to OUTPUT.log, a new file unless OUTPUT.checkpoint goes on; as rank 0."""
+    if ranks.rank:
+        return lambda line: None
     log = output.with_suffix(".log")
     if not output.with_suffix(".checkpoint").exists():
         write_text(log, "", force=force)

@@ -17,6 +17,7 @@ from symsi.errors import SymsiError
 from symsi.files import write_atomic
 from symsi.models.protocol import Model
 from symsi.models.tensor_file import read_tensors
+from symsi.processes.ranks import ALONE, Ranks
 from symsi.sampling.sample import sample
 from symsi.solvers.plan import Plan
 from symsi.theory.conversion import convert
@@ -65,11 +66,14 @@ class Trajectories:
         )
 
 
-def trajectories(model: Model, plan: Plan, first: int, count: int, seed: int, folder: Path) -> Trajectories:
+def trajectories(
+    model: Model, plan: Plan, first: int, count: int, seed: int, folder: Path, ranks: Ranks = ALONE
+) -> Trajectories:
     """Return those of samples first, ..., first + count - 1, from `folder` where they lie or by running the teacher.
 
-    The plan evaluates a velocity once a step (Euler, Adams-Bashforth). Classes are in turn. Raises SymsiError for
-    other plans, and for a file that is damaged or of another plan, seed or model.
+    The plan evaluates a velocity once a step (Euler, Adams-Bashforth). Classes are in turn. The `ranks` share the rows,
+    and rank 0 writes. Raises SymsiError for other plans, and for a file that is damaged or of another plan, seed or
+    model.
     """
     if plan.evaluations != len(plan.grid) - 1 or plan.modal or plan.stochastic:
         raise SymsiError("a teacher's plan has one evaluation a step and no noise, such as solver='ab2'.")
@@ -77,9 +81,10 @@ def trajectories(model: Model, plan: Plan, first: int, count: int, seed: int, fo
     about = f"{model.name} {plan.hash}"
     if path.exists():
         return _read(path, about, (len(plan.grid), count, *(model.shape or ())))
-    held = _run(model, plan, first, count, seed)
+    held = _run(ranks.shared(model), plan, first, count, seed)
     tensors = {"x": held.x, "velocity": held.velocity, "label": held.label}
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"about": about}))
+    if ranks.rank == 0:
+        write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"about": about}))
     return held
 
 
@@ -94,6 +99,7 @@ def _run(model: Model, plan: Plan, first: int, count: int, seed: int) -> Traject
     conditions = {"label": index % model.classes} if model.classes else {}
     hearing = replace(model, function=listening)
     asked: dict[str, Any] = {"seed": seed, "first": first, "trajectory": True, "progress": False}
+    asked |= {"device": model.device, "dtype": model.dtype}
     made = sample(hearing, plan=plan, shape=(count, *(model.shape or ())), conditions=conditions, **asked)
     path = made.path
     assert path is not None

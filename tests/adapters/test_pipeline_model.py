@@ -19,6 +19,7 @@ from symsi.errors import SymsiError  # noqa: E402
 from symsi.sampling.noise import standard_normal  # noqa: E402
 from tests.adapters.test_diffusers_pipelines import SIZE, flux, sd3  # noqa: E402
 from tests.adapters.test_loading import folder  # noqa: E402, F401 - a fixture
+from tests.together import together  # noqa: E402
 
 TEXTS = ["a cat", "a bat"]
 AREA = {"height": SIZE, "width": SIZE}
@@ -75,6 +76,21 @@ def test_a_solver_is_fitted_to_a_pipeline_and_its_texts_are_encoded_once(pipe: A
     assert pipe.encode_prompt is before
     pipe.scheduler = LazyFlowMatchScheduler.from_config(pipe.scheduler.config, plan=plan)
     assert pipe(prompt=TEXTS, num_inference_steps=2, output_type="latent", **AREA).images.isfinite().all()
+
+
+def by_ranks(ranks: symsi.Ranks) -> list[Any]:
+    pipe = sd3()
+    texts(pipe)
+    plan = symsi.fit_solver(pipeline_model(pipe, TEXTS, **AREA), 1, samples=4, batch=1, progress=False, ranks=ranks)
+    assert isinstance(plan, symsi.Plan)
+    return [plan.grid, plan.times, plan.origin["error"]]
+
+
+def test_processes_share_the_images_of_a_pipeline() -> None:
+    many, one = together(2, by_ranks), by_ranks(symsi.Ranks())
+    assert many[0] == many[1]
+    assert many[0][:2] == [pytest.approx(numbers) for numbers in one[:2]]
+    assert many[0][2] == one[2]
 
 
 def test_a_network_in_bfloat16_is_asked_in_its_own_dtype() -> None:

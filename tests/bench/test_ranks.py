@@ -56,8 +56,8 @@ def test_one_rank_that_dies_takes_what_renewals_say(restart: str) -> None:
 @pytest.mark.parametrize(
     ("restart", "lives", "ends"),
     [
-        ("none", (math.inf, 10), (6 + 9 * 9 + 60, False)),  # rank 0 draws the others, and waits for a minute
-        ("one", (math.inf, 10), (6 + 7 * 9, False)),  # rank 1 comes back at 46 for two of them
+        ("none", (math.inf, 10), (6 + 9 * 9 + 60 + 9 + 8, True)),  # rank 0 waits for a minute, draws it
+        ("one", (math.inf, 10), (6 + 7 * 9 + 9, True)),  # rank 1 comes back at 46 for two of them
         ("all", (math.inf, 10), (6 + 9, False)),  # rank 0 finishes what it has
         ("one", (10, math.inf), (6 + 9, False)),  # without a store, so does rank 1
         ("one", (6 + 5 * 9 + 59, math.inf), (6 + 5 * 9, True)),

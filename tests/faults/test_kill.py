@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.kill import command, main
+from tests.faults.kill import command, end, main, start, wait_for
 from tests.shards.small import hashes
 
 
@@ -16,6 +16,18 @@ from tests.shards.small import hashes
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_was_killed_goes_on_to_the_same_bytes(seed: int) -> None:
     assert main(["--kills", "3", "--count", "1500", "--seed", str(seed)]) == 0
+
+
+@pytest.mark.slow
+def test_the_other_rank_draws_what_a_killed_one_had_in_the_same_run(tmp_path: Path) -> None:
+    subprocess.run(command(tmp_path / "whole", 1500, 20), check=True, capture_output=True)
+    ranks = start(tmp_path / "out", 1500, 20, 2)
+    wait_for(tmp_path / "out", 10, ranks)
+    ranks[1].kill()
+    said = end(ranks)
+    assert ranks[0].returncode == 0, said
+    assert "rank 1 gave no sign of life and was given up" in said[0]
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
 
 
 def processes_of(parent: int) -> list[int]:

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.distributed import HashStore
 
 import symsi
+from symsi.processes.team import Team
 from symsi.shards.draw import Drawn
-from symsi.shards.team import Team
 from tests.shards.small import LABELS, MODEL, PLAN, draw, hashes, velocity
 
 

@@ -182,6 +182,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tmp_path: Path, s
     assert not (tmp_path / "map.checkpoint").exists()
 
 
+def test_a_batch_of_one_may_have_none_that_starts_from_the_map_itself(tmp_path: Path) -> None:
+    _, lines = train(tmp_path, replace(RECIPE, batch=1, loss="student", late=1.0))
+    assert json.loads(lines[-1])["step"] == RECIPE.steps
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     train(tmp_path)
     with pytest.raises(symsi.SymsiError, match="another run"):

@@ -10,12 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from torch import Tensor
 from torch.distributed import HashStore
 
 import symsi
-from symsi.shards import team
-from symsi.shards.team import Team
-from tests.shards.small import draw, hashes
+from symsi.processes import team
+from symsi.processes.team import Team
+from symsi.shards.draw import Drawn
+from tests.shards.small import draw, hashes, velocity
 
 Patch = pytest.MonkeyPatch
 
@@ -53,8 +55,73 @@ def test_a_rank_that_died_is_given_up(tmp_path: Path) -> None:
     assert dead.take() == 0
     dead._over.set()  # it gives no sign of life from now on
     found = draw(tmp_path / "out", team=Team(store, 0, 2, patience=0.3))
-    assert (found.silent, found.missing) == ((1,), 5)
-    assert draw(tmp_path / "out").drawn == 5
+    assert (found.silent, found.drawn, found.missing) == ((1,), 22, 0)  # its shard, too
+
+
+@pytest.mark.parametrize(("lost", "missing"), [(0, 0), (1, 5), (2, 10)], ids=["none", "one", "two"])
+def test_what_a_dead_rank_had_is_drawn_in_a_second_turn_and_no_third(tmp_path: Path, lost: int, missing: int) -> None:
+    """Of the two shards that it had, some are lost again by who takes them in the second turn."""
+    store = HashStore()
+    dead = Team(store, 2, 3, patience=0.5)
+    assert (dead.take(), dead.take()) == (0, 1)
+    assert [dead.take(1) for _ in range(lost)] == list(range(lost))
+    dead._over.set()
+    found = both(tmp_path / "out", store, world=3)
+    assert sum(one.drawn for one in found) == 22 - missing
+    assert (found[0].silent, found[0].missing) == ((2,), missing)
+
+
+def test_what_a_model_failed_on_is_not_tried_again_for_one_that_died(tmp_path: Path) -> None:
+    store, calls = HashStore(), list[float]()
+
+    def failing(x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        if len(x) == 2:  # the last shard
+            calls.append(float(t[0]))
+            raise ValueError("broken")
+        return velocity(x, t, label)
+
+    dead = Team(store, 2, 3, patience=0.5)
+    assert dead.take() == 0
+    dead._over.set()
+    found = both(tmp_path / "out", store, world=3, model=symsi.Model(failing, shape=(2,), name="small"))
+    assert (found[0].missing, sum(one.drawn for one in found), len(calls)) == (2, 20, 1)
+
+
+def test_a_rank_that_comes_back_when_it_was_given_up_takes_part_in_the_second_turn(tmp_path: Path) -> None:
+    store = HashStore()
+    dead = Team(store, 1, 2, patience=0.5)
+    assert dead.take() == 0
+    dead._over.set()
+    zero = Team(store, 0, 2, patience=0.5)
+    asked, begun = zero.wait, list[threading.Thread]()
+
+    def wait(word: str, ranks: Any, *given: Any, **more: Any) -> set[int]:
+        found = asked(word, ranks, *given, **more)
+        if found == {1} and not begun:  # it was given up
+            begun.append(threading.Thread(target=lambda: draw(tmp_path / "out", team=Team(store, 1, 2, patience=0.5))))
+            begun[0].start()
+            time.sleep(0.2)
+        return found
+
+    zero.wait = wait  # type: ignore[method-assign]
+    found = draw(tmp_path / "out", team=zero)
+    begun[0].join()
+    assert (found.silent, found.missing) == ((), 0)
+
+
+def both(folder: Path, store: Any, world: int, **options: Any) -> list[Drawn]:
+    """Draw by ranks 0 and 1."""
+    found = dict[int, Drawn]()
+
+    def work(rank: int) -> None:
+        found[rank] = draw(folder, team=Team(store, rank, world, patience=0.5), **options)
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [found[rank] for rank in (0, 1)]
 
 
 def test_a_rank_waits_for_one_that_is_slow(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The processes of one run: they take shards from a counter in torch.distributed's store, and nobody waits forever.
 
 Each works alone between two calls. The store is the one that torchrun serves, or rank 0 where RANK, WORLD_SIZE,
-MASTER_ADDR and MASTER_PORT are set by hand or by SLURM; one process has one of its own, in memory. There are no
+MASTER_ADDR and MASTER_PORT are set by hand or by SLURM; one process has one of its own, in memory. A team has no
 collectives, so that gloo and nccl, CPUs and GPUs are the same.
 """
 
@@ -21,13 +21,14 @@ from torch.distributed.rendezvous import rendezvous
 
 from symsi.errors import SymsiError
 
-__all__ = ["REFUSED", "Team"]
+__all__ = ["REFUSED", "Team", "not_met"]
 
 REFUSED = "rank 0 refused: "
 
 _CLOSED = 1 << 40  # added to the counter: more than any folder has shards
 _JOIN = timedelta(minutes=5)
 _BEATS = 30  # signs of life while others are patient
+_SIGNS = 4  # that may be missed by one that was given up before, and may have been started again
 _FIRST = 0.05  # seconds between the first two signs of life, which a rank that joins waits for; then twice as long
 _PAUSE, _LONGER, _LONGEST = 0.02, 1.2, 1.0  # seconds between two looks of one that waits, from the first on
 _STOPPED = 10.0  # seconds of patience of a process that was asked to stop: torchrun and SLURM kill it after 30
@@ -42,7 +43,7 @@ class Team:
     """
 
     def __init__(self, store: Any, rank: int, world: int, *, where: str = "", patience: float = 60.0) -> None:
-        self.rank, self.world, self._store, self._where, self._patience = rank, world, store, where, patience
+        self.rank, self.world, self.store, self.where, self._patience = rank, world, store, where, patience
         self._joining = max(patience, _JOIN.total_seconds())  # for one that has not begun, and may read a large model
         self._silent: set[int] = set()
         self._over = threading.Event()
@@ -62,11 +63,7 @@ class Team:
             if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
                 store = _of_this_attempt(store, rank)
         except (RuntimeError, ValueError, TimeoutError) as error:
-            reason = str(error).partition("\n")[0][:200]
-            raise SymsiError(
-                f"cannot meet the other processes at {where}: {reason}. Start them by torchrun, or give each RANK, "
-                "WORLD_SIZE, MASTER_ADDR and MASTER_PORT."
-            ) from None
+            raise not_met(where, error) from None
         return cls(store, rank, world, where=where, patience=patience)
 
     def __enter__(self) -> Team:
@@ -80,7 +77,9 @@ class Team:
             if self.rank == 0:
                 self.close()
                 self.say("ready", f"{REFUSED}{error}")
+                self.say("left")
                 self.say("over")
+            self.say("drawn")
             self.say("done")
             self.say("gone")
             if self.rank == 0:
@@ -91,17 +90,18 @@ class Team:
         finally:
             self._over.set()
 
-    def take(self) -> int:
-        """Return the number of the next shard that no other process has taken."""
-        return int(self._ask(self._store.add, "next", 1)) - 1
+    def take(self, turn: int = 0) -> int:
+        """Return the next number, from 0 on, that no other process has taken in this turn."""
+        return int(self._ask(self.store.add, f"next/{turn}", 1)) - 1
 
     def close(self) -> None:
-        """Let nobody take another shard."""
-        self._ask(self._store.add, "next", _CLOSED)
+        """Let nobody take another number."""
+        for turn in (0, 1):
+            self._ask(self.store.add, f"next/{turn}", _CLOSED)
 
     def say(self, word: str, text: str = "") -> None:
         """Tell the others, once: what was said first stays."""
-        self._ask(self._store.compare_set, f"{word}/{self.rank}", "", f"={text}")
+        self._ask(self.store.compare_set, f"{word}/{self.rank}", "", f"={text}")
 
     def hear(self, word: str, rank: int, stop: Callable[[], bool] = lambda: False) -> str:
         """Wait for what another process says, and return it; "" where `stop()` came first.
@@ -112,35 +112,41 @@ class Team:
             raise SymsiError(f"rank {rank} gave no sign of life for {self._patience:g} seconds. {_AGAIN}")
         if stop():
             return ""
-        return str(self._ask(self._store.get, f"{word}/{rank}").decode()).removeprefix("=")
+        return str(self._ask(self.store.get, f"{word}/{rank}").decode()).removeprefix("=")
 
     def wait(
         self, word: str, ranks: Iterable[int], stop: Callable[[], bool] = lambda: False, *, stopped: bool = False
     ) -> set[int]:
         """Wait until all of these said a word, or `stop()`; return those that gave no sign of life instead.
 
-        A process that was `stopped` is less patient: it will be killed.
+        A process that was `stopped` is less patient, as it will be killed; and so is any with those it gave up before.
         """
         patience = min(self._patience, _STOPPED) if stopped else self._patience
         waiting = {rank: (-1, time.monotonic()) for rank in ranks}
-        silent: set[int] = set()
+        before, silent = self._silent & waiting.keys(), set[int]()
         pause = _PAUSE
         while waiting and not stop():
             for rank, (beats, since) in list(waiting.items()):
-                if self._ask(self._store.check, [f"{word}/{rank}"]):
+                if self._ask(self.store.check, [f"{word}/{rank}"]):
                     del waiting[rank]
                     continue
-                now = int(self._ask(self._store.add, f"beats/{rank}", 0))
+                now = int(self._ask(self.store.add, f"beats/{rank}", 0))
                 if now != beats:
                     waiting[rank] = (now, time.monotonic())
-                elif time.monotonic() - since > (patience if beats > 0 or stopped else self._joining):
+                elif time.monotonic() - since > self._limit(rank in before, beats, patience, stopped):
                     silent.add(rank)
                     del waiting[rank]
             if waiting:
                 time.sleep(pause)
                 pause = min(_LONGER * pause, _LONGEST)  # a thousand that wait leave the store to those that work
-        self._silent |= silent
+        self._silent = self._silent - before | silent
         return silent
+
+    def _limit(self, before: bool, beats: int, patience: float, stopped: bool) -> float:
+        """Seconds without a sign of life after which a process is given up."""
+        if before:
+            return min(patience, self._patience * _SIGNS / _BEATS)
+        return patience if beats > 0 or stopped else self._joining
 
     def _live(self) -> None:
         """Give signs of life until the end."""
@@ -148,7 +154,7 @@ class Team:
         pause = min(_FIRST, most)
         try:
             while True:
-                self._store.add(f"beats/{self.rank}", 1)
+                self.store.add(f"beats/{self.rank}", 1)
                 if self._over.wait(pause):
                     return
                 pause = min(2 * pause, most)
@@ -163,13 +169,22 @@ class Team:
         if isinstance(found, Exception):
             reason = str(found).partition("\n")[0][:120]
             raise SymsiError(
-                f"lost the store of the run at {self._where} ({reason}): the process that serves it, torchrun or "
+                f"lost the store of the run at {self.where} ({reason}): the process that serves it, torchrun or "
                 f"rank 0, has ended. {_AGAIN}"
             ) from None
         return found
 
 
 _AGAIN = "What is written stays; the same command goes on."
+
+
+def not_met(where: str, error: Exception | str) -> SymsiError:
+    """Return the error of a process that cannot reach the others."""
+    reason = str(error).partition("\n")[0][:200].rstrip(".")
+    return SymsiError(
+        f"cannot meet the other processes at {where}: {reason}. Start them by torchrun, or give each RANK, WORLD_SIZE, "
+        "MASTER_ADDR and MASTER_PORT."
+    )
 
 
 def _of_this_attempt(store: Any, rank: int) -> Any:

@@ -1,0 +1,1 @@
+"""Many processes of one run: how they meet, take turns, and share a network."""
