@@ -63,7 +63,7 @@ def fit_solver(
     model       as `sample` takes it
     steps       N, or several for a dict of plans from one run of the teacher
     samples     of the calibration, from the noise of `seed`; a quarter of them is held out, to choose the ridge and to
-                compare with the theory
+                compare with the theory. What is chosen is then fitted to all of them
     shape       of a sample, where the model does not know it
     conditions  as `sample` takes them, rows for each of the samples; default: the model's classes in turn
     guidance    of the teacher. Where it is not 1 the conditional and the unconditional prediction are evaluations of
@@ -171,11 +171,11 @@ def expected(counts: Sequence[int], teacher: int = 128, *, guidance: float = 1.0
     """Return how many evaluations a sample the fits of these numbers of steps usually take, with the teacher's.
 
     The teacher runs twice, the second time with half its steps. A fit of N steps tries some 6 (N + 1) + 10 tables of N
-    evaluations; a joint one 12 N more, and then five times as many as there are numbers in a table, N (N + 5)/2, and
+    evaluations; a joint one 24 N more, and then ten times as many as there are numbers in a table, N (N + 5)/2, and
     some; one by gradient some 500, a way back through the network counted as two evaluations.
     """
     joint, gradient = refine == "joint", refine == "gradient"
-    tables = (6 * (n + 1) + 10 + joint * (12 * n + 5 * (n * (n + 5) // 2 + 3)) + gradient * 500 for n in counts)
+    tables = (6 * (n + 1) + 10 + joint * (24 * n + 10 * (n * (n + 5) // 2 + 3)) + gradient * 500 for n in counts)
     calls = 1 if guidance == 1 else 2
     return calls * (teacher + teacher // 2 + sum(n * m for n, m in zip(counts, tables, strict=True)))
 
@@ -210,10 +210,12 @@ class _Fit:
             table, _ = other.rows(clock)
             chosen.append((self._missed(table, fitted), other, table))
         error, fitter, table = min(chosen, key=lambda c: c[0])
+        together = False
         if self.refine == "joint":
             there, moved = fitter.together(clock)
             refined = self._missed(moved, fitted)
-            if refined < error:
+            together = refined < error
+            if together:
                 error, clock, table = refined, there, moved
         if self.refine == "gradient":
             end = self.taught.states[-1]
@@ -233,7 +235,7 @@ class _Fit:
             )
         if self.refine != "gradient":
             whole = replace(self._fitter(count, name), ridge=fitter.ridge)
-            table, _ = whole.last(clock, table)
+            table = whole.together(clock)[1] if together else whole.rows(clock)[0]
         return replace(table, origin=origin).plan()
 
     def _fitter(self, count: int, solver: str) -> Fitter:
