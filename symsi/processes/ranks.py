@@ -48,9 +48,7 @@ class Ranks:
             if team.world == 1:
                 yield cls()
                 return
-            team.say(
-                "here"
-            )  # gloo lets no other thread run while it waits, and who comes later looks for signs of life
+            team.say("here")  # gloo stops other threads while it connects, those that give signs of life, too
             if team.rank == 0 and (silent := team.wait("here", range(team.world))):
                 raise not_met(team.where, f"rank {min(silent)} did not come")
             store, (rank, world) = PrefixStore("ranks", team.store), (team.rank, team.world)

@@ -39,8 +39,8 @@ def descend(
     """Move the weights against a loss' gradient, clipped to length 1, and their average towards them.
 
     The gradient is the sum of those of all `ranks`, each of its own rows. The average keeps a share of
-    min(ema, (step + 1)/(step + 10)). Raises SymsiError, before anything is changed, where
-    the loss or its gradient is nan or infinite, naming the step.
+    min(ema, (step + 1)/(step + 10)). Raises SymsiError, before anything is changed, where the loss or its gradient is
+    nan or infinite, naming the step.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
