@@ -1,8 +1,11 @@
-"""Closed-form inverses of increasing functions on (0, 1): t from rho(t) = r, where algebra can find it.
+"""Closed-form inverses of increasing functions on (0, 1): t from rho(t) = beta/alpha, where algebra can find it.
 
 An equation f(t) = r is peeled from the outside: invertible functions are undone one by one, and a rational function
 of one inner expression (t itself, t^(1/3), exp(q(t)), cos(...), ...) of degree at most two is solved for it.
 Candidates are believed only after 40-digit checks, so a wrong branch never leaves this module.
+
+The inverse is written in alpha and beta > 0, not in their quotient r: r/sqrt(r^2 + 1) is beta/sqrt(alpha^2 + beta^2),
+which is beta where the variance is preserved.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.simplify import simplify
 from symsi.algebra.symbols import t
 
-__all__ = ["R", "invert"]
+__all__ = ["PARTS", "at_parts", "invert"]
 
-R = Symbol("r")  # the value of the function that is inverted
+PARTS = (Symbol("alpha of r"), Symbol("beta of r"))  # letters that no schedule has
+_R = Symbol("r = beta/alpha")  # the value of the function that is inverted
 _DEPTH = 6
 _ROOTS = 12  # roots of a higher common order are left alone
 _UNDO = {
@@ -45,16 +49,31 @@ _UNDO = {
 
 
 def invert(f: Expr) -> Expr | None:
-    """Return g(r) with f(g(r)) = r and g(r) in (0, 1), for f increasing in t on (0, 1); None if none was found."""
+    """Return g with f(g) = r and g in (0, 1), for f increasing in t on (0, 1); None if none was found.
+
+    r = beta/alpha, and g is written in these two, which are `PARTS`.
+    """
     tried: set[tuple[Expr, Expr]] = set()
     for form, power in _forms(f):
         if (form, power) in tried:
             continue
         tried.add((form, power))
-        for candidate in _solve(form, R**power, _DEPTH):
+        for candidate in _solve(form, _R**power, _DEPTH):
             if _is_inverse(candidate, f):
-                return simplify(candidate)
+                return _in_parts(candidate)
     return None
+
+
+def at_parts(g: Expr, alpha: Expr, beta: Expr) -> Expr:
+    """Return an inverse at r = beta/alpha."""
+    return g.xreplace({PARTS[0]: alpha, PARTS[1]: beta})
+
+
+def _in_parts(g: Expr) -> Expr:
+    """g(beta/alpha) without quotients inside quotients; a sum stays one, so that cos(acos(...)) of it is undone."""
+    given = g.subs(_R, PARTS[1] / PARTS[0])
+    inside = given.replace(lambda e: isinstance(e, sp.Function), lambda e: e.func(*map(simplify, e.args)))
+    return sp.expand_mul(simplify(inside))
 
 
 def _forms(f: Expr) -> Iterator[tuple[Expr, Expr]]:
@@ -162,7 +181,7 @@ def _is_inverse(g: Expr, f: Expr) -> bool:
     times = (Rational(1, 50), Rational(1, 3), Rational(17, 20), Rational(99, 100))
     for draws, time in product(draw_parameters(f.free_symbols - {t}, 2 if f.free_symbols - {t} else 1), times):
         r = evaluate(f, {**draws, t: time}, 60)
-        gap = abs(evaluate(g, {**draws, R: r}, 60) - evaluate(time, {}, 60))
+        gap = abs(evaluate(g, {**draws, _R: r}, 60) - evaluate(time, {}, 60))
         if not gap < mpmath.mpf("1e-40"):
             return False
     return True

@@ -51,7 +51,7 @@ def proved_positive(expr: Expr) -> bool:
         bounded = _abstract(form).xreplace(parameters)
         for inside in (1 / (1 + p), p / (1 + p)) if bounded.has(t) else (p,):  # both map p > 0 onto 0 < t < 1
             abstract = opaque(bounded.subs(t, inside))[0]
-            if abstract.is_positive or sp.factor(sp.together(abstract)).is_positive:
+            if sp.factor(sp.together(abstract)).is_positive or abstract.is_positive:  # factors show their signs at once
                 return True
     return False
 

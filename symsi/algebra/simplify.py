@@ -37,13 +37,12 @@ def simplify(expr: Expr) -> Expr:
     """
     if expr.is_Atom or count(expr) > (4 if expr.free_symbols else 1) * _ALGEBRA_LIMIT:
         return expr
-    positive = {s: _unknown(s, positive=True) for s in expr.free_symbols}
-    back = {d: s for s, d in positive.items()}
-    times = tuple(positive[s] for s in (t, tau) if s in positive)
-    numbers = {a: _unknown(a, positive=True) for a in expr.atoms(*_TRIGONOMETRIC) if a.is_number and a.is_positive}
-    start, hidden = opaque(expr.xreplace({**positive, **numbers}))
-    hidden |= {d: a for a, d in numbers.items()}
-    start = _pull_roots(start, times)
+    start, hidden = opaque(_legs(expr))
+    known = {a: _unknown(a, positive=True) for a in start.atoms(*_TRIGONOMETRIC) if a.is_number and a.is_positive}
+    known |= {s: _unknown(s, positive=True) for s in start.free_symbols - set(hidden)}
+    hidden |= {d: a for a, d in known.items()}
+    times = tuple(known[s] for s in (t, tau) if s in known)
+    start = _pull_roots(start.xreplace(known), times)
     candidates = [start]
     if count(start) <= _ALGEBRA_LIMIT:
         for rewrite in _REWRITES:
@@ -53,12 +52,18 @@ def simplify(expr: Expr) -> Expr:
                 continue
     shortest = min(candidates, key=_length)
     while shortest.free_symbols & set(hidden):  # an exponential may hide a logarithm in its exponent
-        shortest = shortest.subs(hidden)
-    best = min(expr, shortest.subs(back), key=_length)
+        shortest = shortest.xreplace(hidden)
+    best = min(expr, shortest, key=_length)
     functions = best.atoms(*_TRIGONOMETRIC)
     if (len(functions) > 1 or any(f.free_symbols for f in functions)) and count(best) <= _TRIGONOMETRIC_LIMIT:
         best = min(best, sp.trigsimp(best), key=_length)
     return best
+
+
+def _legs(expr: Expr) -> Expr:
+    """Write 1 - cos(a)^2 as sin(a)^2, and the other way round, for numbers a."""
+    legs = {sp.cos: sp.sin, sp.sin: sp.cos}
+    return expr.xreplace({1 - f**2: legs[f.func](*f.args) ** 2 for f in expr.atoms(*legs) if f.is_number})
 
 
 @lru_cache(maxsize=4096)
@@ -136,6 +141,7 @@ def _constant_sign(factor: Expr, times: tuple[Expr, ...]) -> int:
     return 0
 
 
+@lru_cache(maxsize=8192)
 def count(expr: Expr) -> int:
     """Length of a formula: its operations plus its nodes."""
     return int(sp.count_ops(expr)) + sum(1 for _ in sp.preorder_traversal(expr))

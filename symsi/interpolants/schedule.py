@@ -13,7 +13,7 @@ import sympy as sp
 from mpmath import mpf
 from sympy import Expr, Integer, Rational, Symbol
 
-from symsi.algebra.inverse import invert
+from symsi.algebra.inverse import at_parts, invert
 from symsi.algebra.limits import Limit, limit
 from symsi.algebra.multiprecision import evaluate
 from symsi.algebra.parse import as_expression, check_degree
@@ -91,14 +91,23 @@ class Schedule:
         return self.beta / self.alpha
 
     @cached_property
-    def inverse_ratio(self) -> Expr | None:
-        """The time at which rho equals r, as an expression in r; None where algebra finds none."""
+    def inverse(self) -> Expr | None:
+        """The time at which rho equals beta/alpha, as `invert` gives it; None where algebra finds none."""
         return invert(self.ratio)
+
+    def time_of(self, alpha: Expr, beta: Expr) -> Expr | None:
+        """Return the time at which rho equals beta / alpha; None where algebra finds none."""
+        return None if self.inverse is None else at_parts(self.inverse, alpha, beta)
+
+    @cached_property
+    def start(self) -> tuple[Expr, Expr]:
+        """(alpha, beta) at t = 0."""
+        return _as_found(self.alpha, 0).require("alpha"), _as_found(self.beta, 0).require("beta")
 
     @cached_property
     def start_ratio(self) -> Expr:
         """rho at t = 0: zero, except for truncated schedules."""
-        return _as_found(self.ratio, 0).require("beta/alpha") if self.kind is Kind.TRUNCATED else Integer(0)
+        return self.start[1] / self.start[0] if self.kind is Kind.TRUNCATED else Integer(0)
 
     @cached_property
     def free_parameters(self) -> frozenset[Symbol]:

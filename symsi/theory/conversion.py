@@ -7,14 +7,13 @@ tau; they are written without differences that cancel, and without 0/0 where ano
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
 from sympy import Eq, Expr, Float, Integer, Symbol, latex, preorder_traversal
 
-from symsi.algebra.inverse import R
 from symsi.algebra.limits import Limit
 from symsi.algebra.multiprecision import DIGITS, evaluate
 from symsi.algebra.parse import reread
@@ -77,8 +76,7 @@ class Conversion:
         """tau(t) as substitution leaves it, which is enough for numbers."""
         if self.base == self.target:
             return t
-        inverse = self.base.inverse_ratio
-        return None if inverse is None else inverse.subs(R, self.target.ratio)
+        return self.base.time_of(self.target.alpha, self.target.beta)
 
     @property
     def implicit(self) -> bool:
@@ -110,9 +108,9 @@ class Conversion:
             )
         if evaluate(self.target.start_ratio - wanted, {}, 60) >= 0:
             return Integer(0)
-        inverse = self.target.inverse_ratio
-        if inverse is not None:
-            return inverse.subs(R, wanted)
+        found = self.target.time_of(*self.base.start)
+        if found is not None:
+            return found
         return Float(solve_ratio(self.target, evaluate(wanted, {}, EXACT_DIGITS), EXACT_DIGITS), EXACT_DIGITS)
 
     @cached_property
@@ -143,8 +141,8 @@ class Conversion:
 
     @cached_property
     def formulas(self) -> Mapping[str, Expr]:
-        """The coefficients as a reader wants them: tau written out where that stays short, and tidied."""
-        return {name: _settled(self._readable(expr)) for name, expr in self.coefficients.items()}
+        """The coefficients as a reader wants them: tidied, tau written out where that stays short; each when asked."""
+        return _Formulas(self)
 
     def field(self, name: str) -> Expr:
         """Return velocity, score, noise, data or drift of the target as an expression in t, x and the prediction."""
@@ -274,6 +272,24 @@ class Conversion:
             if count(written_out) <= _READABLE:
                 return written_out
         return simplify(expr)
+
+
+class _Formulas(Mapping[str, Expr]):
+    """The formulas of a conversion, each written when it is first asked for."""
+
+    def __init__(self, conversion: Conversion) -> None:
+        self._conversion, self._written = conversion, dict[str, Expr]()
+
+    def __getitem__(self, name: str) -> Expr:
+        if name not in self._written:
+            self._written[name] = _settled(self._conversion._readable(self._conversion.coefficients[name]))
+        return self._written[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._conversion.coefficients)
+
+    def __len__(self) -> int:
+        return len(self._conversion.coefficients)
 
 
 def convert(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sympy import Dummy, Expr, Integer, Limit, Mul, Pow, Tuple, cos, exp, log, sin
 
 from symsi.algebra.declared import Declared
-from symsi.algebra.inverse import R
+from symsi.algebra.inverse import PARTS, at_parts
 from symsi.algebra.proof import Derivation, Proof
 from symsi.algebra.rewriting import reduce_to_zero
 from symsi.algebra.simplify import count
@@ -42,7 +42,7 @@ def prove(c: Conversion) -> Proof:
     d = Derivation("conversion", f"{c.base} to {c.target}", f"The formulas for epsilon = {c.diffusion} hold.")
     d.include(rules(c.prediction))
     textbook = definitions(c.base, c.target, c.diffusion, c.prediction)
-    inverse = c.base.inverse_ratio
+    inverse = c.base.inverse
     back = None if inverse is None or c.base == c.target else c.base.ratio.subs(t, inverse)
     claims = _time_claims(c, back)
     compared = [e for _, _, left, right, _ in claims for e in (left, right)]
@@ -99,16 +99,9 @@ def _time_claims(c: Conversion, back: Expr | None) -> list[tuple[str, str, Expr,
         claim = f"The equation: the {side}'s side."
         found.append((claim, "definition of rho", left, right, partial(_algebra, left - right)))
     if back is not None:
-        wanted = c.target.ratio
-        found.append(
-            (
-                "The inverse of rho.",
-                "substitution",
-                back.subs(R, wanted),
-                wanted,
-                partial(_algebra, back - R, long=True),
-            )
-        )
+        put_in = at_parts(back, c.target.alpha, c.target.beta)
+        exact = partial(_algebra, back - PARTS[1] / PARTS[0], long=True)
+        found.append(("The inverse of rho.", "substitution", put_in, c.target.ratio, exact))
     for claim, closed in (("tau in closed form.", c.time), ("tau as numbers come from it.", c._time)):
         if closed is not None and not (found[-1][0] == "tau in closed form." and closed == c.time):
             found.append((claim, "the root in (0, 1) is the only one", closed, tau, partial(_root, c, closed)))
@@ -119,7 +112,7 @@ def _root(c: Conversion, closed: Expr) -> str:
     """How it is known exactly that `closed` solves rho(tau) = rho_bar(t)."""
     if c.base == c.target:
         return "the same schedule" if closed == t else ""
-    if c.base.inverse_ratio is not None and closed == c.base.inverse_ratio.subs(R, c.target.ratio):
+    if closed == c.base.time_of(c.target.alpha, c.target.beta):
         return "the inverse of rho, above"
     return _algebra(c.base.ratio.subs(t, closed) - c.target.ratio)
 

@@ -11,7 +11,7 @@ from sympy import Expr, Rational, Symbol, Tuple, cos, exp, log, sin, tan
 
 from symsi.algebra.checks import Check, settle
 from symsi.algebra.draws import draw_points
-from symsi.algebra.inverse import R
+from symsi.algebra.inverse import PARTS
 from symsi.algebra.limits import Limit
 from symsi.algebra.multiprecision import evaluate, evaluate_many
 from symsi.algebra.symbols import t, tau
@@ -100,10 +100,10 @@ class Witness:
         if self.base == self.target:
             return evaluate(t, {t: time}, working)
         with mpmath.workdps(2 * working):
-            wanted = evaluate(self.target.ratio, {**given, t: time}, 2 * working)
-            inverse = self.base.inverse_ratio
-            if inverse is not None:
-                found = evaluate(inverse, {**given, R: wanted}, 2 * working)
+            parts = [evaluate(e, {**given, t: time}, 2 * working) for e in (self.target.alpha, self.target.beta)]
+            wanted = parts[1] / parts[0]
+            if self.base.inverse is not None:
+                found = evaluate(self.base.inverse, {**given, **dict(zip(PARTS, parts, strict=True))}, 2 * working)
                 again = evaluate(self.base.ratio, {**given, t: found}, 2 * working)
                 if abs(again / wanted - 1) < mpmath.mpf(10) ** -working and 0 < mpmath.re(found) < 1:
                     return found

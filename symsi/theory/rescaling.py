@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sympy import Expr, diff
 
-from symsi.algebra.inverse import R, invert
+from symsi.algebra.inverse import at_parts, invert
 from symsi.algebra.multiprecision import sample_unit
 from symsi.algebra.parse import as_expression
 from symsi.algebra.simplify import simplify
@@ -77,7 +77,7 @@ def common_time_map(base: Interpolant, target: Interpolant) -> tuple[Expr, Expr]
     inverse = invert(base.beta / base.alpha)
     if inverse is None:
         raise InterpolantError(f"beta/alpha of {base} has no closed inverse, so its time map has no formula.")
-    tau = simplify(inverse.subs(R, target.beta / target.alpha))
+    tau = simplify(at_parts(inverse, target.alpha, target.beta))
     c = simplify(target.alpha / base.alpha.subs(t, tau))
     for time, gap in sample_unit(target.gamma / (c * base.gamma.subs(t, tau)) - 1):
         if gap is None or abs(gap) > _TINY:

@@ -110,7 +110,7 @@ def test_the_module_checks_itself_and_knows_nothing_of_symsi(tmp_path: Path) -> 
 
 def test_a_broken_module_fails_its_self_check(tmp_path: Path) -> None:
     path = export(lazy(), tmp_path / "lazy.py")
-    path.write_text(path.read_text().replace("tau = torch.sqrt(t)", "tau = 1.001*torch.sqrt(t)"))
+    path.write_text(path.read_text().replace("tau = t/", "tau = 1.001*t/"))
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert not check(lazy(), path).good

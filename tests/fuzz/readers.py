@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import hashlib
 import io
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import mpmath
 import numpy as np
@@ -23,13 +26,15 @@ from torch import Tensor, nn
 import symsi
 from symsi.cli import figures as manifest
 from symsi.cli.options import read_counts, read_grid, read_parameters
+from symsi.coefficients import cache as disk
+from symsi.errors import SymsiError
 from symsi.models import features, mixer, pretrained, pretrained_bridge, pretrained_map, reference
 from symsi.models.restoring import Restorer
 from symsi.models.rewards import reward
 from symsi.models.two_sided import BridgeModel
 from symsi.models.unet import Config, UNet
 from symsi.sampling.arrays import read_samples
-from symsi.solvers import plan_file
+from symsi.solvers import plan_file, planning
 from symsi.solvers.table import choose
 from symsi.steering import saving
 from symsi.theory.diffusion import as_diffusion
@@ -193,6 +198,71 @@ def _kept(text: str) -> Path:
     path = FOLDER / "again.json"
     path.write_text(text)
     return path
+
+
+# --- what is kept on disk of what was derived
+
+
+def _asked(folder: Path, steps: int = 2, code: str = "this code") -> symsi.Plan:
+    """A plan as another process gets it: from the folder, where it is there."""
+    planning._plain_plan.cache_clear()
+    with (
+        mock.patch.dict(os.environ, SYMSI_CACHE=str(folder)),
+        mock.patch.object(disk, "LEAST_SECONDS", 0.0),
+        mock.patch.object(disk, "_code", return_value=code),
+    ):
+        return symsi.plan("linear", schedule="trigonometric", steps=steps)
+
+
+@cache
+def _answered(steps: int = 2, code: str = "this code") -> tuple[str, bytes]:
+    """The name and the bytes of the file that keeps it."""
+    with tempfile.TemporaryDirectory() as folder:
+        _asked(Path(folder), steps, code)
+        (path,) = Path(folder).iterdir()
+        return path.name, path.read_bytes()
+
+
+def _answers_on_disk() -> st.SearchStrategy[bytes]:
+    swapped = st.sampled_from([_answered(3)[1], _answered(2, "other code")[1]])
+    whole, forged = (_json_file(lambda: _answered()[1], again)() for again in (lambda data: data, _signed))
+    return whole | forged | swapped
+
+
+def _signed(data: Any) -> Any:
+    """The hashes made right after a change, so that more than they is met."""
+    try:
+        answer = _rehashed(data["answer"])
+        return {**data, "answer": answer, "hash": _digest(answer)}
+    except (TypeError, KeyError, ValueError):
+        return data
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _read_from_disk(case: Path) -> tuple[Any, symsi.Plan]:
+    """What a file says, and the plan that was read from it; refused where the plan was made again, and kept anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        name, whole = _answered()
+        path = Path(folder) / name
+        path.write_bytes(case.read_bytes())
+        found = _asked(Path(folder))
+        if path.read_bytes() == whole != case.read_bytes():
+            assert found.hash == json.loads(whole)["answer"]["hash"]
+            raise SymsiError("it is made anew")
+    return json.loads(case.read_bytes()), found
+
+
+def _right_or_signed(found: tuple[Any, symsi.Plan]) -> None:
+    """Who can write the folder can write another plan; without its hash nothing but the right one is believed."""
+    said, plan = found
+    _same_plan(plan)
+    whole = json.loads(_answered()[1])
+    assert said["asked"] == whole["asked"]
+    assert plan.hash == said["answer"]["hash"]
+    assert said["answer"] == whole["answer"] or said["hash"] == _digest(said["answer"])
 
 
 # --- runs
@@ -401,6 +471,7 @@ READERS: dict[str, Reader] = {
     "rewards' weights": Reader(_tensor_file(mixer.MIXER.read_bytes, _redigested), mixer.load_mixer),
     "references": Reader(_tensor_file(_reference), reference.load, _turns),
     "plans": Reader(_json_file(_plan, _rehashed), symsi.load_plan, _same_plan, ".json"),
+    "plans kept on disk": Reader(cache(_answers_on_disk), _read_from_disk, _right_or_signed, ".json"),
     "checkpoints": Reader(_tensor_file(_checkpoint), _resumed, _finite),
     "trajectories": Reader(_tensor_file(_chunk), lambda p: trajectories._read(p, "a plan", _SHAPE)),
     "steering states": Reader(_tensor_file(_steering), lambda p: saving.load(p, _ABOUT, torch.device("cpu"))),

@@ -233,6 +233,30 @@ def test_limits_say_where_they_are_and_from_which_side() -> None:
     assert agrees(conversion.end_value("time_rate", 0), sp.pi.evalf(40) / 2)
 
 
+@pytest.mark.parametrize(
+    ("base", "target", "time"),
+    [
+        ("vp", "ddpm", "exp(t/20 - 199*(1 - t)**2/40 - 1/20)"),
+        ("vp", "cosine", "cos(pi*(1/2 - 125*t/252))/cos(pi/252)"),
+        ("cosine", "vp", "126/125 - 252*acos(t*cos(pi/252))/(125*pi)"),
+    ],
+)
+def test_between_schedules_that_preserve_the_variance_nothing_is_scaled(base: str, target: str, time: str) -> None:
+    conversion = convert(base, target)
+    assert conversion.scale == 1
+    assert conversion._time == parse(time)
+
+
+def test_a_formula_is_written_when_it_is_asked_for() -> None:
+    formulas = fresh("linear", "vp").formulas
+    assert not formulas._written
+    assert formulas["scale"] is formulas["scale"]
+    assert formulas._written.keys() == {"scale"}
+    assert len(formulas) == len(list(formulas)) == len(formulas.values())
+    with pytest.raises(KeyError):
+        formulas["none"]
+
+
 def test_a_coefficient_has_as_many_digits_as_asked_for() -> None:
     conversion = convert("linear", "lazy(kappa=1)", "optimal")
     with mp.workdps(120):
@@ -354,7 +378,7 @@ def test_every_printed_and_every_tabulated_coefficient_is_refuted_where_it_is_of
     base: symsi.Schedule | str, form: str
 ) -> None:
     conversion = fresh(base)
-    _ = conversion.formulas, conversion.limits
+    _ = dict(conversion.formulas), conversion.limits
     off = {
         n: e * (1 + sp.Rational(1, 10**40)) if e != 0 else sp.Rational(1, 10**40)
         for n, e in getattr(conversion, form).items()
@@ -378,7 +402,7 @@ def test_one_coefficient_replaced_by_7_refutes_the_conversion(name: str) -> None
 @pytest.mark.parametrize("what", ["time", "_time"])
 def test_another_time_map_is_refuted(what: str) -> None:
     conversion = fresh()
-    _ = conversion.formulas, conversion.limits
+    _ = dict(conversion.formulas), conversion.limits
     claim = "tau in closed form." if what == "time" else "tau as numbers come from it."
     assert verdicts(falsify(conversion, what, t**3))[claim] is Verdict.REFUTED
 
@@ -393,8 +417,8 @@ def test_another_time_equation_is_refuted() -> None:
 def test_another_inverse_of_the_ratio_is_refuted() -> None:
     base = symsi.Schedule("(1-t)", "t")
     conversion = Conversion(base, convert("linear", "vp").target)
-    _ = conversion.formulas, conversion.limits
-    base.__dict__["inverse_ratio"] = 2 * base.inverse_ratio
+    _ = dict(conversion.formulas), conversion.limits
+    base.__dict__["inverse"] = 2 * base.inverse
     assert verdicts(conversion)["The inverse of rho."] is Verdict.REFUTED
 
 
