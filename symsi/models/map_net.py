@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from symsi.coefficients.kernels import Kernels, kernels
 from symsi.coefficients.runtime import mix
 from symsi.interpolants.schedule import Schedule
+from symsi.models.filled import filled
 from symsi.models.unet import UNet
 from symsi.theory.conversion import Conversion, convert
 
@@ -48,6 +49,7 @@ class MapNet(nn.Module):
         twin._kernels = kernels(self._kernels.conversion, dialect)
         return twin
 
+    @filled
     def forward(self, x: Tensor, s: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return u_{s,t}(x), with the shape of x."""
         found = self._kernels.functions["velocity"](s.to(torch.float64))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from symsi.errors import SymsiError
 from symsi.files import write_atomic
+from symsi.models.filled import filled
 from symsi.models.pretrained import WEIGHTS, check_digest, described, digest, read_weights
 
 __all__ = ["MIXER", "Mixer", "load_mixer", "save_mixer"]
@@ -37,6 +38,10 @@ class Mixer(nn.Module):
         """Return the logits, (B, 10). Raises SymsiError for another shape of x."""
         if x.shape[1:] != _SHAPE:
             raise SymsiError(f"the mixer takes a tensor of shape (B, 1, 28, 28); got {tuple(x.shape)}.")
+        return self._logits(x)
+
+    @filled
+    def _logits(self, x: Tensor) -> Tensor:
         tokens = self.patches(x).flatten(2).mT
         for block in self.blocks:
             tokens = block(tokens)

@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from symsi.errors import SymsiError
+from symsi.models.filled import filled
 
 __all__ = ["Config", "UNet"]
 
@@ -114,6 +115,7 @@ class UNet(nn.Module):
         self.leave = nn.Sequential(nn.GroupNorm(8, current), nn.SiLU(), nn.Conv2d(current, pixels, 3, padding=1))
         _zero(self.leave[2])
 
+    @filled
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the prediction at (x, t), with the shape of x."""
         return self.at(x, self.condition(x, t, label))

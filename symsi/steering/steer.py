@@ -128,8 +128,8 @@ def steer(
     shape       of one sample, where the model does not know it
     decode      from x in model units (B, *shape) to what the reward rates; default: the model's units of the data
     conditions  of all samples: tensors of one row serve every particle; guidance, dtype, device as for `sample`
-    batch, reward_batch   rows a call of the model and of the reward at most; the samples are the same, up to how the
-                model rounds in batches of another size
+    batch, reward_batch   rows a call of the model and of the reward at most; the samples are the same, up to how a
+                network that is not symsi's rounds in batches of another size
     seed        particle i has the noise of (seed, i, level)
     cost        evaluations that the model makes for a row: 2 where it has a guidance of its own built in
     callback    called after each level with the `Account`: entries, nfe, reward_calls, best and best_reward so far

@@ -1,6 +1,9 @@
 """The benchmark of steering: rows say what they are named for, by a judge that sees images in its own units."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +12,55 @@ from click.testing import CliRunner
 import symsi
 from symsi.bench.steering import digit_rows, gaussian_rows, mixture_rows, modes
 from symsi.cli.bench import command
+
+ROOT = Path(symsi.__file__).parents[1]
+TRANSITIONS = {  # as the page names them
+    "linear SDE": "linear SDE, g = 3 sigma^2, landing",
+    "linear SDE, multinomial": "the same, multinomial at every level",
+    "modal kappa = 1": "modal kappa = 1, w = 1 - (1 - i/N)^2",
+    "point mass, exact": "lazy(kappa=1), exact, landing",
+    "VP SDE": "VP SDE at its own grid, landing from .71",
+}
+
+
+def tables() -> list[list[str]]:
+    """The rows of each table of what was measured, below its head."""
+    page = (ROOT / "docs" / "steering.md").read_text().partition("## Measured")[2]
+    blocks = [block.splitlines() for block in page.strip().split("\n\n")]
+    return [lines[2:] for lines in blocks if lines[0].startswith("| ")]
+
+
+def lines(rows: list[dict[str, Any]], name: str, across: list[dict[str, Any]], cell: str, last: str) -> Iterator[str]:
+    """A line of a table for each name, with a cell for each column that has a row."""
+    for label in dict.fromkeys(name.format(**row) for row in rows):
+        mine = [row for row in rows if name.format(**row) == label]
+        found = [[row for row in mine if column.items() <= row.items()] for column in across]
+        cells = [cell.format(**row[0]) if row else "" for row in found]
+        yield f"| {' | '.join([label, *cells, *([last.format(**mine[-1])] if last else [])])} |"
+
+
+def test_what_was_measured_stands_on_the_page() -> None:
+    found = json.loads((ROOT / "symsi" / "figures" / "steering.json").read_text())
+    mixture = [
+        row | {"name": TRANSITIONS[row["transition"]] + "; fan-out 8" * (row["children"] == 8)}
+        for row in found["mixture"]["rows"]
+    ]
+    columns = [{"reward": reward, "steps": n} for reward in ("linear", "quadratic") for n in (10, 5)]
+    budgets = [{"budget": n} for n in (50, 100, 200, 500)]
+    seven = "{reward:.2f} ± {reward_error:.2f}, {right:.2f}, {fd:.0f}"
+    wanted = [
+        lines(mixture, "{name}", columns, "{distance:.3f}", ""),
+        lines(
+            found["digits"]["rows"],
+            "{transition}, {contender}",
+            budgets,
+            "{reward:.1f} ± {reward_error:.1f}",
+            "{sure:.2f}, {diversity:.2f}, {reward_calls}",
+        ),
+        lines(found["sevens"]["rows"], "{transition}, {contender}", [budgets[k] for k in (0, 1, 3)], seven, ""),
+    ]
+    for shown, rows in zip(tables(), wanted, strict=True):
+        assert sorted(shown) == sorted(rows)
 
 
 def test_rows_of_the_mixture_have_the_exact_tilt_beside_them() -> None:

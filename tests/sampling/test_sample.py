@@ -33,6 +33,18 @@ def test_a_sample_is_the_same_whatever_the_batch(three_modes: Mixture, options: 
     assert not torch.allclose(draw(shape=7, seed=1), whole)
 
 
+@pytest.mark.parametrize("options", [{"steps": 2, "guidance": 1.7}, {"steps": 2, "diffusion": "optimal"}], ids=str)
+def test_a_sample_of_a_network_is_the_same_bits_whatever_the_batch(options: dict[str, object]) -> None:
+    model, label = symsi.models.load("digits28"), torch.arange(9)
+
+    def draw(**more: object) -> Tensor:
+        return symsi.sample(model, shape=9, conditions={"label": label}, **QUIET, **options, **more).x
+
+    whole = draw(batch=64)
+    for size in (1, 7):
+        assert torch.equal(draw(batch=size), whole)
+
+
 def test_noise_that_is_drawn_here_and_in_a_thread_is_the_same() -> None:
     model = symsi.Model(lambda x, t: -x)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import symsi
 from symsi.models import mixture
+from symsi.models.rewards import reward
 from tests.steering.problems import gaussian_model, linear
 
 MODEL = gaussian_model()
@@ -164,6 +165,33 @@ def test_the_same_samples_come_in_batches_of_any_size(method: str) -> None:
         assert torch.equal(found.log_weights, whole.log_weights)
         assert torch.equal(found.rewards, whole.rewards)
         assert (found.nfe, found.reward_calls) == (whole.nfe, whole.reward_calls)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 1.7])
+def test_the_same_samples_of_a_network_come_in_batches_of_any_size(guidance: float) -> None:
+    model, label = symsi.models.load("digits28"), {"label": torch.tensor([7])}
+
+    def steered(size: int) -> symsi.Steered:
+        return symsi.steer(
+            *(model, reward("class=7"), "smc"),
+            budget=30,
+            steps=3,
+            last="step",
+            children=3,
+            guidance=guidance,
+            conditions=label,
+            batch=size,
+            reward_batch=size,
+            progress=False,
+        )
+
+    whole = steered(64)
+    assert len(whole.x) == (30 if guidance == 1 else 15)
+    for size in (1, 7):
+        found = steered(size)
+        assert torch.equal(found.x, whole.x)
+        assert torch.equal(found.log_weights, whole.log_weights)
+        assert torch.equal(found.rewards, whole.rewards)
 
 
 @pytest.mark.parametrize(
