@@ -96,7 +96,6 @@ CONTENDERS: Mapping[str, Contender] = {
         Contender("fitted", fit={"samples": 32}),
         Contender("fitted, 8 samples", fit={"samples": 8}),
         Contender("fitted, 256 samples", fit={"samples": 256}),
-        Contender("fitted, whitened", fit={"samples": 32, "whitened": True}),
         Contender("fitted, joint", fit={"samples": 32, "refine": "joint"}),
         Contender("fitted, gradient", fit={"samples": 32, "refine": "gradient"}),
         Contender("by gradient (as GS)", fit={"samples": 32}, gradient=True),

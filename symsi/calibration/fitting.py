@@ -23,7 +23,6 @@ _ROUNDS = 5
 
 Clock = tuple[float, ...]
 Point = tuple[Clock, tuple[float, ...]]  # times, and what rows are multiplied by
-Weigh = Callable[[Tensor], Tensor]
 
 
 @dataclass
@@ -33,14 +32,13 @@ class Fitter:
     Times lie on a clock from `earliest` to 1; the teacher is `target(t)` there, (count, *shape). The first evaluation
     is of the noise, at a time of its own: at 0 a prediction says no more than the mean.
     `prior(clock)` is the theory's table for those times, towards which a ridge of relative strength `ridge` draws.
-    Rows minimise squared differences; times are compared by those of `weigh(difference)`.
+    Rows minimise squared differences, by which times are compared, too.
     """
 
     student: Student
     count: int
     target: Callable[[float], Tensor]
     prior: Callable[[Clock], Triangle]
-    weigh: Weigh
     constant: bool = False
     ridge: float = 1e-6
     earliest: float = 0.0
@@ -50,7 +48,7 @@ class Fitter:
     def rows(self, clock: Clock, scales: Sequence[float] = ()) -> tuple[Triangle, Tensor]:
         """Fit each row to the teacher's state where it ends, the student running; return the table and its errors.
 
-        Inner rows are then multiplied by `scales`. An error is the mean square of a sample's last difference, weighed,
+        Inner rows are then multiplied by `scales`. An error is the mean square of a sample's last difference,
         (count,).
         """
         prior, ends = self.prior(clock), (*clock[1:], 1.0)
@@ -68,7 +66,7 @@ class Fitter:
             state = combine(rows[-1], columns)
         near = {*parts, *_parts(*self._best)}
         self._known = {key: held for key, held in self._known.items() if key in near}
-        missed = (self.weigh(state[part] - self.target(1.0)[part]) for part in self._batches())
+        missed = (state[part] - self.target(1.0)[part] for part in self._batches())
         return replace(prior, rows=tuple(rows)), torch.cat([d.double().flatten(1).square().mean(1) for d in missed])
 
     def search(self, starts: Sequence[Clock]) -> Clock:

@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from symsi.calibration.descent import Descent
 from symsi.calibration.doubts import warn_if_blind, warn_if_few
-from symsi.calibration.fitting import Clock, Fitter, Weigh
-from symsi.calibration.reference import estimate
+from symsi.calibration.fitting import Clock, Fitter
 from symsi.calibration.student import Student, fitted_rows
 from symsi.calibration.teacher import Trajectories, check_teacher, clock_of, teach, teacher_of
 from symsi.errors import SymsiError, unknown
@@ -50,7 +49,6 @@ def fit_solver(
     teacher: Plan | None = None,
     reference: Reference | None = None,
     constant: bool = False,
-    whitened: bool = False,
     refine: str | None = None,
     features: Callable[[Tensor], Tensor] | None = None,
     seed: int = 1,
@@ -73,8 +71,6 @@ def fit_solver(
                 own); default: Heun, 64 steps, or AB2, 128, where Heun has to land
     reference   a Gaussian like the data (`symsi calibrate reference`): its table, solver "gaussian", competes, too
     constant    fit a constant a step, too, for data whose mean is far from 0
-    whitened    search the times of images by the error by frequency, each in units of its size in the teacher's
-                samples, instead of the plain error, which blurred images make small: for textures at 2 or 3 steps
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
                 "joint" by forward passes alone, "gradient" by backpropagation through the network
     features    with "gradient": what is compared, features(samples), in place of the samples themselves
@@ -144,11 +140,10 @@ def fit_solver(
         student = Student(shared, taught.states[0], given, guidance, size, tick)
         third = len(taught.states) // 3
         warn_if_blind(student, [(taught.states[k], fine.times[k]) for k in (third, 2 * third)])
-        weigh = _by_frequency(taught.states[-1]) if whitened else _as_it_is
         found, before = {}, spent
         for n in counts:
             bar.set_description(f"fit {n} steps")
-            own = _Fit(student, taught, asks[n], weigh, constant, reference, refine, features).plan()
+            own = _Fit(student, taught, asks[n], constant, reference, refine, features).plan()
             cost, spent = spent, before
             found[n] = replace(own, origin={**own.origin, "calibration": f"{cost} evaluations of a sample"})
         bar.total = bar.n  # the search ends where it ends
@@ -187,7 +182,6 @@ class _Fit:
     student: Student
     taught: Trajectories
     asks: tuple[tuple[str, ...], ...]
-    weigh: Weigh
     constant: bool
     reference: Reference | None
     refine: str | None = None
@@ -244,7 +238,6 @@ class _Fit:
             count,
             target=lambda t: self.taught.at(t)[:count],
             prior=lambda clock: self._theory(solver, clock),
-            weigh=self.weigh,
             constant=self.constant,
             earliest=float(self.taught.clock[0]),
         )
@@ -276,17 +269,6 @@ class _Fit:
                 numbers += [g * b, (1 - g) * b] if len(asks) == 2 else [b]
             parts.append(torch.tensor([*numbers, float(row[-1])], dtype=torch.float64))
         return replace(table, rows=tuple(parts), asks=self.asks)
-
-
-def _as_it_is(x: Tensor) -> Tensor:
-    return x
-
-
-def _by_frequency(samples: Tensor) -> Weigh:
-    """Images (N, ..., H, W) by frequency, each divided by its standard deviation in the samples."""
-    reference = estimate(samples, "dct")
-    sizes = reference.modal_variances.sqrt()
-    return lambda x: reference.beside(x).forward(x) / sizes.to(x)
 
 
 def _asks(steps: int, guidance: float, unconditional: str | Sequence[int]) -> tuple[tuple[str, ...], ...]:

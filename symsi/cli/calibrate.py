@@ -154,7 +154,6 @@ def reference(
     help="A Gaussian like the data, by `symsi calibrate reference`: its table competes with the theory's.",
 )
 @click.option("--constant", is_flag=True, help="Fit a constant a step, too, for data whose mean is far from 0.")
-@click.option("--whitened", is_flag=True, help="Search the times of images by frequency: textures at 2 or 3 steps.")
 @click.option(
     "--refine",
     type=click.Choice(["joint", "gradient"]),
@@ -177,7 +176,6 @@ def solver(
     unconditional: str | None,
     reference: Path | None,
     constant: bool,
-    whitened: bool,
     refine: str | None,
     seed: int,
     batch: int | None,
@@ -240,7 +238,6 @@ def solver(
             samples=number,
             reference=None if reference is None else load_reference(reference),
             constant=constant,
-            whitened=whitened,
             refine=refine,
             seed=seed,
             batch=batch,

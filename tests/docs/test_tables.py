@@ -13,7 +13,6 @@ Row = Mapping[str, Any]
 
 _LABELS = {  # of the pages, where they are not the names of the benchmark
     "fitted, 32 samples": "fitted",
-    "fitted, `whitened=True`": "fitted, whitened",
     'fitted, `refine="joint"`': "fitted, joint",
     "by gradient, in the manner of GS": "by gradient (as GS)",
     "linear SDE (epsilon = alpha), landing": "linear SDE",
