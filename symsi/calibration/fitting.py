@@ -48,8 +48,7 @@ class Fitter:
     def rows(self, clock: Clock, scales: Sequence[float] = ()) -> tuple[Triangle, Tensor]:
         """Fit each row to the teacher's state where it ends, the student running; return the table and its errors.
 
-        Inner rows are then multiplied by `scales`. An error is the mean square of a sample's last difference,
-        (count,).
+        Inner rows are then multiplied by `scales`. Errors are mean squares of samples' last differences, (count,).
         """
         prior, ends = self.prior(clock), (*clock[1:], 1.0)
         rows: list[Tensor] = []

@@ -208,9 +208,8 @@ class _Fit:
         if self.refine == "joint":
             there, moved = fitter.together(clock)
             refined = self._missed(moved, fitted)
-            together = refined < error
-            if together:
-                error, clock, table = refined, there, moved
+            if together := refined < error:
+                error, clock = refined, there
         if self.refine == "gradient":
             end = self.taught.states[-1]
             descent = Descent(self.student, end, fitted, constant=self.constant, features=self.features)

@@ -149,9 +149,9 @@ def sample_shards(
                 lock.share()
             opened = Folder(place, manifest, rows)
             with tqdm(total=count, desc=known.name, unit="sample", disable=_hidden(team, progress), smoothing=0) as bar:
-                drawn, failures, stopped = _share(opened, draw, team, stop, bar)
+                drawn, failures, stopped = _share(opened, draw, team, stop, bar, 0, range(manifest.shards))
                 if left := _left(opened, team, failures, None if stopped else stop):
-                    more, failed, stopped = _share(opened, draw, team, stop, bar, left)
+                    more, failed, stopped = _share(opened, draw, team, stop, bar, 1, left)
                     drawn, failures = drawn + more, failures | failed
             missing, silent = _finish(opened, team, None if stopped else stop, done)
         return Drawn(place, drawn, nfe, failures, stopped, missing, silent)
@@ -163,14 +163,11 @@ def _share(
     team: Team,
     stop: Callable[[], bool],
     bar: Any,
-    left: Sequence[int] = (),
+    turn: int,
+    shards: Sequence[int],
 ) -> tuple[int, dict[range, str], bool]:
-    """Draw shards until none is left, or `stop()`; return how many samples, what failed where, and which it was.
-
-    In the first turn they are all; in the second those that were `left`.
-    """
+    """Draw `shards` until none is left, or `stop()`; return how many samples, what failed where, and which it was."""
     place, manifest, drawn, failures = folder.path, folder.manifest, 0, dict[range, str]()
-    shards, turn = left or range(manifest.shards), int(bool(left))
     while not stop():
         taken = team.take(turn)
         if taken >= len(shards):
