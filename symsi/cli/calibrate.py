@@ -13,8 +13,7 @@ import torch
 from symsi.calibration.grid import optimal_grid
 from symsi.calibration.reference import LARGEST, check_options, estimate, reference_of_model
 from symsi.calibration.solver import expected, fit_solver
-from symsi.cli.options import dtype_option, read_counts
-from symsi.cli.sample_folder import device_of_rank
+from symsi.cli.options import device_of_rank, dtype_option, read_counts
 from symsi.cli.text_to_image import latents, model_of_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free

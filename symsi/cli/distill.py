@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from symsi.cli.sample_folder import device_of_rank
+from symsi.cli.options import device_of_rank
 from symsi.models.pretrained import load
 from symsi.processes.ranks import Ranks
 from symsi.training.distill import distill

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -20,6 +21,7 @@ __all__ = [
     "Pair",
     "at_most_one",
     "conversion_options",
+    "device_of_rank",
     "dtype_option",
     "read_counts",
     "read_grid",
@@ -227,3 +229,9 @@ def read_parameters(items: tuple[str, ...]) -> dict[str, str | None]:
             raise ScheduleError(f"--parameter takes NAME=VALUE, e.g. n=2; got {item!r}.")
         declared[name.strip()] = value
     return declared
+
+
+def device_of_rank(device: str) -> str:
+    """Return the GPU of this process: where torchrun starts one a GPU, cuda is the one of its local rank."""
+    local = os.environ.get("LOCAL_RANK", "")
+    return f"cuda:{int(local)}" if device == "cuda" and local.isdecimal() else device

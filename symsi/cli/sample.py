@@ -10,8 +10,8 @@ import torch
 from click.core import ParameterSource
 from torch import Tensor
 
-from symsi.cli.options import dtype_option, read_grid, sampling_options
-from symsi.cli.sample_folder import device_of_rank, draw_folder, is_folder
+from symsi.cli.options import device_of_rank, dtype_option, read_grid, sampling_options
+from symsi.cli.sample_folder import draw_folder, is_folder
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.interpolants.named import as_schedule

@@ -20,7 +20,7 @@ from symsi.models.protocol import Model
 from symsi.shards.draw import Drawn, sample_shards
 from symsi.solvers.plan import Plan
 
-__all__ = ["device_of_rank", "draw_folder", "is_folder"]
+__all__ = ["draw_folder", "is_folder"]
 
 _STOPPED = 128 + signal.SIGTERM
 
@@ -28,12 +28,6 @@ _STOPPED = 128 + signal.SIGTERM
 def is_folder(output: str) -> bool:
     """Whether OUTPUT names a folder: it ends in a slash, or is one."""
     return output.endswith(("/", os.sep)) or Path(output).is_dir()
-
-
-def device_of_rank(device: str) -> str:
-    """Return the GPU of this process: where torchrun starts one a GPU, cuda is the one of its local rank."""
-    local = os.environ.get("LOCAL_RANK", "")
-    return f"cuda:{int(local)}" if device == "cuda" and local.isdecimal() else device
 
 
 def draw_folder(

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import torch
 
-from symsi.cli.sample_folder import device_of_rank, draw_folder
+from symsi.cli.options import device_of_rank
+from symsi.cli.sample_folder import draw_folder
 from symsi.errors import SymsiError
 from symsi.models.pretrained import SHIPPED
 from symsi.models.pretrained_map import load_any, shipped_maps
