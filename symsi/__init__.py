@@ -59,6 +59,7 @@ _PUBLIC = {
     "bridge_kernels": "symsi.coefficients.two_sided",
     "bridge_plan": "symsi.solvers.bridge_planning",
     "check_shards": "symsi.shards.check",
+    "compile_noise": "symsi.sampling.noise",
     "convert": "symsi.theory.conversion",
     "convert_path": "symsi.sampling.paths",
     "density": "symsi.sampling.state",

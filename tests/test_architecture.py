@@ -34,6 +34,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "symsi.plotting",
         "torch",
         "numpy",
+        "numba",
         "safetensors",
         "tqdm",
     ),

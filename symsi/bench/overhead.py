@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from statistics import median
 from typing import Any
@@ -14,8 +15,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from symsi.bench.small_map import SmallMap
+from symsi.errors import MissingPackageError
 from symsi.models.pretrained import load
 from symsi.models.protocol import Model
+from symsi.sampling.noise import compile_noise
 from symsi.sampling.sample import sample
 
 __all__ = ["CASES", "overhead"]
@@ -70,8 +73,10 @@ def overhead(cases: Sequence[str] = tuple(CASES), rounds: int = 5) -> Iterator[d
 
     "overhead" is (time of `symsi.sample` - time inside the network) / time inside the network, the median of `rounds`,
     or of as many as half a second takes, tables included but warm; "buffers" the most memory that sampling held at once
-    beyond the network's own, in states.
+    beyond the network's own, in states. Noise is compiled first, if Numba is installed.
     """
+    with suppress(MissingPackageError):
+        compile_noise()
     for case in cases:
         model, shape = CASES[case]()
         for name, options in _SETTINGS.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from statistics import mean, median, stdev
@@ -16,9 +17,10 @@ from symsi.adapters.diffusers import LazyFlowMatchScheduler
 from symsi.adapters.diffusers.flow_pipeline import FlowPipeline
 from symsi.bench.nfe import task
 from symsi.calibration.solver import fit_solver
+from symsi.errors import MissingPackageError
 from symsi.metrics import accuracy, frechet_distance
 from symsi.models.analytic import gaussian
-from symsi.sampling.noise import standard_normal
+from symsi.sampling.noise import compile_noise, standard_normal
 from symsi.solvers.plan import Plan
 
 __all__ = ["MARGINALS", "QUALITY", "STEPS", "TIMED", "Entry", "marginals", "quality_in_pipelines", "step_times"]
@@ -178,8 +180,10 @@ def step_times(
     """Yield a row per dtype and config: microseconds a call of `step`, and its ratio to FlowMatchEuler's.
 
     ab2, DPM-Solver++(2M) and UniPC are of order 2 and remember an evaluation, the Euler ones none. All take turns in
-    every round; the ratio is the median over rounds.
+    every round; the ratio is the median over rounds. Noise is compiled first, if Numba is installed.
     """
+    with suppress(MissingPackageError):
+        compile_noise()
     for dtype in (torch.float32, torch.bfloat16):
         x, v = (torch.randn(shape, generator=torch.Generator().manual_seed(k)).to(dtype) for k in (0, 1))
         made = [(entry, entry.make()) for entry in TIMED]

@@ -10,13 +10,14 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Words", "philox"]
+__all__ = ["MULTIPLIERS", "ROUNDS", "WEYL", "Words", "philox"]
 
 Words = npt.NDArray[np.uint64]
-_ROUNDS = 10
+ROUNDS = 10
 _LOW = (1 << 32) - 1
-_WEYL = 0x9E3779B9, 0xBB67AE85  # W_0, W_1
-_M0, _M1, _HALF = (np.array(word, np.uint64) for word in (0xD2511F53, 0xCD9E8D57, 32))
+WEYL = 0x9E3779B9, 0xBB67AE85  # W_0, W_1
+MULTIPLIERS = 0xD2511F53, 0xCD9E8D57  # M_0, M_1
+_M0, _M1, _HALF = (np.array(word, np.uint64) for word in (*MULTIPLIERS, 32))
 
 
 def philox(key: int, x0: Words, x1: Words, x2: Words, x3: Words) -> Words:
@@ -52,7 +53,7 @@ def philox(key: int, x0: Words, x1: Words, x2: Words, x3: Words) -> Words:
 def _schedule(key: int) -> tuple[tuple[Words, Words], ...]:
     """(k_0, k_1) of rounds 0, 2, ... in the upper halves of 64 bits, and of rounds 1, 3, ... in the lower halves."""
     halves = key & _LOW, key >> 32
-    rounds = [[k + r * w & _LOW for k, w in zip(halves, _WEYL, strict=True)] for r in range(_ROUNDS)]
+    rounds = [[k + r * w & _LOW for k, w in zip(halves, WEYL, strict=True)] for r in range(ROUNDS)]
     return tuple(
         (np.array(k0 << 32 | l0, np.uint64), np.array(k1 << 32 | l1, np.uint64))
         for (k0, k1), (l0, l1) in zip(rounds[::2], rounds[1::2], strict=True)
