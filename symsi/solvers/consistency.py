@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from symsi.errors import PlanError
-from symsi.solvers.stage import Coefficient, Span, Stage
+from symsi.solvers.stage import Coefficient, Span, Stage, serves
 
 __all__ = ["check_form", "check_spans"]
 
@@ -61,6 +61,15 @@ def check_form(
         )
     for k, stage in enumerate(stages):
         _check_stage(k, stage)
+    held = (value for stage in stages for value in (*stage.coefficients, start) if isinstance(value, Tensor))
+    modes = max((v.shape for v in held), key=lambda shape: (math.prod(shape), len(shape)), default=())
+    for k, stage in enumerate(stages):
+        for value in (*stage.coefficients, start):
+            if isinstance(value, Tensor) and not serves(value.shape, modes):
+                raise PlanError(
+                    f"row {k} (step {stage.step}): a coefficient of shape {tuple(value.shape)} is neither one number "
+                    f"nor one for each of the modes, of which the plan's others say that they are {tuple(modes)}."
+                )
         if stage.noisy and k + 1 < len(stages) and steps[k + 1] == stage.step:
             raise PlanError(f"row {k} (step {stage.step}): only the last row of a step may add noise, one n a step.")
 

@@ -65,10 +65,15 @@ def test_a_plan_on_the_model_gives_what_the_pipeline_draws_with_it(pipe: Any) ->
     assert not torch.allclose(other, expected, atol=1e-3)
 
 
-def test_a_solver_is_fitted_to_a_pipeline_and_its_texts_are_encoded_once(pipe: Any) -> None:
+@pytest.mark.parametrize("by_channel", [False, True])
+def test_a_solver_is_fitted_to_a_pipeline_and_its_texts_are_encoded_once(pipe: Any, by_channel: bool) -> None:
     before = pipe.encode_prompt
     model = pipeline_model(pipe, TEXTS, **AREA)
-    plan = symsi.fit_solver(model, 2, samples=4, batch=1, progress=False)
+    if by_channel and len(model.shape or ()) == 2:  # tokens, (T, C)
+        with pytest.raises(symsi.SymsiError, match="no dimension that is known to be the channels'"):
+            symsi.fit_solver(model, 2, samples=4, batch=1, by_channel=True, progress=False)
+        return
+    plan = symsi.fit_solver(model, 2, samples=4, batch=1, by_channel=by_channel, progress=False)
     assert isinstance(plan, symsi.Plan)
     assert {stage.asks for stage in plan.stages} == {("prediction",)}
     assert sorted(set(pipe.asked)) == sorted(TEXTS)
