@@ -191,6 +191,11 @@ def _plan_by_channel() -> bytes:
     return Triangle((0.0, 0.5), rows, origin=told).plan().text().encode()
 
 
+def _plan_by_mode() -> bytes:
+    law = reference.Reference("channel", torch.tensor([0.5, 1.0, 2.0]).reshape(3, 1, 1), torch.tensor(0.1))
+    return symsi.plan("linear", schedule="trigonometric", steps=2, reference=law, shape=(3, 2, 2)).text().encode()
+
+
 def _followed(path: Path) -> tuple[symsi.Plan, Tensor]:
     """A plan, and where it takes samples of three channels; in a pipeline its numbers are placed at the start."""
     found = symsi.load_plan(path)
@@ -495,6 +500,7 @@ READERS: dict[str, Reader] = {
     "references": Reader(_tensor_file(_reference), reference.load, _turns),
     "plans": Reader(_json_file(_plan, _rehashed), symsi.load_plan, _same_plan, ".json"),
     "plans by channel": Reader(_json_file(_plan_by_channel, _rehashed), _followed, _same_followed, ".json"),
+    "plans by mode": Reader(_json_file(_plan_by_mode, _rehashed), _followed, _same_followed, ".json"),
     "plans kept on disk": Reader(cache(_answers_on_disk), _read_from_disk, _right_or_signed, ".json"),
     "checkpoints": Reader(_tensor_file(_checkpoint), _resumed, _finite),
     "trajectories": Reader(_tensor_file(_chunk), lambda p: trajectories._read(p, "a plan", _SHAPE)),

@@ -391,11 +391,17 @@ def test_all_tensors_of_a_plan_are_one_number_or_one_a_mode() -> None:
 
     for shapes in (((3, 1, 1), (3, 4, 5), ()), ((3,), (1,), ()), ((), (), (2, 2))):
         assert plan(*shapes).evaluations == 1
+    wrong = r"row 0 \(step 1\): a coefficient of shape .* of which other numbers of the plan say that they are"
     for shapes in (((3, 1), (1, 4), ()), ((3,), (4,), ()), ((3,), (3, 1, 1), ()), ((1, 1, 1), (3,), ())):
-        with pytest.raises(
-            symsi.PlanError, match=r"row 0 \(step 1\): a coefficient of shape .* which the plan's others"
-        ):
+        with pytest.raises(symsi.PlanError, match=wrong):
             plan(*shapes)
+    claim = symsi.Span(torch.ones(4), 1.0)
+    with pytest.raises(symsi.PlanError, match=r"the span of step 1: a coefficient of shape \(4,\)"):
+        replace(plan((8,), (), ()), spans=[claim])
+    with pytest.raises(symsi.PlanError, match=r"clock\[1\]: a coefficient of shape \(4,\)"):
+        replace(plan((8,), (), ()), clock=(0.0, torch.ones(4)))
+    with pytest.raises(symsi.PlanError, match="mean is not finite, or not a number"):
+        symsi.Plan([Stage(1, time=0.0, weights=[1.0], mean=torch.ones(2))], grid=[0.0, 1.0])
     with pytest.raises(symsi.PlanError, match=r"of shape \(2,\)"):
         plan((3,), (), (), start=torch.ones(2))
     assert tuple(plan((), (), (), start=torch.ones(2)).start.shape) == (2,)

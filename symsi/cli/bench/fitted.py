@@ -48,7 +48,7 @@ def fitted(
         "transfer": (benchmark.transfer_rows(model, **common), 4 * len(counts)),
         "channels": (benchmark.channel_rows(**common), 4 * len(counts)),
     }
-    found: dict[str, Any] = {"model": model, **common}
+    found: dict[str, Any] = common if parts == ("channels",) else {"model": model, **common}
     for part in parts or _PARTS[:2]:
         rows, total = made[part]
         found[part] = held = list(tqdm(rows, total=total, desc=part, unit="plan", disable=None))
