@@ -1,4 +1,4 @@
-"""What fitted plans cost where guidance is left out of some steps, and where they were fitted elsewhere."""
+"""What fitted plans cost where guidance is left out of some steps, or fitted elsewhere; what they gain by channel."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from torch import Tensor
 from symsi.bench.nfe import CALIBRATION, CONVERGED, Task, task
 from symsi.calibration.solver import fit_solver
 from symsi.metrics import frechet_distance, rmse
+from symsi.models.analytic import mixture
+from symsi.models.protocol import Model
 from symsi.sampling.sample import sample
 from symsi.solvers.plan import Plan
+from symsi.solvers.planning import plan
 
-__all__ = ["STEPS", "guidance_rows", "transfer_rows"]
+__all__ = ["STEPS", "channel_rows", "guidance_rows", "transfer_rows"]
 
 STEPS = (3, 4)
+_SIZES = (0.1, 0.3, 1.0, 3.0)  # of the channels of the mixture
+_CALIBRATIONS = (8, 32)
 
 
 class _Judge:
@@ -70,8 +75,8 @@ def guidance_rows(
         whole = 0.0
         for kept in range(n, 0, -1):
             told = {"label": labels[torch.arange(32) % len(labels)]}
-            plan = _fitted(judge, n, guidance, told, unconditional=range(kept))
-            row = judge.score(judge.draw(labels, guidance, plan=plan), converged)
+            made = _fitted(judge, n, guidance, told, unconditional=range(kept))
+            row = judge.score(judge.draw(labels, guidance, plan=made), converged)
             whole = whole or row["fd"]
             yield {"steps": n, "unconditional": kept, "nfe": n + kept, **row, "fd_ratio": row["fd"] / whole}
 
@@ -95,10 +100,55 @@ def transfer_rows(
         for n in steps:
             for origin in (here, there):
                 told = {"label": places[origin][0][torch.arange(8) % len(places[origin][0])]}
-                plan = _fitted(judge, n, places[origin][1], told, unconditional="together")
-                found = judge.draw(used, strength, plan=replace(plan, origin={}))  # it warns of other guidance
+                made = _fitted(judge, n, places[origin][1], told, unconditional="together")
+                found = judge.draw(used, strength, plan=replace(made, origin={}))  # it warns of other guidance
                 row = judge.score(found, converged, whole=len(used) == len(labels))
                 yield {"used": here, "fitted": origin, "steps": n, **row}
+
+
+def channel_rows(
+    *, steps: Sequence[int] = STEPS, samples: int = 500, repeats: int = 3, calibrations: Sequence[int] = _CALIBRATIONS
+) -> Iterator[dict[str, Any]]:
+    """Yield rows for plans of one number a column and of one a channel, on exact data whose channels differ in size.
+
+    {"calibration": how many samples it had, "by_channel", "steps", "rmse": the median over seeds of the calibration of
+    the root mean square to converged samples of other noise, "worst": the largest, "channels": the median of the same
+    for each channel, as a share of its own root mean square}. The data are six clusters of samples (4, 2, 2).
+    """
+    model = _unequal()
+    converged = plan(model, schedule="trigonometric", solver="heun", steps=200)
+    given: dict[str, Any] = {"shape": samples, "dtype": torch.float64, "progress": False}
+    truth = sample(model, plan=converged, **given).x
+    size = _by_channel(truth)
+    for count in calibrations:
+        for own in (False, True):
+            options: dict[str, Any] = {"samples": count, "by_channel": own, "teacher": converged, "progress": False}
+            fits = [fit_solver(model, list(steps), seed=1 + k, **options) for k in range(repeats)]
+            for n in steps:
+                plans = [f[n] for f in fits if isinstance(f, dict)]
+                off = torch.stack([_by_channel(sample(model, plan=p, **given).x - truth) for p in plans])
+                whole = off.square().mean(1).sqrt()
+                row = {"rmse": float(whole.quantile(0.5)), "worst": float(whole.max())}
+                yield {
+                    "calibration": count,
+                    "by_channel": own,
+                    "steps": n,
+                    **row,
+                    "channels": [round(v, 4) for v in (off / size).quantile(0.5, dim=0).tolist()],
+                }
+
+
+def _unequal() -> Model:
+    generator = torch.Generator().manual_seed(3)
+    sizes = torch.tensor(_SIZES, dtype=torch.float64).reshape(-1, 1, 1)
+    means = sizes * torch.randn(6, len(_SIZES), 2, 2, generator=generator, dtype=torch.float64)
+    spread = (0.3 * sizes).square().expand(means.shape[1:]).flatten().diag()
+    return mixture([1 / 6] * 6, means, spread.expand(6, -1, -1)).model()
+
+
+def _by_channel(x: Tensor) -> Tensor:
+    """The root mean square of each channel, (C,)."""
+    return x.square().transpose(0, 1).flatten(1).mean(1).sqrt()
 
 
 def _fitted(judge: _Judge, steps: int, guidance: float, told: Mapping[str, Tensor], **options: Any) -> Plan:

@@ -32,7 +32,8 @@ class Fitter:
     Times lie on a clock from `earliest` to 1; the teacher is `target(t)` there, (count, *shape). The first evaluation
     is of the noise, at a time of its own: at 0 a prediction says no more than the mean.
     `prior(clock)` is the theory's table for those times, towards which a ridge of relative strength `ridge` draws.
-    Rows minimise squared differences, by which times are compared, too.
+    Rows minimise squared differences, by which times are compared, too. With several `channels`, the first
+    dimension of a sample, each has numbers of its own.
     """
 
     student: Student
@@ -40,6 +41,7 @@ class Fitter:
     target: Callable[[float], Tensor]
     prior: Callable[[Clock], Triangle]
     constant: bool = False
+    channels: int = 1
     ridge: float = 1e-6
     earliest: float = 0.0
     _best: Point = field(default=((), ()), init=False)
@@ -59,8 +61,7 @@ class Fitter:
             if key not in self._known:
                 self._known[key] = self._evaluate(prior.asks[k], time, state)
             columns += self._known[key]
-            gram = self._sums(columns, self.target(ends[k]))
-            row = self._solved(gram, prior.rows[k])
+            row = self._row(columns, self.target(ends[k]), prior.rows[k])
             rows.append(row * scales[k] if k < len(scales) else row)
             state = combine(rows[-1], columns)
         near = {*parts, *_parts(*self._best)}
@@ -160,6 +161,13 @@ class Fitter:
             for held, ask in zip(found, asks, strict=True):
                 held[rows] = self.student.predict(ask, state[rows], time, rows)
         return found
+
+    def _row(self, columns: Sequence[Tensor], target: Tensor, prior: Tensor) -> Tensor:
+        if self.channels == 1:
+            return self._solved(self._sums(columns, target), prior)
+        parts = (([c[:, k] for c in columns], target[:, k]) for k in range(self.channels))
+        rows = torch.stack([self._solved(self._sums(*part), prior) for part in parts], 1)
+        return rows.reshape(*rows.shape, *(1,) * (target.ndim - 2))
 
     def _sums(self, columns: Sequence[Tensor], target: Tensor) -> Gram:
         return Gram.of((self._with_constant([c[rows] for c in columns]), target[rows]) for rows in self._batches())

@@ -49,6 +49,7 @@ def fit_solver(
     teacher: Plan | None = None,
     reference: Reference | None = None,
     constant: bool = False,
+    by_channel: bool = False,
     refine: str | None = None,
     features: Callable[[Tensor], Tensor] | None = None,
     seed: int = 1,
@@ -71,8 +72,11 @@ def fit_solver(
                 own); default: Heun, 64 steps, or AB2, 128, where Heun has to land
     reference   a Gaussian like the data (`symsi calibrate reference`): its table, solver "gaussian", competes, too
     constant    fit a constant a step, too, for data whose mean is far from 0
+    by_channel  fit a number a channel, not one for all: for samples (C,), (C, H, W) or (C, F, H, W) whose channels
+                differ, as latents' do. The times are those of all
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
-                "joint" by forward passes alone, "gradient" by backpropagation through the network
+                "joint" by forward passes alone, "gradient" by backpropagation through the network (of the two it alone
+                goes with by_channel)
     features    with "gradient": what is compared, features(samples), in place of the samples themselves
     seed        of the noise; batch: rows a call at most, of each of the ranks
     progress    show a bar, up to the evaluations that such a fit usually takes; by default on a terminal
@@ -112,12 +116,14 @@ def fit_solver(
     check_teacher(fine, counts[-1], clock_of(known))
     asks = {n: _asks(n, guidance, unconditional) for n in counts}
     numbers = 1 + max(sum(map(len, steps)) for steps in asks.values()) + constant
-    equations = fitted_rows(count) * prod(form)
+    channels = _channels(form, refine) if by_channel else 1
+    equations = fitted_rows(count) * prod(form) // channels
     warn_if_few(numbers, equations)
     total = count * expected(counts, fine.evaluations, guidance=guidance, refine=refine)
     hidden = True if ranks.rank else None if progress is None else not progress
     shared = ranks.shared(known)
-    ranks.agree(f"{fingerprint(known)} {fine.hash} {asks} {form} {count} {size} {guidance} {constant} {refine} {seed}")
+    settings = f"{guidance} {constant} {channels} {refine} {seed}"
+    ranks.agree(f"{fingerprint(known)} {fine.hash} {asks} {form} {count} {size} {settings}")
     with tqdm(desc=f"teach {known.name}", total=total, unit="row", disable=hidden) as bar:
         spent = 0
 
@@ -143,7 +149,7 @@ def fit_solver(
         found, before = {}, spent
         for n in counts:
             bar.set_description(f"fit {n} steps")
-            own = _Fit(student, taught, asks[n], constant, reference, refine, features).plan()
+            own = _Fit(student, taught, asks[n], constant, channels, reference, refine, features).plan()
             cost, spent = spent, before
             found[n] = replace(own, origin={**own.origin, "calibration": f"{cost} evaluations of a sample"})
         bar.total = bar.n  # the search ends where it ends
@@ -183,6 +189,7 @@ class _Fit:
     taught: Trajectories
     asks: tuple[tuple[str, ...], ...]
     constant: bool
+    channels: int
     reference: Reference | None
     refine: str | None = None
     features: Callable[[Tensor], Tensor] | None = None
@@ -238,6 +245,7 @@ class _Fit:
             target=lambda t: self.taught.at(t)[:count],
             prior=lambda clock: self._theory(solver, clock),
             constant=self.constant,
+            channels=self.channels,
             earliest=float(self.taught.clock[0]),
         )
 
@@ -268,6 +276,25 @@ class _Fit:
                 numbers += [g * b, (1 - g) * b] if len(asks) == 2 else [b]
             parts.append(torch.tensor([*numbers, float(row[-1])], dtype=torch.float64))
         return replace(table, rows=tuple(parts), asks=self.asks)
+
+
+def _channels(form: tuple[int, ...], refine: str | None) -> int:
+    """How many channels samples have, the first of their dimensions. Raises SymsiError where numbers of each are none.
+
+    Two dimensions are (C, length) of a sound, or (length, C) of tokens: nobody says which.
+    """
+    if len(form) not in (1, 3, 4) or form[0] == 1:
+        found = "one channel" if form[:1] == (1,) else "no dimension that is known to be the channels'"
+        raise SymsiError(
+            f"by_channel takes samples (C,), (C, H, W) or (C, F, H, W) of several channels; those of shape {form} have "
+            f"{found}. Leave by_channel out."
+        )
+    if refine == "joint":
+        raise SymsiError(
+            f"refine='joint' moves one number at a time, of which by_channel makes {form[0]} times as many; take "
+            "refine='gradient', or leave one of the two out."
+        )
+    return form[0]
 
 
 def _asks(steps: int, guidance: float, unconditional: str | Sequence[int]) -> tuple[tuple[str, ...], ...]:

@@ -153,6 +153,7 @@ def reference(
     help="A Gaussian like the data, by `symsi calibrate reference`: its table competes with the theory's.",
 )
 @click.option("--constant", is_flag=True, help="Fit a constant a step, too, for data whose mean is far from 0.")
+@click.option("--by-channel", is_flag=True, help="Fit a number a channel, for data whose channels differ, as latents'.")
 @click.option(
     "--refine",
     type=click.Choice(["joint", "gradient"]),
@@ -175,6 +176,7 @@ def solver(
     unconditional: str | None,
     reference: Path | None,
     constant: bool,
+    by_channel: bool,
     refine: str | None,
     seed: int,
     batch: int | None,
@@ -193,7 +195,7 @@ def solver(
     \b
     Examples:
       symsi calibrate solver digits28 --steps 2,3,4 --output solver.json
-      symsi calibrate solver --pipeline ./sd3 --prompts prompts.txt --steps 4 --output solver.json
+      symsi calibrate solver --pipeline ./sd3 --prompts prompts.txt --steps 4 --by-channel --output solver.json
       torchrun --nproc-per-node 2 -m symsi calibrate solver digits28 --output solver.json
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --plan solver.json
     """
@@ -237,6 +239,7 @@ def solver(
             samples=number,
             reference=None if reference is None else load_reference(reference),
             constant=constant,
+            by_channel=by_channel,
             refine=refine,
             seed=seed,
             batch=batch,

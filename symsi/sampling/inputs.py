@@ -18,6 +18,7 @@ from symsi.errors import PlanError, SymsiError
 from symsi.models.flow_map import FlowMap
 from symsi.models.protocol import Model, check_dtype, fingerprint
 from symsi.models.two_sided import BridgeModel
+from symsi.sampling.moves import check_modes
 from symsi.solvers.bridge_planning import bridge_origin
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import origin_of
@@ -43,8 +44,9 @@ def check_plan(
 ) -> Plan:
     """Return a plan for a model or a flow map.
 
-    Raises SymsiError for options beside it, and PlanError for one of another schedule or prediction, or that asks for
-    what the model does not say. Warns where it was fitted to another network, shape or guidance.
+    Raises SymsiError for options beside it, and PlanError for one of another schedule or prediction, that asks for what
+    the model does not say, or whose numbers are those of other channels or modes. Warns where it was fitted to another
+    network, shape or guidance.
     """
     if not isinstance(plan, Plan):
         raise SymsiError(
@@ -81,7 +83,9 @@ def check_plan(
                 f"row {k} asks for {', '.join(stage.asks)}; `sample` runs plans of one prediction at one time. Take "
                 "the others by symsi.step."
             )
-    if plan.reference is not None:
+    if plan.reference is None:
+        check_modes(plan, form)
+    else:
         plan.reference.check(form)
     _warn(plan, model, form, guidance, parts="conditional" in asked)
     return plan
@@ -147,7 +151,10 @@ def _warn(plan: Plan, model: Model, form: tuple[int, ...], guidance: float, *, p
             "Fit one for them: symsi.fit_solver(model, steps, shape=...).",
             stacklevel=_CALLER,
         )
-    own = float(plan.origin.get("guidance", guidance))
+    try:
+        own = float(plan.origin.get("guidance", guidance))
+    except ValueError:
+        raise PlanError(f"the plan says that its guidance is {plan.origin['guidance']!r:.40}, no number.") from None
     if own != guidance and not (parts and guidance == 1):
         what = "has it built in" if parts else "is used with another"
         warnings.warn(

@@ -18,7 +18,7 @@ from torch import Tensor
 from symsi.errors import PlanError
 from symsi.models.reference import Reference
 from symsi.solvers.plan import Plan
-from symsi.solvers.stage import Coefficient, Stage
+from symsi.solvers.stage import Coefficient, Stage, serves
 
 __all__ = ["Memory", "Move", "Term", "advance", "check_modes", "log_density", "move_at", "moves"]
 
@@ -83,26 +83,18 @@ def check_modes(plan: Plan, modes: tuple[int, ...]) -> None:
     if modes in fitting:
         return
     for k, stage in enumerate(plan.stages):
-        values = (stage.keep, stage.state, stage.offset, stage.noise, *stage.gains, *stage.weights, plan.start)
-        for value in values:
-            shape = tuple(value.shape) if isinstance(value, Tensor) else ()
-            paired = zip(reversed(shape), reversed(modes), strict=False)
-            if len(shape) > len(modes) or any(n not in (1, m) for n, m in paired):
+        for value in (*stage.coefficients, plan.start):
+            if isinstance(value, Tensor) and not serves(value.shape, modes):
                 raise PlanError(
-                    f"row {k} (step {stage.step}): a coefficient of shape {shape} is neither one number nor one "
-                    f"for each of the modes {modes}."
+                    f"row {k} (step {stage.step}): a coefficient of shape {tuple(value.shape)} is neither one number "
+                    f"nor one for each of the modes {modes}; make a plan for samples of this shape."
                 )
     fitting.add(modes)
 
 
 def _tensors(plan: Plan) -> list[Tensor]:
     """The coefficients of the stages that are more than numbers."""
-    return [
-        value
-        for stage in plan.stages
-        for value in (stage.keep, stage.state, stage.offset, stage.noise, *stage.gains, *stage.weights)
-        if isinstance(value, Tensor)
-    ]
+    return [value for stage in plan.stages for value in stage.coefficients if isinstance(value, Tensor)]
 
 
 def _moves(plan: Plan, which: range, like: Tensor, *, placed: bool) -> Iterator[Move]:
@@ -126,9 +118,14 @@ def _term(stage: Stage, later: Stage, j: int) -> Term | None:
     """What the evaluation of a stage adds to the state after the j-th stage from it; the first keeps z too."""
     if j >= len(later.weights):
         return None
-    weight, a = later.weights[j], stage.state
-    a = weight * a if j else stage.keep + weight * a
-    return Term(a, tuple([weight * gain for gain in stage.gains]), weight * stage.offset)
+    weight, a = later.weights[j], _product(later.weights[j], stage.state)
+    gains = tuple([weight * gain for gain in stage.gains])
+    return Term(a if j else stage.keep + a, gains, _product(weight, stage.offset))
+
+
+def _product(weight: Coefficient, value: Coefficient) -> Coefficient:
+    """Weight by mode times 0 is 0, of which nothing is added."""
+    return 0.0 if isinstance(value, float) and value == 0 else weight * value
 
 
 def _placed(term: Term, like: Tensor) -> Term:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from symsi.errors import PlanError
-from symsi.solvers.stage import Coefficient, Span, Stage
+from symsi.solvers.stage import Coefficient, Span, Stage, serves
 
 __all__ = ["check_form", "check_spans"]
 
@@ -63,6 +63,7 @@ def check_form(
         _check_stage(k, stage)
         if stage.noisy and k + 1 < len(stages) and steps[k + 1] == stage.step:
             raise PlanError(f"row {k} (step {stage.step}): only the last row of a step may add noise, one n a step.")
+    _check_modes(stages, [("start", start), *_named("clock", clock)])
 
 
 def _falls(grid: Sequence[float]) -> bool:
@@ -101,10 +102,23 @@ def _check_stage(k: int, stage: Stage) -> None:
     names = ("keep", "state", "offset", "noise", "mean", *(() if stage.node is None else ("node",)))
     values = [*((name, getattr(stage, name)) for name in names), *_named("gains", stage.gains)]
     for name, value in (*values, *_named("weights", stage.weights)):
-        if not _finite(value):
+        if not _finite(value) or (name == "mean" and isinstance(value, Tensor) and value.numel() > 1):
             raise PlanError(f"{row}: {name} is not finite, or not a number: {_number(value)}.")
     if stage.noise < 0 if isinstance(stage.noise, float) else bool(_plain(stage.noise).lt(0).any()):
         raise PlanError(f"{row}: noise is a standard deviation and must not be negative; it is {_number(stage.noise)}.")
+
+
+def _check_modes(stages: Sequence[Stage], others: Sequence[tuple[str, Any]]) -> None:
+    """Raise PlanError unless tensors are one number, or one for each of the same modes: else products have any size."""
+    rows = [(f"row {k} (step {s.step})", v) for k, s in enumerate(stages) for v in (*s.coefficients, s.node)]
+    shapes = [(where, tuple(value.shape)) for where, value in (*rows, *others) if isinstance(value, Tensor)]
+    modes = max((shape for _, shape in shapes), key=lambda shape: (math.prod(shape), len(shape)), default=())
+    for where, shape in shapes:
+        if not serves(shape, modes):
+            raise PlanError(
+                f"{where}: a coefficient of shape {shape} is neither one number nor one for each of the modes, of "
+                f"which other numbers of the plan say that they are {modes}."
+            )
 
 
 def check_spans(
@@ -115,6 +129,8 @@ def check_spans(
         return
     if len(spans) != len(times) - 1:
         raise PlanError(f"{len(spans)} spans for {len(times) - 1} steps; give one a step, or none at all.")
+    claims = [(f"the span of step {k}", s) for k, s in enumerate(spans, 1) if isinstance(s, Span)]
+    _check_modes(stages, [(where, value) for where, s in claims for value in (s.keep, s.length)])
     nodes = [_node(stage, times, clock) for stage in stages]
     rows: dict[int, list[int]] = {}
     for k, stage in enumerate(stages):

@@ -57,8 +57,12 @@ def solve(gram: Gram, prior: Tensor, ridge: float) -> Tensor:
 
 
 def combine(row: Tensor, columns: Sequence[Tensor]) -> Tensor:
-    """Return sum_i row_i column_i + c, where a row has one number more than there are columns, its constant c."""
-    total = columns[0] * float(row[0])
-    for number, column in zip(row[1:].tolist(), columns[1:], strict=False):
-        total.add_(column, alpha=number)
-    return total.add_(float(row[len(columns)])) if len(row) > len(columns) else total
+    """Return sum_i row_i column_i + c, where a row has one number more than there are columns, its constant c.
+
+    Columns are (B, *shape), row_i numbers, or tensors that broadcast to `shape`.
+    """
+    numbers = row.tolist() if row.ndim == 1 else row.to(columns[0])
+    total = columns[0] * numbers[0]
+    for number, column in zip(numbers[1:], columns[1:], strict=False):
+        total = total.add_(column, alpha=number) if row.ndim == 1 else total.addcmul_(column, number)
+    return total.add_(numbers[len(columns)]) if len(row) > len(columns) else total

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Coefficient", "Span", "Stage", "exact", "listed"]
+__all__ = ["Coefficient", "Span", "Stage", "exact", "listed", "serves"]
 
 Coefficient: TypeAlias = "float | Tensor"  # a tensor is one number, or one a mode; it may carry a gradient
 
@@ -55,6 +55,11 @@ class Stage:
             object.__setattr__(self, "asks", tuple(self.asks))
 
     @property
+    def coefficients(self) -> tuple[Coefficient, ...]:
+        """What acts on states, each one number or one a mode: keep, state, offset, noise, gains, weights."""
+        return (self.keep, self.state, self.offset, self.noise, *self.gains, *self.weights)
+
+    @property
     def noisy(self) -> bool:
         """Whether noise is added."""
         return not isinstance(self.noise, float) or self.noise != 0
@@ -81,6 +86,12 @@ class Span:
         """Freeze the numbers as float64."""
         for name in ("keep", "length"):
             object.__setattr__(self, name, exact(getattr(self, name)))
+
+
+def serves(shape: Sequence[int], modes: Sequence[int]) -> bool:
+    """Whether a tensor of that shape is one number, or one a mode: 1 or as many in each of the modes' dimensions."""
+    alone = math.prod(shape) == 1 and len(shape) <= len(modes)
+    return alone or (len(shape) == len(modes) and all(n in (1, m) for n, m in zip(shape, modes, strict=True)))
 
 
 def exact(value: Any) -> Any:

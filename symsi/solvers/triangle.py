@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from symsi.errors import PlanError
+from symsi.solvers.modal import as_coefficient
 from symsi.solvers.plan import Plan
 from symsi.solvers.stage import Stage
 
@@ -25,8 +26,9 @@ __all__ = ["Triangle", "triangle_of"]
 class Triangle:
     """N steps; step k evaluates the model at `times[k]` once for each of `asks[k]`, and ends in row k.
 
-    `rows[k]` are float64 numbers (1 + E_k + 1): a_k, b_ke of the E_k evaluations so far, c_k. `start` is the size of
-    the state at the first time.
+    `rows[k]` are float64 numbers (1 + E_k + 1): a_k, b_ke of the E_k evaluations so far, c_k; by channel, of samples
+    (C, *more), they are (1 + E_k + 1, C, *ones), a number a channel. `start` is the size of the state at the first
+    time.
     """
 
     times: tuple[float, ...]
@@ -39,26 +41,29 @@ class Triangle:
         """Return the plan: a stage an evaluation, of which the last of a step moves the state.
 
         x_{k+1} = r x_k + sum_e (b_ke - r b_{k-1,e}) P_e + (c_k - r c_{k-1}), r = a_k/a_{k-1}. Raises PlanError where a
-        row but the last has forgotten the start, a_k = 0, and where one adds a constant but not its own prediction.
+        row but the last has forgotten the start, a_k = 0, and where one adds a constant but not its own prediction (in
+        any channel).
         """
         asks = self.asks or (("prediction",),) * len(self.times)
         stages: list[Stage] = []
-        before, offsets = torch.tensor([1.0, 0.0], dtype=torch.float64), torch.zeros(0, dtype=torch.float64)
+        offsets = torch.zeros_like(self.rows[0][:0])
+        before = torch.stack([torch.ones_like(self.rows[0][0]), torch.zeros_like(self.rows[0][0])])
         for k, (time, row) in enumerate(zip(self.times, self.rows, strict=True)):
-            if before[0] == 0:
+            if (before[0] == 0).any():
                 raise PlanError(f"row {k - 1} of the table has forgotten the start; no step can bring it back.")
             keep = row[0] / before[0]
             made = len(row) - len(before)
-            known = torch.cat([before[1:-1], torch.zeros(made, dtype=torch.float64)])
+            known = torch.cat([before[1:-1], torch.zeros_like(row[:made])])
             weights = (row[1:-1] - keep * known).flip(0)  # the newest first
-            rest = row[-1] - keep * before[-1] - (weights[made:] * offsets.flip(0)).sum()
-            if rest != 0 and weights[0] == 0:
+            rest = row[-1] - keep * before[-1] - (weights[made:] * offsets.flip(0)).sum(0)
+            if ((rest != 0) & (weights[0] == 0)).any():
                 raise PlanError(f"row {k} of the table adds a constant and no prediction of its own.")
             for ask in asks[k][:-1]:
                 stages.append(Stage(k + 1, time, [0.0], asks=[ask]))
-            offset = float(rest / weights[0]) if rest != 0 else 0.0
-            stages.append(Stage(k + 1, time, weights.tolist(), keep=float(keep), offset=offset, asks=asks[k][-1:]))
-            offsets = torch.cat([offsets, torch.tensor([*[0.0] * (made - 1), offset], dtype=torch.float64)])
+            offset = torch.where(rest == 0, 0.0, rest / weights[0])
+            own, constant, *numbers = map(as_coefficient, (keep, offset, *weights))
+            stages.append(Stage(k + 1, time, numbers, own, offset=constant, asks=asks[k][-1:]))
+            offsets = torch.cat([offsets, torch.zeros_like(row[: made - 1]), offset[None]])
             before = row
         return Plan(stages, grid=[*self.times, 1.0], start=self.start, spans=(), origin=self.origin)
 

@@ -45,6 +45,14 @@ def fitted() -> symsi.Plan:
     return found
 
 
+@pytest.fixture(scope="module")
+def by_channel() -> symsi.Plan:
+    found = symsi.fit_solver(DATA, 3, samples=32, by_channel=True, progress=False)
+    assert isinstance(found, symsi.Plan)
+    assert tuple(found.stages[1].weights[0].shape) == (2,)
+    return found
+
+
 def flow(model: symsi.Model, x: Tensor, timestep: Tensor, **options: Any) -> Tensor:
     return -model(x, (1 - timestep.double() / 1000).repeat(len(x)), **options)
 
@@ -68,6 +76,7 @@ def run(x: Tensor = Z, **config: Any) -> Tensor:
     "plan",
     [
         "fitted",
+        "by channel",
         HEUN,
         symsi.plan(DATA, solver="ab3", grid="angle", **LAZY),
         symsi.plan(DATA, diffusion="optimal", **LAZY),
@@ -75,10 +84,10 @@ def run(x: Tensor = Z, **config: Any) -> Tensor:
             DATA, reference=symsi.Reference("isotropic", torch.tensor(0.5), torch.tensor(0.3)), shape=(2,), **LAZY
         ),
     ],
-    ids=["fitted", "by hand", "ab3", "noisy", "modal"],
+    ids=["fitted", "by channel", "by hand", "ab3", "noisy", "modal"],
 )
-def test_a_loop_is_what_symsi_samples_by_the_same_plan(plan: Any, fitted: symsi.Plan) -> None:
-    plan = fitted if plan == "fitted" else plan
+def test_a_loop_is_what_symsi_samples_by_the_same_plan(plan: Any, fitted: symsi.Plan, by_channel: symsi.Plan) -> None:
+    plan = {"fitted": fitted, "by channel": by_channel}.get(plan, plan) if isinstance(plan, str) else plan
     scheduler = LazyFlowMatchScheduler(plan=plan, seed=3, shift=3.0)
     scheduler.set_timesteps(plan.evaluations)
     expected = symsi.sample(DATA, plan=plan, shape=4, seed=3, dtype=torch.float64, progress=False).x
@@ -87,6 +96,21 @@ def test_a_loop_is_what_symsi_samples_by_the_same_plan(plan: Any, fitted: symsi.
     times = torch.tensor([float(s.time) for s in plan.stages], dtype=torch.float64)
     torch.testing.assert_close(scheduler.sigmas[:-1].double(), 1 - times, rtol=0, atol=1e-6)
     torch.testing.assert_close(scheduler.timesteps, scheduler.sigmas[:-1] * 1000)
+
+
+def test_a_plan_by_channel_is_kept_by_a_config_and_refuses_samples_of_others(
+    by_channel: symsi.Plan, tmp_path: Path
+) -> None:
+    scheduler = LazyFlowMatchScheduler(plan=by_channel)
+    scheduler.save_pretrained(tmp_path)
+    again = LazyFlowMatchScheduler.from_pretrained(tmp_path)
+    for held in (scheduler, again):
+        held.set_timesteps(3)
+    assert torch.equal(loop(scheduler, Z), loop(again, Z))
+    for form in ((3,), (2, 4), (4, 2)):
+        again.set_timesteps(3)
+        with pytest.raises(PlanError, match=r"shape \(2,\) is neither one number nor one for each of the modes"):
+            again.step(torch.zeros(1, *form), again.timesteps[0], torch.zeros(1, *form))
 
 
 def test_a_guided_prediction_is_one_column_and_two_evaluations(fitted: symsi.Plan) -> None:

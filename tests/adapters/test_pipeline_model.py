@@ -65,10 +65,15 @@ def test_a_plan_on_the_model_gives_what_the_pipeline_draws_with_it(pipe: Any) ->
     assert not torch.allclose(other, expected, atol=1e-3)
 
 
-def test_a_solver_is_fitted_to_a_pipeline_and_its_texts_are_encoded_once(pipe: Any) -> None:
+@pytest.mark.parametrize("by_channel", [False, True])
+def test_a_solver_is_fitted_to_a_pipeline_and_its_texts_are_encoded_once(pipe: Any, by_channel: bool) -> None:
     before = pipe.encode_prompt
     model = pipeline_model(pipe, TEXTS, **AREA)
-    plan = symsi.fit_solver(model, 2, samples=4, batch=1, progress=False)
+    if by_channel and len(model.shape or ()) == 2:  # tokens, (T, C)
+        with pytest.raises(symsi.SymsiError, match="no dimension that is known to be the channels'"):
+            symsi.fit_solver(model, 2, samples=4, batch=1, by_channel=True, progress=False)
+        return
+    plan = symsi.fit_solver(model, 2, samples=4, batch=1, by_channel=by_channel, progress=False)
     assert isinstance(plan, symsi.Plan)
     assert {stage.asks for stage in plan.stages} == {("prediction",)}
     assert sorted(set(pipe.asked)) == sorted(TEXTS)
@@ -140,12 +145,15 @@ def test_the_command_fits_a_solver_to_a_pipeline_and_draws_with_it(folder: Path,
     prompts, solver, picture = tmp_path / "prompts.txt", tmp_path / "solver.json", tmp_path / "cat.png"
     prompts.write_text("a cat\n\n  a bat \n")
     words = ["solver", "--pipeline", str(folder), "--prompts", str(prompts), "--guidance", "4", "-o", str(solver)]
-    done = CliRunner().invoke(calibrate, [*words, "--steps", "2", "--samples", "2"], catch_exceptions=False)
+    done = CliRunner().invoke(
+        calibrate, [*words, "--steps", "2", "--samples", "2", "--by-channel"], catch_exceptions=False
+    )
     assert done.exit_code == 0
     assert "StableDiffusion3Pipeline: about 496 steps of the pipeline, a sample each, for 2 samples" in done.output
     assert "2 steps, 2 evaluations: " in done.output
     plan = symsi.load_plan(solver)
     assert plan.origin["model"] == f"StableDiffusion3Pipeline {folder}, guidance_scale 4"
+    assert {tuple(stage.weights[0].shape) for stage in plan.stages} == {(16, 1, 1)}  # type: ignore[union-attr]
     words = [str(picture), "--pipeline", str(folder), "--prompt", "a cat", "--count", "1", "--plan", str(solver)]
     done = CliRunner().invoke(sample, words, catch_exceptions=False)
     assert "1 images at 2 steps, 2 evaluations each" in done.output

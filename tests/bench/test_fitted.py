@@ -42,6 +42,17 @@ def test_guidance_left_out_of_steps_is_counted_and_compared_with_all_of_it() -> 
     assert all(0 < r["rmse"] < 1 for r in rows)
 
 
+def test_by_channel_small_channels_come_closer() -> None:
+    options = {"steps": (1, 2), "samples": 40, "repeats": 2, "calibrations": (16,)}
+    rows = list(fitted.channel_rows(**options))
+    assert [(r["calibration"], r["by_channel"], r["steps"]) for r in rows] == [
+        (16, own, n) for own in (False, True) for n in (1, 2)
+    ]
+    for one, own in zip(rows[:2], rows[2:], strict=True):
+        assert own["rmse"] <= own["worst"]
+        assert own["channels"][0] < 0.8 * one["channels"][0]
+
+
 def test_a_plan_fitted_elsewhere_stands_beside_one_fitted_where_it_is_used() -> None:
     rows = list(fitted.transfer_rows("quarters", steps=(2,), samples=40, repeats=2))
     assert [(r["used"], r["fitted"]) for r in rows] == [

@@ -31,6 +31,7 @@ FITS: dict[str, dict[str, Any]] = {
     "several": {"steps": [1, 2], "samples": 10, "guidance": 1.5, "batch": 2},
     "joint": {"steps": 2, "samples": 10, "refine": "joint", "constant": True},
     "gradient": {"steps": 2, "samples": 10, "refine": "gradient"},
+    "by channel": {"steps": 2, "samples": 16, "by_channel": True},
 }
 
 

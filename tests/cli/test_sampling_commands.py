@@ -55,6 +55,8 @@ def test_a_solver_is_calibrated_and_used(capsys: Capture, monkeypatch: Patch, tm
     assert "3 samples at 2 evaluations each" in out
     code, _, err = in_process(capsys, monkeypatch, *fit, "--steps", "2,4")
     assert (code, "exists" in err) == (2, True)
+    code, _, err = in_process(capsys, monkeypatch, *fit, "--by-channel")
+    assert (code, "(1, 8, 8) have one channel. Leave by_channel out" in err) == (2, True)
 
 
 def test_a_reference_is_calibrated_and_used(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:

@@ -135,3 +135,21 @@ def test_the_checkerboard() -> None:
             assert steps == str(row["steps"])
             same(seconds, row["seconds"])
     assert not rows
+
+
+def test_numbers_by_channel() -> None:
+    rows = figure("channels")["channels"]
+    columns, lines = table("plans.md", "| evaluations | 1 | 2 | 3 | 4 |")
+    for label, *cells in lines:
+        what, _, rest = label.rpartition(": ")
+        own, count = rest.endswith("one a channel"), int(rest.split()[0])
+        for steps, cell in zip(columns[1:], cells, strict=True):
+            alike = [r for r in rows if r["calibration"] == count and r["by_channel"] == own]
+            (found,) = [r for r in alike if r["steps"] == int(steps)]
+            if what:
+                same(cell, found["channels"][0])
+                continue
+            median, _, worst = cell.rstrip(")").partition(" (")
+            same(median, found["rmse"])
+            same(worst, found["worst"])
+    assert len(lines) == 8

@@ -34,8 +34,10 @@ from symsi.models.rewards import reward
 from symsi.models.two_sided import BridgeModel
 from symsi.models.unet import Config, UNet
 from symsi.sampling.arrays import read_samples
+from symsi.sampling.moves import moves
 from symsi.solvers import plan_file, planning
 from symsi.solvers.table import choose
+from symsi.solvers.triangle import Triangle
 from symsi.steering import saving
 from symsi.theory.diffusion import as_diffusion
 from symsi.training import checkpoint, trajectories
@@ -181,6 +183,32 @@ def _turns(found: symsi.Reference) -> None:
 def _plan() -> bytes:
     made = symsi.plan("linear", schedule="trigonometric", steps=2, reference=reference.isotropic(2.0))
     return made.text().encode()
+
+
+def _plan_by_channel() -> bytes:
+    rows = tuple(torch.linspace(0.5, 1.5, n * 3).double().reshape(n, 3, 1, 1) for n in (3, 4))
+    told = {"guidance": "1.0", "shape": "(3, 2, 2)", "parameters": "a"}
+    return Triangle((0.0, 0.5), rows, origin=told).plan().text().encode()
+
+
+def _plan_by_mode() -> bytes:
+    law = reference.Reference("channel", torch.tensor([0.5, 1.0, 2.0]).reshape(3, 1, 1), torch.tensor(0.1))
+    return symsi.plan("linear", schedule="trigonometric", steps=2, reference=law, shape=(3, 2, 2)).text().encode()
+
+
+def _followed(path: Path) -> tuple[symsi.Plan, Tensor]:
+    """A plan, and where it takes samples of three channels; in a pipeline its numbers are placed at the start."""
+    found = symsi.load_plan(path)
+    moves(found, torch.empty(0))
+    model = symsi.Model(lambda x, t: -x, shape=(3, 2, 2), name="still")
+    return found, symsi.sample(model, plan=found, shape=2, progress=False).x
+
+
+def _same_followed(held: tuple[symsi.Plan, Tensor]) -> None:
+    plan, x = held
+    _same_plan(plan)
+    assert x.shape == (2, 3, 2, 2)
+    assert torch.isfinite(x).all()
 
 
 def _rehashed(data: Any) -> Any:
@@ -471,6 +499,8 @@ READERS: dict[str, Reader] = {
     "rewards' weights": Reader(_tensor_file(mixer.MIXER.read_bytes, _redigested), mixer.load_mixer),
     "references": Reader(_tensor_file(_reference), reference.load, _turns),
     "plans": Reader(_json_file(_plan, _rehashed), symsi.load_plan, _same_plan, ".json"),
+    "plans by channel": Reader(_json_file(_plan_by_channel, _rehashed), _followed, _same_followed, ".json"),
+    "plans by mode": Reader(_json_file(_plan_by_mode, _rehashed), _followed, _same_followed, ".json"),
     "plans kept on disk": Reader(cache(_answers_on_disk), _read_from_disk, _right_or_signed, ".json"),
     "checkpoints": Reader(_tensor_file(_checkpoint), _resumed, _finite),
     "trajectories": Reader(_tensor_file(_chunk), lambda p: trajectories._read(p, "a plan", _SHAPE)),

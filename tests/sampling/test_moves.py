@@ -139,6 +139,17 @@ def test_coefficients_by_mode_have_the_dtype_of_the_states() -> None:
         assert {v.dtype for v in (term.a, *term.b, term.c, move.noise)} == {kind}
 
 
+def test_weights_by_mode_of_nothing_are_nothing_to_add() -> None:
+    by_mode = torch.tensor([0.5, 0.25, 0.125])
+    stages = [symsi.Stage(1, 0.0, [by_mode]), symsi.Stage(2, 0.5, [by_mode, by_mode], keep=by_mode)]
+    plan = symsi.Plan(stages, grid=[0.0, 0.5, 1.0], spans=())
+    first, second = moves(plan, torch.ones(2, 3))
+    assert [(term.a, term.c) for term in first.terms if term] == [(1.0, 0.0), (0.0, 0.0)]
+    (term,) = second.terms
+    assert term is not None
+    assert (term.a.tolist(), term.c) == (by_mode.tolist(), 0.0)  # type: ignore[union-attr]
+
+
 def test_numbers_serve_states_of_any_dtype(three_modes: Mixture) -> None:
     plan = symsi.plan(three_modes.model(), steps=3)
     assert moves(plan, torch.ones(2, 3)) is moves(plan, torch.ones(2, 3).double())

@@ -114,12 +114,19 @@ def test_what_a_step_gives_out_is_not_the_state_itself(three_modes: Mixture) -> 
 
 
 def test_coefficients_of_another_shape_than_the_modes_are_refused(three_modes: Mixture) -> None:
-    for shape in ((5,), (4, 1), (1, 3)):
+    for shape in ((5,), (4, 1), (1, 3), (1, 1)):
         plan = symsi.Plan([symsi.Stage(1, 0.0, [1.0], keep=torch.ones(shape))], [0, 1], spans=())
         with pytest.raises(symsi.PlanError, match=r"row 0 \(step 1\): a coefficient of shape"):
             symsi.init(plan, torch.ones(4, 3))
         with pytest.raises(symsi.PlanError, match="a coefficient of shape"):
             symsi.sample(three_modes.model(), plan=plan, shape=4, progress=False)
+
+
+def test_a_number_a_channel_is_none_for_the_last_dimensions_of_other_samples() -> None:
+    plan = symsi.Plan([symsi.Stage(1, 0.0, [1.0], keep=torch.ones(3, 1))], [0, 1], spans=())
+    assert symsi.init(plan, torch.ones(4, 3, 5)).shape == (3, 5)
+    with pytest.raises(symsi.PlanError, match=r"the modes \(2, 3, 5\); make a plan for samples of this shape"):
+        symsi.init(plan, torch.ones(4, 2, 3, 5))
 
 
 def test_what_is_observed_after_each_step_is_the_path_of_sample_in_a_schedule_of_scaled_data(

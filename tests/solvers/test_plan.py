@@ -5,6 +5,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -378,6 +379,32 @@ def test_a_state_at_the_end_of_a_step_is_held_where_the_step_shrinks_it() -> Non
     stages = [Stage(1, time=0.0, keep=0.5, weights=[0.7]), Stage(1, time=1.0, weights=[0.5, -0.2])]
     with pytest.raises(symsi.PlanError, match=r"row 1 .*the state that it is evaluated at sum to 0\.7"):
         symsi.Plan(stages, grid=[0.0, 1.0], spans=[symsi.Span(0.5, 1.0)])
+
+
+def test_all_tensors_of_a_plan_are_one_number_or_one_a_mode() -> None:
+    """Else a product of two may have any size, which a file of a few bytes could ask for."""
+
+    def plan(*shapes: tuple[int, ...], **options: Any) -> symsi.Plan:
+        keep, gain, weight = map(torch.ones, shapes)
+        stage = Stage(1, time=0.0, weights=[weight], keep=keep, gains=[gain])
+        return symsi.Plan([stage], grid=[0.0, 1.0], spans=(), **options)
+
+    for shapes in (((3, 1, 1), (3, 4, 5), ()), ((3,), (1,), ()), ((), (), (2, 2))):
+        assert plan(*shapes).evaluations == 1
+    wrong = r"row 0 \(step 1\): a coefficient of shape .* of which other numbers of the plan say that they are"
+    for shapes in (((3, 1), (1, 4), ()), ((3,), (4,), ()), ((3,), (3, 1, 1), ()), ((1, 1, 1), (3,), ())):
+        with pytest.raises(symsi.PlanError, match=wrong):
+            plan(*shapes)
+    claim = symsi.Span(torch.ones(4), 1.0)
+    with pytest.raises(symsi.PlanError, match=r"the span of step 1: a coefficient of shape \(4,\)"):
+        replace(plan((8,), (), ()), spans=[claim])
+    with pytest.raises(symsi.PlanError, match=r"clock\[1\]: a coefficient of shape \(4,\)"):
+        replace(plan((8,), (), ()), clock=(0.0, torch.ones(4)))
+    with pytest.raises(symsi.PlanError, match="mean is not finite, or not a number"):
+        symsi.Plan([Stage(1, time=0.0, weights=[1.0], mean=torch.ones(2))], grid=[0.0, 1.0])
+    with pytest.raises(symsi.PlanError, match=r"of shape \(2,\)"):
+        plan((3,), (), (), start=torch.ones(2))
+    assert tuple(plan((), (), (), start=torch.ones(2)).start.shape) == (2,)
 
 
 def test_numbers_may_be_tensors() -> None:

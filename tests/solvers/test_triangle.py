@@ -30,10 +30,13 @@ def test_heuns_table_is_what_is_known_of_it() -> None:
     assert [row.tolist() for row in table.rows] == [[1, 1, 0], [1, 0.5, 0.5, 0]]
 
 
-def test_rows_with_two_predictions_and_constants_are_what_the_plan_does() -> None:
-    rows = [[0.9, 0.2, -0.1, 0.3], [0.5, 0.1, 0.2, 0.7, -0.4], [1.5, 0.3, 0.1, -0.2, 0.6, 0.1, 0.05]]
+@pytest.mark.parametrize("by_channel", [False, True])
+def test_rows_with_two_predictions_and_constants_are_what_the_plan_does(by_channel: bool) -> None:
+    numbers = [[0.9, 0.2, -0.1, 0.3], [0.5, 0.1, 0.2, 0.7, -0.4], [1.5, 0.3, 0.1, -0.2, 0.6, 0.1, 0.05]]
+    factor = torch.tensor([1.0, -0.7], dtype=DOUBLE) if by_channel else torch.tensor(1.0, dtype=DOUBLE)
+    rows = [torch.stack([torch.tensor(number, dtype=DOUBLE) * factor for number in row]) for row in numbers]
     asks = (("conditional", "unconditional"), ("conditional",), ("conditional", "unconditional"))
-    table = Triangle((0.0, 0.3, 0.7), tuple(torch.tensor(row, dtype=DOUBLE) for row in rows), asks, start=2.0)
+    table = Triangle((0.0, 0.3, 0.7), tuple(rows), asks, start=2.0)
     plan = table.plan()
     assert plan.evaluations == 5
 
@@ -65,3 +68,17 @@ def test_plans_that_are_no_table_and_tables_that_are_no_plan_are_refused(three_m
     blank = (torch.tensor([1.0, 0.0, 1.0]).double(),)
     with pytest.raises(symsi.PlanError, match="row 0 of the table adds a constant and no prediction"):
         Triangle((0.0,), blank).plan()
+
+
+def test_what_one_channel_lacks_is_refused_and_what_all_have_alike_is_one_number() -> None:
+    one, two = torch.ones(3, 2, 1, 1, dtype=DOUBLE), torch.ones(4, 2, 1, 1, dtype=DOUBLE)
+    assert isinstance(Triangle((0.0, 0.5), (one, two)).plan().stages[0].keep, float)
+    one[0, 1] = 0
+    with pytest.raises(symsi.PlanError, match="row 0 of the table has forgotten the start"):
+        Triangle((0.0, 0.5), (one, two)).plan()
+    two[2, 0] = 0
+    with pytest.raises(symsi.PlanError, match="row 0 of the table adds a constant and no prediction"):
+        Triangle((0.5,), (two[1:],)).plan()
+    two[-1] = 0
+    stage = Triangle((0.5,), (two[1:],)).plan().stages[0]
+    assert (tuple(stage.weights[0].shape), stage.offset) == ((2, 1, 1), 0.0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from symsi.coefficients.runtime import working
-from symsi.sampling.moves import Memory, advance, moves
+from symsi.sampling.moves import Memory, advance, check_modes, moves
 from symsi.solvers.plan import Plan
 
 __all__ = ["Run"]
@@ -18,6 +18,8 @@ class Run:
     """A plan that begins at evaluation `first` of the grid, on states like `sample`, and the sums of states to come."""
 
     def __init__(self, plan: Plan, first: int, sample: Tensor) -> None:
+        if plan.reference is None:
+            check_modes(plan, tuple(sample.shape[1:]))
         self._kind = working(sample)
         self.shape = sample.shape
         self._plan, self._first = plan, first
