@@ -15,9 +15,9 @@ def tables(page: str, below: str = "") -> list[list[list[str]]]:
     return found
 
 
-def table(page: str, *head: str) -> tuple[list[str], list[list[str]]]:
-    """The head's cells and the rows' of the one table whose head begins with these."""
-    ((first, *rows),) = [found for found in tables(page) if found[0][: len(head)] == list(head)]
+def table(page: str, head: str) -> tuple[list[str], list[list[str]]]:
+    """The head's cells and the rows' of the one table whose head begins with these words."""
+    ((first, *rows),) = [found for found in tables(page) if f"{' '.join(found[0])} ".startswith(f"{head} ")]
     return first, rows
 
 

@@ -15,6 +15,11 @@ Row = Mapping[str, Any]
 
 _LABELS = {  # of the pages, where they are not the names of the benchmark
     "fitted, 32 samples": "fitted",
+    "symsi, fitted to 32 samples": "fitted",
+    "symsi, fitted to 8 samples": "fitted, 8 samples",
+    "symsi without a fit (lazy VP + AB2, shift 2)": "lazy VP AB2, shift 2",
+    "UniPC, on the same grid": "UniPC, shift 2",
+    "UniPC, as shipped with diffusers": "UniPC",
     'fitted, `refine="joint"`': "fitted, joint",
     "by gradient, in the manner of GS": "by gradient (as GS)",
     "linear SDE (epsilon = alpha), landing": "linear SDE",
@@ -55,11 +60,16 @@ def best(rows: list[Row], solver: str, count: str) -> Row:
 
 
 @pytest.mark.parametrize(
-    ("counts", "name"), [(("2", "3", "4", "6", "8", "32"), "nfe"), (("2", "3", "4", "5", "6"), "nfe-fashion28")]
+    ("page", "head", "name"),
+    [
+        ("sampling.md", "evaluations 2 3 4 6 8 32", "nfe"),
+        ("sampling.md", "evaluations 2 3 4 5 6 8 10", "nfe-fashion28"),
+        ("../README.md", "Fréchet distance at N evaluations", "nfe"),
+    ],
 )
-def test_frechet_distances_by_evaluations(counts: tuple[str, ...], name: str) -> None:
+def test_frechet_distances_by_evaluations(page: str, head: str, name: str) -> None:
     rows = figure(name)["rows"]
-    columns, lines = table("sampling.md", "evaluations", *counts)
+    columns, lines = table(page, head)
     for label, *cells in lines:
         for count, cell in zip(columns[1:], cells, strict=True):
             if cell and count == "calibration at 3":
@@ -72,7 +82,7 @@ def test_frechet_distances_by_evaluations(counts: tuple[str, ...], name: str) ->
 
 def test_schedulers_in_pipelines() -> None:
     rows = figure("pipelines")["quality"]
-    columns, lines = table("diffusers.md", "steps", "3", "4", "8", "16")
+    columns, lines = table("diffusers.md", "steps 3 4 8 16")
     for label, *cells in lines:
         for count, cell in zip(columns[1:], cells, strict=True):
             if cell:
@@ -82,7 +92,7 @@ def test_schedulers_in_pipelines() -> None:
 
 def test_flow_maps_beside_solvers() -> None:
     digits, fashion = figure("map")["rows"], figure("map-fashion")["rows"]
-    for label, count, *cells in table("flow-maps.md", "", "evaluations", "`digits28`: Fréchet distance")[1]:
+    for label, count, *cells in table("flow-maps.md", " evaluations `digits28`: Fréchet distance")[1]:
         columns: list[tuple[list[Row], str, Callable[[Row], float | None]]] = [
             (digits, "fd", lambda r: r["fd_spread"]),
             (digits, "ratio", lambda r: None),
@@ -100,7 +110,7 @@ def test_flow_maps_beside_solvers() -> None:
 def test_objectives_of_flow_maps() -> None:
     found = figure("objectives")
     rows = {r["objective"]: r for r in found["rows"]}
-    _, lines = table("flow-maps.md", "objective", "teacher")
+    _, lines = table("flow-maps.md", "objective teacher")
     for label, teacher, steps, seconds, whole, between in lines:
         if label == "the identity":
             same(whole, found["still"]["whole"])
@@ -117,7 +127,7 @@ def test_objectives_of_flow_maps() -> None:
 def test_the_checkerboard() -> None:
     found = figure("checkerboard")
     rows = {r["objective"]: r for r in found["rows"]}
-    for label, steps, seconds, *cells in table("flow-maps.md", "objective", "steps", "seconds", "KL at 1")[1]:
+    for label, steps, seconds, *cells in table("flow-maps.md", "objective steps seconds KL at 1")[1]:
         row = {"kl": found["published"]} if label == "LSD, published" else rows.pop(label)
         for cell, count in zip(cells, ("1", "2", "4", "8", "16"), strict=True):
             same(cell, row["kl"][count])
