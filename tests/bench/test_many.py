@@ -12,6 +12,7 @@ import symsi
 from symsi.bench.many import ranks_of_a_store, runs
 from symsi.bench.ranks import RESTARTS, Times
 from tests.cli.test_cli import in_process
+from tests.tables import table
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
@@ -94,19 +95,22 @@ def test_what_was_measured_stands_on_the_page() -> None:
     found = json.loads((ROOT / "symsi" / "figures" / "many.json").read_text())
     page = (ROOT / "docs" / "million-samples.md").read_text()
     times = found["digits28"]["times"]
-    for name in ("noise", "rest", "write", "look", "seal"):
-        assert f"| {name} | {times[name] * 1e3:.3g} |" in page
-    assert f"| network | {times['network'] * 1e3:.0f} |" in page
+    shown = {name: value for name, value, _ in table("million-samples.md", "of a shard ms")[1]}
+    assert shown.pop("network") == f"{times['network'] * 1e3:.0f}"
+    names = ("noise", "rest", "write", "look", "seal")
+    assert shown == {name: f"{times[name] * 1e3:.3g}" for name in names}
     assert f"starts in {times['start']:.3g} s. It draws {found['digits28']['samples_per_second']:.0f} samples" in page
     words = (f"{times['ask'] * 1e3:.3g} ms", f"{times['serve'] * 1e6:.3g} us", f"{3907 * times['seal']:.3g} s")
     assert all(word in page for word in words)
-    for run, unit in (("digits28", 60), ("slower", 1)):
-        rows = found[run]["rows"]
-        for case in {(row["ranks"], row["failures"]) for row in rows}:
-            hours = [row["hours"] for row in rows if (row["ranks"], row["failures"]) == case]
-            cells = ["never" if value is None else f"{value * unit:.3g}" for value in hours]
-            line = f"| {case[0]} | {case[1]:g} | {' | '.join(cells)} |"
-            assert line in page, line
+    for run, unit, per in (("digits28", "minutes", 60), ("slower", "hours", 1)):
+        cases: dict[tuple[int, float], list[str]] = {}
+        for row in found[run]["rows"]:
+            hours = row["hours"]
+            cell = "never" if hours is None else f"{hours * per:.3g}"
+            cases.setdefault((row["ranks"], row["failures"]), []).append(cell)
+        wanted = [[str(ranks), f"{deaths:g}", *cells] for (ranks, deaths), cells in cases.items()]
+        _, rows = table("million-samples.md", f"ranks deaths one: {unit}")
+        assert rows == [row + [""] * (5 - len(row)) for row in wanted]
 
 
 def test_what_was_simulated_is_what_its_times_give() -> None:

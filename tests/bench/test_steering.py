@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import symsi
 from symsi.bench.steering import digit_rows, gaussian_rows, mixture_rows, modes
 from symsi.cli.bench import command
+from tests.tables import tables
 
 ROOT = Path(symsi.__file__).parents[1]
 TRANSITIONS = {  # as the page names them
@@ -23,20 +24,15 @@ TRANSITIONS = {  # as the page names them
 }
 
 
-def tables() -> list[list[str]]:
-    """The rows of each table of what was measured, below its head."""
-    page = (ROOT / "docs" / "steering.md").read_text().partition("## Measured")[2]
-    blocks = [block.splitlines() for block in page.strip().split("\n\n")]
-    return [lines[2:] for lines in blocks if lines[0].startswith("| ")]
-
-
-def lines(rows: list[dict[str, Any]], name: str, across: list[dict[str, Any]], cell: str, last: str) -> Iterator[str]:
-    """A line of a table for each name, with a cell for each column that has a row."""
+def lines(
+    rows: list[dict[str, Any]], name: str, across: list[dict[str, Any]], cell: str, last: str
+) -> Iterator[list[str]]:
+    """The cells of a line of a table for each name, with a cell for each column that has a row."""
     for label in dict.fromkeys(name.format(**row) for row in rows):
         mine = [row for row in rows if name.format(**row) == label]
         found = [[row for row in mine if column.items() <= row.items()] for column in across]
         cells = [cell.format(**row[0]) if row else "" for row in found]
-        yield f"| {' | '.join([label, *cells, *([last.format(**mine[-1])] if last else [])])} |"
+        yield [label, *cells, *([last.format(**mine[-1])] if last else [])]
 
 
 def test_what_was_measured_stands_on_the_page() -> None:
@@ -59,7 +55,7 @@ def test_what_was_measured_stands_on_the_page() -> None:
         ),
         lines(found["sevens"]["rows"], "{transition}, {contender}", [budgets[k] for k in (0, 1, 3)], seven, ""),
     ]
-    for shown, rows in zip(tables(), wanted, strict=True):
+    for (_, *shown), rows in zip(tables("steering.md", "## Measured"), wanted, strict=True):
         assert sorted(shown) == sorted(rows)
 
 

@@ -8,11 +8,18 @@ from typing import Any
 
 import pytest
 
+from tests.tables import table
+
 ROOT = Path(__file__).parents[2]
 Row = Mapping[str, Any]
 
 _LABELS = {  # of the pages, where they are not the names of the benchmark
     "fitted, 32 samples": "fitted",
+    "symsi, fitted to 32 samples": "fitted",
+    "symsi, fitted to 8 samples": "fitted, 8 samples",
+    "symsi without a fit (lazy VP + AB2, shift 2)": "lazy VP AB2, shift 2",
+    "UniPC, on the same grid": "UniPC, shift 2",
+    "UniPC, as shipped with diffusers": "UniPC",
     'fitted, `refine="joint"`': "fitted, joint",
     "by gradient, in the manner of GS": "by gradient (as GS)",
     "linear SDE (epsilon = alpha), landing": "linear SDE",
@@ -24,16 +31,6 @@ _LABELS = {  # of the pages, where they are not the names of the benchmark
     'ours, `diffusion="optimal"`': "symsi, optimal SDE",
     "FlowMatchEuler, `stochastic_sampling`": "FlowMatchEuler, stochastic_sampling",
 }
-
-
-def table(page: str, head: str) -> tuple[list[str], list[list[str]]]:
-    """The head's cells and those of the rows, without bold, of the table whose head begins so."""
-    text = (ROOT / "docs" / page).read_text()
-    assert text.count(f"\n{head}") == 1
-    lines = text[text.index(f"\n{head}") + 1 :].split("\n\n")[0].splitlines()
-    cells = [[cell.strip().replace("**", "") for cell in line.strip("|").split("|")] for line in lines]
-    assert {len(row) for row in cells} == {len(cells[0])}
-    return cells[0], cells[2:]
 
 
 def figure(name: str) -> Any:
@@ -63,12 +60,16 @@ def best(rows: list[Row], solver: str, count: str) -> Row:
 
 
 @pytest.mark.parametrize(
-    ("head", "name"),
-    [("| evaluations | 2 | 3 | 4 | 6 | 8 | 32 |", "nfe"), ("| evaluations | 2 | 3 | 4 | 5 | 6 |", "nfe-fashion28")],
+    ("page", "head", "name"),
+    [
+        ("sampling.md", "evaluations 2 3 4 6 8 32", "nfe"),
+        ("sampling.md", "evaluations 2 3 4 5 6 8 10", "nfe-fashion28"),
+        ("../README.md", "Fréchet distance at N evaluations", "nfe"),
+    ],
 )
-def test_frechet_distances_by_evaluations(head: str, name: str) -> None:
+def test_frechet_distances_by_evaluations(page: str, head: str, name: str) -> None:
     rows = figure(name)["rows"]
-    columns, lines = table("sampling.md", head)
+    columns, lines = table(page, head)
     for label, *cells in lines:
         for count, cell in zip(columns[1:], cells, strict=True):
             if cell and count == "calibration at 3":
@@ -81,7 +82,7 @@ def test_frechet_distances_by_evaluations(head: str, name: str) -> None:
 
 def test_schedulers_in_pipelines() -> None:
     rows = figure("pipelines")["quality"]
-    columns, lines = table("diffusers.md", "| steps | 3 | 4 | 8 | 16 |")
+    columns, lines = table("diffusers.md", "steps 3 4 8 16")
     for label, *cells in lines:
         for count, cell in zip(columns[1:], cells, strict=True):
             if cell:
@@ -90,9 +91,8 @@ def test_schedulers_in_pipelines() -> None:
 
 
 def test_flow_maps_beside_solvers() -> None:
-    head = "| | evaluations | `digits28`: Fréchet distance | ratio | class accuracy | rmse |"
     digits, fashion = figure("map")["rows"], figure("map-fashion")["rows"]
-    for label, count, *cells in table("flow-maps.md", head)[1]:
+    for label, count, *cells in table("flow-maps.md", " evaluations `digits28`: Fréchet distance")[1]:
         columns: list[tuple[list[Row], str, Callable[[Row], float | None]]] = [
             (digits, "fd", lambda r: r["fd_spread"]),
             (digits, "ratio", lambda r: None),
@@ -110,7 +110,7 @@ def test_flow_maps_beside_solvers() -> None:
 def test_objectives_of_flow_maps() -> None:
     found = figure("objectives")
     rows = {r["objective"]: r for r in found["rows"]}
-    _, lines = table("flow-maps.md", "| objective | teacher | steps | seconds | noise to data |")
+    _, lines = table("flow-maps.md", "objective teacher")
     for label, teacher, steps, seconds, whole, between in lines:
         if label == "the identity":
             same(whole, found["still"]["whole"])
@@ -127,7 +127,7 @@ def test_objectives_of_flow_maps() -> None:
 def test_the_checkerboard() -> None:
     found = figure("checkerboard")
     rows = {r["objective"]: r for r in found["rows"]}
-    for label, steps, seconds, *cells in table("flow-maps.md", "| objective | steps | seconds | KL at 1 |")[1]:
+    for label, steps, seconds, *cells in table("flow-maps.md", "objective steps seconds KL at 1")[1]:
         row = {"kl": found["published"]} if label == "LSD, published" else rows.pop(label)
         for cell, count in zip(cells, ("1", "2", "4", "8", "16"), strict=True):
             same(cell, row["kl"][count])
