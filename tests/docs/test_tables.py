@@ -139,7 +139,7 @@ def test_the_checkerboard() -> None:
 
 def test_numbers_by_channel() -> None:
     rows = figure("channels")["channels"]
-    columns, lines = table("plans.md", "| evaluations | 1 | 2 | 3 | 4 |")
+    columns, lines = table("plans.md", "evaluations 1 2 3 4")
     for label, *cells in lines:
         what, _, rest = label.rpartition(": ")
         own, count = rest.endswith("one a channel"), int(rest.split()[0])
