@@ -73,7 +73,7 @@ def overhead(cases: Sequence[str] = tuple(CASES), rounds: int = 5) -> Iterator[d
 
     "overhead" is (time of `symsi.sample` - time inside the network) / time inside the network, the median of `rounds`,
     or of as many as half a second takes, tables included but warm; "buffers" the most memory that sampling held at once
-    beyond the network's own, in states. Noise is compiled first, if Numba is installed.
+    beyond the network's own, in states. Noise is compiled first (`symsi.compile_noise`), if Numba is installed.
     """
     with suppress(MissingPackageError):
         compile_noise()

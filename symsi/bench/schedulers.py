@@ -180,7 +180,8 @@ def step_times(
     """Yield a row per dtype and config: microseconds a call of `step`, and its ratio to FlowMatchEuler's.
 
     ab2, DPM-Solver++(2M) and UniPC are of order 2 and remember an evaluation, the Euler ones none. All take turns in
-    every round; the ratio is the median over rounds. Noise is compiled first, if Numba is installed.
+    every round; the ratio is the median over rounds. Noise is compiled first (`symsi.compile_noise`), if
+    Numba is installed.
     """
     with suppress(MissingPackageError):
         compile_noise()

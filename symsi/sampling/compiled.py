@@ -1,4 +1,4 @@
-"""`noise` in one pass over its numbers, compiled by Numba (the extra `fast`): the same bits, in an eighth of the time.
+"""`noise` in one pass over its numbers, compiled by Numba (the extra `fast`): the same bits.
 
 Nothing is fused or reordered: without `fastmath` LLVM rounds each operation for itself, as NumPy does.
 """
@@ -14,6 +14,9 @@ from symsi.sampling.box_muller import Floats
 from symsi.sampling.philox import MULTIPLIERS, ROUNDS, WEYL, Words
 
 __all__ = ["fill", "normals"]
+
+if numba.config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set.")
 
 HalfWords = npt.NDArray[np.uint32]
 
@@ -79,7 +82,10 @@ def normals(words: HalfWords, found: Floats, count: int) -> None:
 
 @numba.njit(nogil=True)
 def fill(seed: np.uint64, steps: Words, samples: Words, out: Floats) -> None:
-    """Write the numbers of steps (K,) and samples (N,) into `out` (K, N, D), as `noise.standard_normals` has them."""
+    """Write the numbers of steps (K,) and samples (N,) into `out` (K, N, D), as `noise.standard_normals` has them.
+
+    Steps are below 2^31, blocks of four numbers a row below 2^32.
+    """
     rows, size = out.shape[0] * out.shape[1], out.shape[2]
     flat = out.reshape(rows * size)
     blocks = (size + 3) // 4
@@ -101,7 +107,10 @@ def fill(seed: np.uint64, steps: Words, samples: Words, out: Floats) -> None:
                 for j in range(4):
                     flat[4 * (begin + i) + j] = found[j, i]
         else:
+            row, block = begin // blocks, begin % blocks
             for i in range(count):
-                row, block = (begin + i) // blocks, (begin + i) % blocks
                 for j in range(min(4, size - 4 * block)):
                     flat[size * row + 4 * block + j] = found[j, i]
+                block += 1
+                if block == blocks:
+                    row, block = row + 1, 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import product
 from operator import index
 from typing import cast
@@ -26,9 +25,10 @@ __all__ = ["check_seed", "compile_noise", "rademacher", "standard_normal", "stan
 Filling = Callable[[np.uint64, Words, Words, Floats], None]
 _TILE = 1 << 14  # blocks at a time: what is worked on stays in the cache
 _LOW, _HALF = np.array((1 << 32) - 1, np.uint64), np.array(32, np.uint64)
-_WORTH = 1 << 28  # numbers: NumPy draws them in about the two seconds that Numba takes to compile
+_WORTH = 1 << 28  # numbers: NumPy draws them in about the time that Numba takes to compile
 _SIGNS = 1 << 31  # added to the step, and never part of one of standard normals
 _drawn = 0
+_chosen: Filling | None = None  # what fills from now on
 
 
 def check_seed(seed: int) -> int:
@@ -43,15 +43,13 @@ def check_seed(seed: int) -> int:
 
 
 def compile_noise() -> None:
-    """Compile what draws noise, for this process, by Numba: the same bits in about a sixth of the time.
+    """Compile what draws noise, for this process, by Numba: the same bits, some four times as fast.
 
-    It takes two seconds, and happens by itself once a process has drawn 2^28 numbers, if Numba is installed. Raises
-    MissingPackageError if it isn't.
+    It takes a few seconds, and happens by itself once a process has drawn 2^28 numbers, where Numba is installed.
+    Raises MissingPackageError where it isn't, or doesn't work.
     """
-    global _drawn
-    if _compiled() is None:
-        raise MissingPackageError('compile_noise needs numba; pip install "symsi[fast]". NumPy draws the same noise.')
-    _drawn = _WORTH
+    global _chosen
+    _chosen = _compiled()
 
 
 def standard_normal(
@@ -130,21 +128,26 @@ def _fill(seed: np.uint64, steps: Words, samples: Words, out: Floats) -> None:
 
 def _filling(count: int) -> Filling:
     """What fills `count` numbers: compiled once this process has drawn 2^28, so that no short run waits for it."""
-    global _drawn
+    global _chosen, _drawn
     _drawn += count
-    if _drawn <= _WORTH:
-        return _fill
-    return _compiled() or _fill
+    if _chosen is None and _drawn > _WORTH:
+        try:
+            _chosen = _compiled()
+        except MissingPackageError:
+            _chosen = _fill
+    return _chosen or _fill
 
 
-@cache
-def _compiled() -> Filling | None:
-    """`_fill` compiled by Numba, if it is installed."""
+def _compiled() -> Filling:
+    """`_fill` compiled by Numba."""
     try:
         from symsi.sampling.compiled import fill
-    except ImportError:
-        return None
-    fill(np.uint64(0), *np.zeros((2, 1), np.uint64), np.empty((1, 1, 1), np.float32))
+
+        fill(np.uint64(0), *np.zeros((2, 1), np.uint64), np.empty((1, 1, 1), np.float32))
+    except ModuleNotFoundError as error:
+        raise MissingPackageError('compile_noise needs numba; pip install "symsi[fast]".') from error
+    except Exception as error:  # what is installed may not fit this machine, Python or NumPy
+        raise MissingPackageError(f"numba is installed and can't compile noise here: {error}") from error
     return cast(Filling, fill)
 
 

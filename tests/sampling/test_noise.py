@@ -1,7 +1,6 @@
 """Noise: published words of Philox, the same bits however they are drawn, and the law that they should have."""
 
 import math
-import sys
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -12,10 +11,8 @@ import torch
 from torch import Tensor
 
 import symsi
-from symsi.sampling import noise
 from symsi.sampling.box_muller import box_muller, radius
-from symsi.sampling.compiled import fill, normals
-from symsi.sampling.noise import check_seed, compile_noise, rademacher, standard_normal, standard_normals
+from symsi.sampling.noise import check_seed, rademacher, standard_normal, standard_normals
 from symsi.sampling.philox import philox
 
 DOUBLE = torch.float64
@@ -95,65 +92,6 @@ def test_the_tails_and_the_middle_are_those_of_the_formula() -> None:
     largest = standard_radius(0)
     assert 6.66 < largest < 6.67
     assert standard_radius(2**31 - 1) == 0  # u rounds to 1, in one draw of 2^25
-
-
-def test_compiled_numbers_of_any_words_are_those_of_numpy() -> None:
-    random = np.random.default_rng(0).integers(0, 1 << 32, (4, 4000), np.uint32)
-    edges = np.array([0, 1, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 1, 0x5A827999, 0x5A82799A, 1 << 30], np.uint32)
-    w, turn = (side.ravel() for side in np.meshgrid(edges, edges))
-    given = np.concatenate([random, np.stack([w, turn, turn, w])], axis=1)
-    found = np.empty(given.shape, np.float32)
-    normals(given, found, given.shape[1])
-    pairs = (given[::2].astype(np.uint64) << np.uint64(32)) | given[1::2]
-    out = np.empty((1, 1, given.shape[1], 2, 2), np.float32)
-    box_muller(pairs[:, None, None, :], out)
-    assert np.array_equal(out.reshape(-1, 4).T.view(np.int32), found.view(np.int32))
-
-
-@pytest.mark.parametrize(
-    "shape", [(1, 1, 1), (1, 3, 2), (3, 5, 7), (2, 0, 4), (0, 2, 4), (2, 3, 0), (1, 2, 2051), (3, 700, 4)]
-)
-def test_compiled_noise_has_the_bits_of_numpy(shape: tuple[int, int, int]) -> None:
-    steps, samples, size = shape
-    numbers = [(k * 2**33 + 3 * k) % 2**64 for k in range(1, samples + 1)]
-    times = [k * (2**30 - 1) for k in range(steps)]
-    for seed in (0, SEED):
-        found = np.full(shape, np.nan, np.float32)
-        fill(np.uint64(seed), np.array(times, np.uint64), np.array(numbers, np.uint64), found)
-        assert torch.equal(torch.from_numpy(found), standard_normals(seed, numbers, times, (size,)))
-
-
-def test_a_process_that_draws_much_compiles_and_goes_on_with_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-    monkeypatch.setattr(noise, "_compiled", lambda: lambda *given: (calls.append(given[3].size), fill(*given)))
-    monkeypatch.setattr(noise, "_WORTH", 100)
-    monkeypatch.setattr(noise, "_drawn", 0)
-    few, more, last = (standard_normals(SEED, SAMPLES, [1], (10,)) for _ in range(3))
-    assert calls == [50]
-    assert torch.equal(few, more)
-    assert torch.equal(few, last)
-
-
-def test_without_numba_numpy_goes_on_and_compiling_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = standard_normals(SEED, SAMPLES, [1], (10,))
-    monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "symsi.sampling.compiled")
-    monkeypatch.setattr(noise, "_WORTH", 0)
-    noise._compiled.cache_clear()
-    try:
-        assert torch.equal(standard_normals(SEED, SAMPLES, [1], (10,)), expected)
-        with pytest.raises(symsi.MissingPackageError, match=r'needs numba; pip install "symsi\[fast\]"'):
-            compile_noise()
-    finally:
-        noise._compiled.cache_clear()
-
-
-def test_noise_compiled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noise, "_drawn", 0)
-    expected = standard_normals(SEED, SAMPLES, [1], (10,))
-    compile_noise()
-    assert noise._filling(1) is fill
-    assert torch.equal(standard_normals(SEED, SAMPLES, [1], (10,)), expected)
 
 
 def standard_radius(w: int) -> float:
