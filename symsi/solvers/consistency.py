@@ -13,7 +13,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -113,22 +112,23 @@ def _check_stage(k: int, stage: Stage) -> None:
 def _check_modes(stages: Sequence[Stage], others: Sequence[tuple[str, Any]]) -> None:
     """Raise PlanError unless tensors broadcast to one shape, no larger than they are: else products have any size."""
     rows = [(f"row {k} (step {s.step})", v) for k, s in enumerate(stages) for v in (*s.coefficients, s.node)]
-    shapes = [(where, tuple(value.shape)) for where, value in (*rows, *others) if isinstance(value, Tensor)]
-    most = max((math.prod(shape) for _, shape in shapes), default=1)
-    most = max(most, _SPREAD // max(len(shapes), 1))
-    modes: tuple[int, ...] = ()
-    for where, shape in shapes:
+    tensors = [(where, value) for where, value in (*rows, *others) if isinstance(value, Tensor)]
+    most = max((value.numel() for _, value in tensors), default=1)
+    most = max(most, _SPREAD // max(len(tensors), 1))
+    whole = torch.empty(())  # a view: it takes no memory, as torch.broadcast_shapes takes half a second of imports
+    for where, value in tensors:
+        shape, modes = tuple(value.shape), tuple(whole.shape)
         try:
-            modes = np.broadcast_shapes(modes, shape)  # torch's imports half a second of others
-        except ValueError:
+            whole = torch.broadcast_tensors(whole, value)[0]  # type: ignore[no-untyped-call]
+        except RuntimeError:
             raise PlanError(
                 f"{where}: a coefficient of shape {shape} does not broadcast with others of the plan, {modes}; a "
                 "tensor is one number, or broadcasts to the modes."
             ) from None
-        if math.prod(modes) > most:
+        if whole.numel() > most:
             raise PlanError(
-                f"{where}: a coefficient of shape {shape} makes {math.prod(modes)} numbers {modes} with others of the "
-                f"plan, which may make {most}; give one of them that shape by .expand{modes}."
+                f"{where}: a coefficient of shape {shape} makes {whole.numel()} numbers with others of the plan, which "
+                f"may make {most}; give one of them that shape by .expand{tuple(whole.shape)}."
             )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,9 +53,8 @@ def make_table(plan: Plan, sample: Tensor) -> StepTable:
 
     def stack(values: list[Coefficient], ndim: int) -> Tensor:
         tensors = [torch.as_tensor(v, dtype=torch.float64) for v in values]
-        shape = np.broadcast_shapes(*(t.shape for t in tensors))
-        ones = (1,) * (ndim - len(shape))
-        return torch.stack([t.expand(shape) for t in tensors]).reshape(len(values), *ones, *shape).to(like)
+        table = torch.stack(torch.broadcast_tensors(*tensors))
+        return table.reshape(len(values), *(1,) * (ndim + 1 - table.ndim), *table.shape[1:]).to(like)
 
     terms = [move.terms[0] for move in exact]
     return StepTable(
