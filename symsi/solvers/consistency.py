@@ -115,7 +115,7 @@ def _check_modes(stages: Sequence[Stage], others: Sequence[tuple[str, Any]]) -> 
     tensors = [(where, value) for where, value in (*rows, *others) if isinstance(value, Tensor)]
     most = max((value.numel() for _, value in tensors), default=1)
     most = max(most, _SPREAD // max(len(tensors), 1))
-    whole = torch.empty(())  # a view: it takes no memory, as torch.broadcast_shapes takes half a second of imports
+    whole = torch.empty(())  # a view, without memory; torch.broadcast_shapes imports for half a second
     for where, value in tensors:
         shape, modes = tuple(value.shape), tuple(whole.shape)
         try:
