@@ -123,10 +123,13 @@ def channel_rows(
     for count in calibrations:
         for own in (False, True):
             options: dict[str, Any] = {"samples": count, "by_channel": own, "teacher": converged, "progress": False}
-            fits = [fit_solver(model, list(steps), seed=1 + k, **options) for k in range(repeats)]
+            fits = []
+            for k in range(repeats):
+                found = fit_solver(model, list(steps), seed=1 + k, **options)
+                assert isinstance(found, dict)
+                fits.append(found)
             for n in steps:
-                plans = [f[n] for f in fits if isinstance(f, dict)]
-                off = torch.stack([_by_channel(sample(model, plan=p, **given).x - truth) for p in plans])
+                off = torch.stack([_by_channel(sample(model, plan=f[n], **given).x - truth) for f in fits])
                 whole = off.square().mean(1).sqrt()
                 row = {"rmse": float(whole.quantile(0.5)), "worst": float(whole.max())}
                 yield {

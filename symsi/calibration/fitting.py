@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from symsi.calibration.student import Student
 from symsi.solvers.regression import Gram, combine, solve
@@ -163,21 +164,16 @@ class Fitter:
         return found
 
     def _row(self, columns: Sequence[Tensor], target: Tensor, prior: Tensor) -> Tensor:
-        if self.channels == 1:
-            return self._solved(self._sums(columns, target), prior)
-        parts = (([c[:, k] for c in columns], target[:, k]) for k in range(self.channels))
-        rows = torch.stack([self._solved(self._sums(*part), prior) for part in parts], 1)
-        return rows.reshape(*rows.shape, *(1,) * (target.ndim - 2))
-
-    def _sums(self, columns: Sequence[Tensor], target: Tensor) -> Gram:
-        return Gram.of((self._with_constant([c[rows] for c in columns]), target[rows]) for rows in self._batches())
+        parts = ((self._with_constant([c[rows] for c in columns]), target[rows]) for rows in self._batches())
+        row = self._solved(Gram.of(parts, self.channels), prior)
+        return row if self.channels == 1 else row.mT.reshape(-1, self.channels, *(1,) * (target.ndim - 2))
 
     def _with_constant(self, columns: Sequence[Tensor]) -> list[Tensor]:
         return [*columns, torch.ones_like(columns[0])] if self.constant else list(columns)
 
     def _solved(self, gram: Gram, prior: Tensor) -> Tensor:
-        row = solve(gram, prior[: len(gram.target)], self.ridge)
-        return row if self.constant else torch.cat([row, torch.zeros(1, dtype=row.dtype)])
+        row = solve(gram, prior[: gram.target.shape[-1]], self.ridge)
+        return row if self.constant else pad(row, (0, 1))
 
     def _batches(self) -> Iterator[slice]:
         return self.student.batches(0, self.count)

@@ -73,7 +73,9 @@ def fit_solver(
     reference   a Gaussian like the data (`symsi calibrate reference`): its table, solver "gaussian", competes, too
     constant    fit a constant a step, too, for data whose mean is far from 0
     by_channel  fit a number a channel, not one for all: for samples (C,), (C, H, W) or (C, F, H, W) whose channels
-                differ, as latents' do. The times are those of all
+                differ, as latents' do. Times, ridge and whether the theory is beaten are judged on all channels
+                together. Raises SymsiError for one channel, for samples of two dimensions, of which nobody says which
+                are the channels, and with "joint", which moves one number at a time
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
                 "joint" by forward passes alone, "gradient" by backpropagation through the network (of the two it alone
                 goes with by_channel)
@@ -160,7 +162,7 @@ def fit_solver(
         "parameters": fingerprint(known),
         "guidance": repr(float(guidance)),
         "shape": str(form),
-        "samples": f"{count} of seed {seed}, {equations} numbers to fit a row to",
+        "samples": f"{count} of seed {seed}, {equations} numbers to fit a row{' of each channel' * by_channel} to",
         "teacher": f"{fine.origin['solver']}, {len(fine.grid) - 1} steps; half of them end {taught.doubt:.3g} away",
         "torch": torch.__version__,
     }

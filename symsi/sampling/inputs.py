@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite, prod
+from math import isfinite, nan, prod
 from numbers import Real
 from operator import index
 from pathlib import Path
@@ -83,10 +83,7 @@ def check_plan(
                 f"row {k} asks for {', '.join(stage.asks)}; `sample` runs plans of one prediction at one time. Take "
                 "the others by symsi.step."
             )
-    if plan.reference is None:
-        check_modes(plan, form)
-    else:
-        plan.reference.check(form)
+    check_modes(plan, form)
     _warn(plan, model, form, guidance, parts="conditional" in asked)
     return plan
 
@@ -95,7 +92,7 @@ def check_bridge_plan(plan: Any, model: BridgeModel, options: Iterable[str], for
     """Return a plan that was given for a two-sided model.
 
     Raises SymsiError for options beside it and references of samples of another shape, and PlanError for one of another
-    interpolant or other predictions.
+    interpolant, other predictions, or numbers of other modes.
     """
     if not isinstance(plan, Plan):
         raise SymsiError(f"plan must be a symsi.Plan, as symsi.bridge_plan gives; got {type(plan).__name__}.")
@@ -112,8 +109,7 @@ def check_bridge_plan(plan: Any, model: BridgeModel, options: Iterable[str], for
             raise PlanError(
                 f"row {k} asks for {', '.join(stage.asks)}; {model.name} gives {', '.join(model.predictions)}."
             )
-    if plan.reference is not None:
-        plan.reference.check(form)
+    check_modes(plan, form)
     return plan
 
 
@@ -154,7 +150,9 @@ def _warn(plan: Plan, model: Model, form: tuple[int, ...], guidance: float, *, p
     try:
         own = float(plan.origin.get("guidance", guidance))
     except ValueError:
-        raise PlanError(f"the plan says that its guidance is {plan.origin['guidance']!r:.40}, no number.") from None
+        own = nan
+    if not isfinite(own):
+        raise PlanError(f"the plan says that its guidance is {plan.origin['guidance']!r:.40}, no finite number.")
     if own != guidance and not (parts and guidance == 1):
         what = "has it built in" if parts else "is used with another"
         warnings.warn(

@@ -46,6 +46,7 @@ def run(
     found after the loop, which never waits for the device.
     """
     shape = tuple(z.shape[1:])
+    check_modes(plan, shape)
     todo = moves(plan, z)
     times, count = [float(stage.time) for stage in plan.stages], len(z)
     watch = _Watch(z.device, noise.samples)
@@ -58,7 +59,6 @@ def run(
 
     if reference is not None:
         z = reference.forward(z)
-    check_modes(plan, tuple(z.shape[1:]))
     z.mul_(plan.start.to(z) if isinstance(plan.start, Tensor) else plan.start)
     if record:
         record(0, whole(beta[0]))

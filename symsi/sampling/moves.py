@@ -18,7 +18,7 @@ from torch import Tensor
 from symsi.errors import PlanError
 from symsi.models.reference import Reference
 from symsi.solvers.plan import Plan
-from symsi.solvers.stage import Coefficient, Stage, serves
+from symsi.solvers.stage import Coefficient, Stage
 
 __all__ = ["Memory", "Move", "Term", "advance", "check_modes", "log_density", "move_at", "moves"]
 
@@ -77,19 +77,33 @@ def move_at(plan: Plan, k: int, like: Tensor) -> Move:
     return moves(plan, like)[k]
 
 
-def check_modes(plan: Plan, modes: tuple[int, ...]) -> None:
-    """Raise PlanError unless each coefficient of the plan is one number, or one a mode."""
+def check_modes(plan: Plan, form: tuple[int, ...]) -> None:
+    """Raise SymsiError unless the plan's reference is of samples of shape `form`, and its numbers of their modes.
+
+    A coefficient may be one number, or a tensor that broadcasts to the modes, by torch's rule, and not beyond them:
+    PlanError. What fits is kept with the plan.
+    """
     fitting = _FITTING.setdefault(plan, set())
-    if modes in fitting:
+    if form in fitting:
         return
+    modes, law = form, plan.reference
+    if law is not None:
+        law.check(form)
+        modes = form if law.basis is None else tuple(law.modal_variances.shape)
     for k, stage in enumerate(plan.stages):
         for value in (*stage.coefficients, plan.start):
-            if isinstance(value, Tensor) and not serves(value.shape, modes):
+            if isinstance(value, Tensor) and not _serves(value.shape, modes):
                 raise PlanError(
-                    f"row {k} (step {stage.step}): a coefficient of shape {tuple(value.shape)} is neither one number "
-                    f"nor one for each of the modes {modes}; make a plan for samples of this shape."
+                    f"row {k} (step {stage.step}): a coefficient of shape {tuple(value.shape)} does not broadcast "
+                    f"to the modes {modes}; make a plan for samples of this shape."
                 )
-    fitting.add(modes)
+    fitting.add(form)
+
+
+def _serves(shape: Sequence[int], modes: Sequence[int]) -> bool:
+    """Whether a tensor of that shape broadcasts to the modes, which keep their shape: from the last dimension on."""
+    paired = zip(reversed(shape), reversed(modes), strict=False)
+    return len(shape) <= len(modes) and all(n in (1, m) for n, m in paired)
 
 
 def _tensors(plan: Plan) -> list[Tensor]:

@@ -78,10 +78,9 @@ def init(plan: Plan, z: Tensor) -> State:
         raise PlanError(f"init takes a symsi.Plan and noise (B, *shape); got {type(plan).__name__} and {what}.")
     kind, shape = working(z), tuple(z.shape[1:])
     z = z.to(kind)
+    check_modes(plan, shape)
     if plan.reference is not None:
-        plan.reference.check(shape)
         z = plan.reference.beside(z).forward(z)
-    check_modes(plan, tuple(z.shape[1:]))
     start = plan.start.to(z) if isinstance(plan.start, Tensor) else plan.start
     return State(z * start, shape)
 

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from symsi.errors import PlanError
-from symsi.solvers.stage import Coefficient, Span, Stage, serves
+from symsi.solvers.stage import Coefficient, Span, Stage
 
 __all__ = ["check_form", "check_spans"]
 
+_SPREAD = 1 << 22  # numbers that products of all a plan's tensors may have, where none of them is as large
 _TOLERANCE = 2.0**-36  # of the sum of absolute values: room for cancellation in float64
 
 
@@ -109,15 +110,25 @@ def _check_stage(k: int, stage: Stage) -> None:
 
 
 def _check_modes(stages: Sequence[Stage], others: Sequence[tuple[str, Any]]) -> None:
-    """Raise PlanError unless tensors are one number, or one for each of the same modes: else products have any size."""
+    """Raise PlanError unless tensors broadcast to one shape, no larger than they are: else products have any size."""
     rows = [(f"row {k} (step {s.step})", v) for k, s in enumerate(stages) for v in (*s.coefficients, s.node)]
-    shapes = [(where, tuple(value.shape)) for where, value in (*rows, *others) if isinstance(value, Tensor)]
-    modes = max((shape for _, shape in shapes), key=lambda shape: (math.prod(shape), len(shape)), default=())
-    for where, shape in shapes:
-        if not serves(shape, modes):
+    tensors = [(where, value) for where, value in (*rows, *others) if isinstance(value, Tensor)]
+    most = max((value.numel() for _, value in tensors), default=1)
+    most = max(most, _SPREAD // max(len(tensors), 1))
+    whole = torch.empty(())  # a view, without memory; torch.broadcast_shapes imports for half a second
+    for where, value in tensors:
+        shape, modes = tuple(value.shape), tuple(whole.shape)
+        try:
+            whole = torch.broadcast_tensors(whole, value)[0]  # type: ignore[no-untyped-call]
+        except RuntimeError:
             raise PlanError(
-                f"{where}: a coefficient of shape {shape} is neither one number nor one for each of the modes, of "
-                f"which other numbers of the plan say that they are {modes}."
+                f"{where}: a coefficient of shape {shape} does not broadcast with others of the plan, {modes}; a "
+                "tensor is one number, or broadcasts to the modes."
+            ) from None
+        if whole.numel() > most:
+            raise PlanError(
+                f"{where}: a coefficient of shape {shape} makes {whole.numel()} numbers with others of the plan, which "
+                f"may make {most}; give one of them that shape by .expand{tuple(whole.shape)}."
             )
 
 
@@ -130,7 +141,8 @@ def check_spans(
     if len(spans) != len(times) - 1:
         raise PlanError(f"{len(spans)} spans for {len(times) - 1} steps; give one a step, or none at all.")
     claims = [(f"the span of step {k}", s) for k, s in enumerate(spans, 1) if isinstance(s, Span)]
-    _check_modes(stages, [(where, value) for where, s in claims for value in (s.keep, s.length)])
+    lengths = [(where, value) for where, s in claims for value in (s.keep, s.length)]
+    _check_modes(stages, [*_named("clock", clock), *lengths])
     nodes = [_node(stage, times, clock) for stage in stages]
     rows: dict[int, list[int]] = {}
     for k, stage in enumerate(stages):

@@ -14,7 +14,10 @@ __all__ = ["Gram", "combine", "solve"]
 
 @dataclass
 class Gram:
-    """Sums over samples and components of products of columns (m, m), of columns with a target (m,), and its square."""
+    """Sums over samples and components of products of columns (m, m), of columns with a target (m,), and its square.
+
+    By channel they are (C, m, m), (C, m) and (C,).
+    """
 
     columns: Tensor
     target: Tensor
@@ -22,12 +25,13 @@ class Gram:
     numbers: int
 
     @classmethod
-    def of(cls, parts: Iterable[tuple[Sequence[Tensor], Tensor]]) -> Gram:
-        """Return the sums over batches of columns and target, (B, *shape) each."""
+    def of(cls, parts: Iterable[tuple[Sequence[Tensor], Tensor]], channels: int = 1) -> Gram:
+        """Return the sums over batches of columns and target, (B, *shape) each; of each of several `channels`."""
         total: Gram | None = None
         for columns, target in parts:
-            held, aim = torch.stack([c.double().flatten() for c in columns]), target.double().flatten()
-            found = cls(held @ held.T, held @ aim, aim @ aim, aim.numel())
+            held, aim = torch.stack([_flat(c, channels) for c in columns], -2), _flat(target, channels)
+            products = (held @ aim[..., None])[..., 0]
+            found = cls(held @ held.mT, products, torch.linalg.vecdot(aim, aim), aim.shape[-1])
             total = found if total is None else total + found
         assert total is not None
         return total
@@ -47,13 +51,14 @@ def solve(gram: Gram, prior: Tensor, ridge: float) -> Tensor:
     """Return the row that minimises |target - sum_i row_i column_i|^2 + ridge sum_i G_ii (row_i - prior_i)^2.
 
     G are the sums of products: these are the normal equations. Where a column is zero the row keeps the prior's number.
+    Of sums by channel it is a row for each, (C, m).
     """
-    size = gram.columns.diagonal()
+    size = gram.columns.diagonal(dim1=-2, dim2=-1)
     scale = torch.where(size > 0, size, 1.0).rsqrt()
-    whole = scale[:, None] * gram.columns * scale + ridge * torch.eye(len(scale), dtype=scale.dtype)
+    whole = scale[..., None] * gram.columns * scale[..., None, :] + ridge * torch.eye(len(prior), dtype=scale.dtype)
     off = scale * (gram.target - gram.columns @ prior)
-    found: Tensor = torch.linalg.lstsq(whole, off, driver="gelsd").solution
-    return prior + scale * found
+    found: Tensor = torch.linalg.lstsq(whole, off[..., None], driver="gelsd").solution
+    return prior + scale * found[..., 0]
 
 
 def combine(row: Tensor, columns: Sequence[Tensor]) -> Tensor:
@@ -66,3 +71,8 @@ def combine(row: Tensor, columns: Sequence[Tensor]) -> Tensor:
     for number, column in zip(numbers[1:], columns[1:], strict=False):
         total = total.add_(column, alpha=number) if row.ndim == 1 else total.addcmul_(column, number)
     return total.add_(numbers[len(columns)]) if len(row) > len(columns) else total
+
+
+def _flat(x: Tensor, channels: int) -> Tensor:
+    """The numbers of a batch in float64, (n,), or of each of its channels, (C, n)."""
+    return x.double().flatten() if channels == 1 else x.double().transpose(0, 1).flatten(1)

@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Coefficient", "Span", "Stage", "exact", "listed", "serves"]
+__all__ = ["Coefficient", "Span", "Stage", "exact", "listed"]
 
-Coefficient: TypeAlias = "float | Tensor"  # a tensor is one number, or one a mode; it may carry a gradient
+Coefficient: TypeAlias = "float | Tensor"  # a tensor broadcasts to the modes; it may carry a gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Stage:
 
     @property
     def coefficients(self) -> tuple[Coefficient, ...]:
-        """What acts on states, each one number or one a mode: keep, state, offset, noise, gains, weights."""
+        """What acts on states and broadcasts to the modes: keep, state, offset, noise, gains, weights."""
         return (self.keep, self.state, self.offset, self.noise, *self.gains, *self.weights)
 
     @property
@@ -86,12 +86,6 @@ class Span:
         """Freeze the numbers as float64."""
         for name in ("keep", "length"):
             object.__setattr__(self, name, exact(getattr(self, name)))
-
-
-def serves(shape: Sequence[int], modes: Sequence[int]) -> bool:
-    """Whether a tensor of that shape is one number, or one a mode: 1 or as many in each of the modes' dimensions."""
-    alone = math.prod(shape) == 1 and len(shape) <= len(modes)
-    return alone or (len(shape) == len(modes) and all(n in (1, m) for n, m in zip(shape, modes, strict=True)))
 
 
 def exact(value: Any) -> Any:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import symsi
 from symsi.calibration.reference import estimate
 from symsi.models.reference import save
 
@@ -126,3 +127,37 @@ def test_nothing_waits_for_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.empty(2, 3, device="meta")
     scheduler.timesteps = scheduler.timesteps.to("meta")
     assert scheduler.log_prob(x, scheduler.timesteps[:2], x, x).shape == (2,)
+
+
+def by_hand(weight: Tensor, keep: Tensor) -> LazyFlowMatchScheduler:
+    first = symsi.Stage(1, 0.0, [weight], keep=1.0, noise=0.5)
+    plan = symsi.Plan([first, symsi.Stage(2, 0.5, [1.0], keep=keep, noise=0.25)], [0.0, 0.5, 1.0], spans=())
+    scheduler = LazyFlowMatchScheduler(plan=plan)
+    scheduler.set_timesteps(2)
+    return scheduler
+
+
+def test_a_plan_s_numbers_may_be_of_other_dimensions_from_row_to_row() -> None:
+    weight, keep = normal(3, 1, 1), normal(2)
+    scheduler = by_hand(weight, keep)
+    x, p, after = (normal(2, 3, 2, 2, seed=seed) for seed in range(3))
+    for k, (mean, noise) in enumerate([(x + weight * p, 0.5), (keep * x + p, 0.25)]):
+        expected = torch.distributions.Normal(mean, noise).log_prob(after).flatten(1).sum(1)
+        found = scheduler.log_prob(-p, scheduler.timesteps[k], x, after)  # networks of flows predict noise - data
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("form", [(4, 2, 2), (3,), (2, 2), (3, 2, 5)])
+def test_a_plan_of_other_modes_has_no_density_and_says_so(form: tuple[int, ...]) -> None:
+    scheduler, x = by_hand(normal(3, 1, 1), normal(2)), torch.zeros(2, *form)
+    with pytest.raises(symsi.PlanError, match="does not broadcast to the modes"):
+        scheduler.log_prob(x, scheduler.timesteps[0], x, x)
+
+
+def test_a_plan_with_a_reference_has_no_density_for_samples_of_another_shape() -> None:
+    law = symsi.Reference("channel", torch.tensor([0.5, 1.0, 2.0]).reshape(3, 1, 1), torch.tensor(0.1))
+    plan = symsi.plan("linear", diffusion="optimal", steps=2, reference=law, shape=(3, 2, 2))
+    scheduler, x = LazyFlowMatchScheduler(plan=plan), torch.zeros(2, 4, 2, 2)
+    scheduler.set_timesteps(2)
+    with pytest.raises(symsi.SymsiError, match="made for samples of another shape"):
+        scheduler.log_prob(x, scheduler.timesteps[0], x, x)

@@ -107,10 +107,38 @@ def test_a_plan_by_channel_is_kept_by_a_config_and_refuses_samples_of_others(
     for held in (scheduler, again):
         held.set_timesteps(3)
     assert torch.equal(loop(scheduler, Z), loop(again, Z))
-    for form in ((3,), (2, 4), (4, 2)):
+    for form in ((3,), (2, 4)):
         again.set_timesteps(3)
-        with pytest.raises(PlanError, match=r"shape \(2,\) is neither one number nor one for each of the modes"):
+        with pytest.raises(PlanError, match=r"shape \(2,\) does not broadcast to the modes"):
             again.step(torch.zeros(1, *form), again.timesteps[0], torch.zeros(1, *form))
+
+
+LAWS = [
+    symsi.Reference("channel", torch.tensor([0.5, 1.0, 2.0]).reshape(3, 1, 1), torch.tensor(0.1)),
+    symsi.Reference("dct", torch.linspace(0.1, 2.0, 12).reshape(3, 2, 2), torch.tensor(0.1)),
+    symsi.Reference("pca", torch.tensor([2.0, 1.0, 0.3]), torch.zeros(3, 2, 2), torch.eye(12)[:, :2]),
+]
+
+
+@pytest.mark.parametrize("law", LAWS, ids=[law.kind for law in LAWS])
+def test_a_plan_with_a_reference_refuses_samples_of_another_shape(law: symsi.Reference) -> None:
+    plan = symsi.plan("linear", schedule="trigonometric", steps=2, reference=law, shape=(3, 2, 2))
+    scheduler = LazyFlowMatchScheduler(plan=plan)
+    for form in ((4, 2, 2), (3,), (1, 2, 2), (2, 3, 2, 2), (3, 5, 5)):
+        scheduler.set_timesteps(2)
+        with pytest.raises(SymsiError, match=r"made for samples of another shape|does not broadcast to the modes"):
+            scheduler.step(torch.zeros(2, *form), scheduler.timesteps[0], torch.zeros(2, *form))
+    x = torch.zeros(2, 3, 2, 2)
+    assert scheduler.step(x, scheduler.timesteps[0], x).prev_sample.shape == x.shape
+
+
+def test_numbers_that_are_not_of_the_reference_s_modes_are_refused() -> None:
+    law = symsi.Reference("isotropic", torch.tensor(0.5), torch.tensor(0.3))
+    stage = symsi.Stage(1, 0.0, [1.0], keep=torch.ones(5000, 1, 1, 1))
+    scheduler = LazyFlowMatchScheduler(plan=symsi.Plan([stage], [0.0, 1.0], spans=(), reference=law))
+    scheduler.set_timesteps(1)
+    with pytest.raises(PlanError, match=r"shape \(5000, 1, 1, 1\) does not broadcast to the modes \(1, 16, 16\)"):
+        scheduler.step(torch.zeros(1, 1, 16, 16), scheduler.timesteps[0], torch.zeros(1, 1, 16, 16))
 
 
 def test_a_guided_prediction_is_one_column_and_two_evaluations(fitted: symsi.Plan) -> None:

@@ -226,6 +226,13 @@ def test_guided_plans_count_each_evaluation_and_may_leave_the_unconditional_ones
         symsi.sample(guided, shape=2, plan=plan, guidance=3.0, conditions=guided.in_turn(2), **QUIET)
 
 
+@pytest.mark.parametrize("said", ["x", "", "nan", "inf"])
+def test_a_plan_whose_guidance_is_no_finite_number_is_refused(said: str) -> None:
+    plan = symsi.Plan([symsi.Stage(1, 0.0, [1.0])], [0, 1], origin={"guidance": said})
+    with pytest.raises(symsi.PlanError, match=f"says that its guidance is '{said}', no finite number"):
+        symsi.sample(symsi.Model(lambda x, t: -x, shape=(2,)), shape=2, plan=plan, **QUIET)
+
+
 def test_a_plan_warns_with_another_network_or_guidance() -> None:
     nets = [torch.nn.Linear(2, 2) for _ in range(2)]
 

@@ -122,11 +122,34 @@ def test_coefficients_of_another_shape_than_the_modes_are_refused(three_modes: M
             symsi.sample(three_modes.model(), plan=plan, shape=4, progress=False)
 
 
-def test_a_number_a_channel_is_none_for_the_last_dimensions_of_other_samples() -> None:
-    plan = symsi.Plan([symsi.Stage(1, 0.0, [1.0], keep=torch.ones(3, 1))], [0, 1], spans=())
-    assert symsi.init(plan, torch.ones(4, 3, 5)).shape == (3, 5)
-    with pytest.raises(symsi.PlanError, match=r"the modes \(2, 3, 5\); make a plan for samples of this shape"):
-        symsi.init(plan, torch.ones(4, 2, 3, 5))
+@pytest.mark.parametrize(
+    ("keep", "weight", "form"), [((), (2,), (4, 2)), ((3, 1, 1), (1, 2, 2), (3, 2, 2)), ((3, 1), (), (2, 3, 5))]
+)
+def test_coefficients_that_broadcast_to_the_modes_are_those_of_each(
+    keep: tuple[int, ...], weight: tuple[int, ...], form: tuple[int, ...]
+) -> None:
+    a, b = (torch.linspace(0.5, 1.5, torch.Size(s).numel(), dtype=DOUBLE).reshape(s) for s in (keep, weight))
+    plan = symsi.Plan([symsi.Stage(1, 0.0, [b], keep=a)], [0, 1], spans=())
+    model = symsi.Model(lambda x, t: x.square(), shape=form)
+    z = standard_normal(0, range(3), 0, form, dtype=DOUBLE)
+    found = symsi.sample(model, plan=plan, shape=3, dtype=DOUBLE, progress=False).x
+    torch.testing.assert_close(found, a * z + b * z.square(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(by_hand(plan, model, 3, form), found, rtol=1e-12, atol=1e-12)
+    with pytest.raises(symsi.PlanError, match="make a plan for samples of this shape"):
+        symsi.init(plan, torch.ones(4, *form[:-1], 7, 7))
+
+
+def test_numbers_that_are_not_of_a_reference_s_modes_are_refused() -> None:
+    """Two columns of a basis of 4 components have 2 + 4 modes, of which a sample of 4 says nothing."""
+    law = symsi.Reference("pca", torch.tensor([2.0, 1.0, 0.3]), torch.zeros(2, 2), torch.eye(4)[:, :2])
+    for size, fits in ((6, True), (4, False), (2, False)):
+        stage = symsi.Stage(1, 0.0, [1.0], keep=torch.ones(size))
+        plan = symsi.Plan([stage], [0, 1], spans=(), reference=law)
+        if fits:
+            assert symsi.init(plan, torch.ones(3, 2, 2)).z.shape == (3, 6)
+            continue
+        with pytest.raises(symsi.PlanError, match=r"does not broadcast to the modes \(6,\)"):
+            symsi.init(plan, torch.ones(3, 2, 2))
 
 
 def test_what_is_observed_after_each_step_is_the_path_of_sample_in_a_schedule_of_scaled_data(

@@ -253,3 +253,12 @@ def test_the_manifest_says_what_makes_the_samples(whole: Path) -> None:
     }
     assert said["plan"] == PLAN.hash == symsi.load_plan(whole / "plan.json").hash
     assert said["versions"]["torch"] == torch.__version__
+
+
+def test_numbers_that_are_not_of_a_reference_s_modes_are_refused_before_the_folder_is_made(tmp_path: Path) -> None:
+    law = symsi.Reference("isotropic", torch.tensor(0.5), torch.tensor(0.3))
+    stage = symsi.Stage(1, 0.0, [1.0], keep=torch.ones(7))
+    plan = symsi.Plan([stage], [0.0, 1.0], spans=(), reference=law)
+    with pytest.raises(symsi.PlanError, match=r"shape \(7,\) does not broadcast to the modes \(2,\)"):
+        draw(tmp_path / "out", plan=plan)
+    assert not (tmp_path / "out").exists()

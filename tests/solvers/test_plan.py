@@ -381,7 +381,7 @@ def test_a_state_at_the_end_of_a_step_is_held_where_the_step_shrinks_it() -> Non
         symsi.Plan(stages, grid=[0.0, 1.0], spans=[symsi.Span(0.5, 1.0)])
 
 
-def test_all_tensors_of_a_plan_are_one_number_or_one_a_mode() -> None:
+def test_all_tensors_of_a_plan_broadcast_to_one_shape_that_is_no_larger() -> None:
     """Else a product of two may have any size, which a file of a few bytes could ask for."""
 
     def plan(*shapes: tuple[int, ...], **options: Any) -> symsi.Plan:
@@ -389,12 +389,32 @@ def test_all_tensors_of_a_plan_are_one_number_or_one_a_mode() -> None:
         stage = Stage(1, time=0.0, weights=[weight], keep=keep, gains=[gain])
         return symsi.Plan([stage], grid=[0.0, 1.0], spans=(), **options)
 
-    for shapes in (((3, 1, 1), (3, 4, 5), ()), ((3,), (1,), ()), ((), (), (2, 2))):
+    for shapes in (
+        ((3, 1, 1), (3, 4, 5), ()),
+        ((3,), (1,), ()),
+        ((), (), (2, 2)),
+        ((3, 1, 1), (), (1, 2, 2)),
+        ((2,),) * 3,
+    ):
         assert plan(*shapes).evaluations == 1
-    wrong = r"row 0 \(step 1\): a coefficient of shape .* of which other numbers of the plan say that they are"
-    for shapes in (((3, 1), (1, 4), ()), ((3,), (4,), ()), ((3,), (3, 1, 1), ()), ((1, 1, 1), (3,), ())):
-        with pytest.raises(symsi.PlanError, match=wrong):
+    for shapes in (((3,), (4,), ()), ((3, 1), (1, 4), (3, 2)), ((2, 1, 1), (3,), (4,))):
+        with pytest.raises(
+            symsi.PlanError, match=r"row 0 \(step 1\): a coefficient of shape .* does not broadcast with"
+        ):
             plan(*shapes)
+    half = 1 << 10
+    assert plan((half, 1), (1, half), ()).evaluations == 1  # three tensors may make 2^22 numbers together
+    for shapes in (((), (2 * half, 1), (1, 2 * half)), ((half, 1, 1), (1, half, 1), (1, 1, 2))):
+        with pytest.raises(symsi.PlanError, match=r"row 0 \(step 1\): .* give one of them that shape by \.expand\("):
+            plan(*shapes)
+    whole = torch.ones(2 * half, 1).expand(2 * half, 2 * half)
+    stage = Stage(1, time=0.0, weights=[whole], gains=[torch.ones(2 * half, 1)])
+    assert symsi.Plan([stage], grid=[0.0, 1.0], spans=()).evaluations == 1
+    wide = (0.0, torch.arange(1.0, 2 * half + 1).reshape(-1, 1))  # what a span and the clock make together
+    with pytest.raises(
+        symsi.PlanError, match=r"the span of step 1: a coefficient of shape \(1, 2048\) makes 4194304 num"
+    ):
+        replace(plan((), (), ()), spans=[symsi.Span(torch.ones(1, 2 * half), 1.0)], clock=wide)
     claim = symsi.Span(torch.ones(4), 1.0)
     with pytest.raises(symsi.PlanError, match=r"the span of step 1: a coefficient of shape \(4,\)"):
         replace(plan((8,), (), ()), spans=[claim])

@@ -29,6 +29,25 @@ def test_rows_are_the_solution_of_least_squares() -> None:
     torch.testing.assert_close(solve(gram, prior, ridge), explicit, rtol=1e-12, atol=1e-12)
 
 
+def test_sums_by_channel_are_those_of_each_alone() -> None:
+    generator = torch.Generator().manual_seed(2)
+    *columns, target = (torch.randn(20, 3, 2, 2, generator=generator).double() for _ in range(4))
+    columns[1][:, 1] = 0.0
+    prior = torch.tensor([1.0, 0.5, -0.5]).double()
+    parts = (slice(0, 7), slice(7, 20))
+    whole = Gram.of((([c[rows] for c in columns], target[rows]) for rows in parts), 3)
+    rows = solve(whole, prior, 1e-3)
+    assert rows.shape == (3, 3)
+    for k in range(3):
+        own = Gram.of([([c[:, k] for c in columns], target[:, k])])
+        for sums, alone in zip(
+            (whole.columns, whole.target, whole.square), (own.columns, own.target, own.square), strict=True
+        ):
+            torch.testing.assert_close(sums[k], alone, rtol=1e-12, atol=1e-12)
+        assert whole.numbers == own.numbers
+        torch.testing.assert_close(rows[k], solve(own, prior, 1e-3), rtol=1e-10, atol=1e-12)
+
+
 def test_a_column_of_zeros_keeps_the_number_of_the_prior() -> None:
     columns = [torch.ones(3, 2), torch.zeros(3, 2)]
     gram = Gram.of([(columns, 2 * torch.ones(3, 2))])

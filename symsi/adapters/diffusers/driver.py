@@ -93,7 +93,11 @@ class Driver:
         return self.step_index
 
     def step(self, model_output: Tensor, timestep: float | Tensor, sample: Tensor, generator: Generators) -> Tensor:
-        """Return the state after the next evaluation, in the dtype of `model_output`. Raises SchedulerError."""
+        """Return the state after the next evaluation, in the dtype of `model_output`.
+
+        Raises SchedulerError, and at the first step of a run PlanError where the plan's numbers are of other modes than
+        the sample's, and SymsiError where its reference is of samples of another shape.
+        """
         self.check_like(sample, model_output=model_output)
         k = self.start(timestep)
         if self._run is None:

@@ -18,8 +18,7 @@ class Run:
     """A plan that begins at evaluation `first` of the grid, on states like `sample`, and the sums of states to come."""
 
     def __init__(self, plan: Plan, first: int, sample: Tensor) -> None:
-        if plan.reference is None:
-            check_modes(plan, tuple(sample.shape[1:]))
+        check_modes(plan, tuple(sample.shape[1:]))
         self._kind = working(sample)
         self.shape = sample.shape
         self._plan, self._first = plan, first

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from symsi.coefficients.runtime import working
 from symsi.models.reference import Reference
-from symsi.sampling.moves import Move, Term, advance, log_density, moves
+from symsi.sampling.moves import Move, Term, advance, check_modes, log_density, moves
 from symsi.solvers.plan import Plan
 from symsi.solvers.stage import Coefficient
 
@@ -41,7 +41,11 @@ class StepTable:
 
 
 def make_table(plan: Plan, sample: Tensor) -> StepTable:
-    """Return the table of a plan whose stages use one field, for states like `sample`, in float32 or its float64."""
+    """Return the table of a plan whose stages use one field, for states like `sample`, in float32 or its float64.
+
+    Raises SymsiError where the plan is of other samples (`check_modes`).
+    """
+    check_modes(plan, tuple(sample.shape[1:]))
     like = torch.empty(0, dtype=working(sample), device=sample.device)
     exact, reference = moves(plan, torch.empty(0, dtype=torch.float64)), moves(plan, like)[0].reference
     depth = sample.ndim - 1
@@ -49,9 +53,8 @@ def make_table(plan: Plan, sample: Tensor) -> StepTable:
 
     def stack(values: list[Coefficient], ndim: int) -> Tensor:
         tensors = [torch.as_tensor(v, dtype=torch.float64) for v in values]
-        shape = max((t.shape for t in tensors), key=len)
-        ones = (1,) * (ndim - len(shape))
-        return torch.stack([t.expand(shape) for t in tensors]).reshape(len(values), *ones, *shape).to(like)
+        table = torch.stack(torch.broadcast_tensors(*tensors))
+        return table.reshape(len(values), *(1,) * (ndim + 1 - table.ndim), *table.shape[1:]).to(like)
 
     terms = [move.terms[0] for move in exact]
     return StepTable(

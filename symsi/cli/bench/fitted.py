@@ -14,14 +14,19 @@ from symsi.cli.options import read_counts
 
 __all__ = ["fitted"]
 
-_PARTS = ("guidance", "transfer", "channels")
+_OF_A_MODEL = ("guidance", "transfer")
+_PARTS = (*_OF_A_MODEL, "channels")
 
 
 @click.command("fitted")
-@click.option("--model", default="digits28", show_default=True, help="A network with classes.")
+@click.option(
+    "--model", default="digits28", show_default=True, help="A network with classes; channels has its own data."
+)
 @click.option("--steps", default="3,4", show_default=True, metavar="N,N,...")
-@click.option("--guidance", default=2.0, show_default=True, help="Of the first part.")
-@click.option("--part", "parts", multiple=True, type=click.Choice(_PARTS), help="Only this; default: the first two.")
+@click.option("--guidance", default=2.0, show_default=True, help="Of the part guidance.")
+@click.option(
+    "--part", "parts", multiple=True, type=click.Choice(_PARTS), help="Only this; default: guidance, transfer."
+)
 @click.option("--samples", default=500, show_default=True, type=click.IntRange(2), help="Per plan and seed.")
 @click.option("--repeats", default=3, show_default=True, type=click.IntRange(2), help="Seeds.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -33,7 +38,7 @@ def fitted(
     guidance: plans with an unconditional evaluation in the first steps alone. transfer: plans fitted on other classes,
     or under guidance 1, beside those fitted where they are used. FD is the Frechet distance to converged samples of
     other seeds. channels: plans with a number a channel beside those of one number for all, calibrated with 8 and with
-    32 samples, on an exact mixture in place of the model.
+    32 samples, on an exact mixture: --model and --guidance say nothing there.
 
     \b
     Examples:
@@ -49,7 +54,7 @@ def fitted(
         "channels": (benchmark.channel_rows(**common), 4 * len(counts)),
     }
     found: dict[str, Any] = common if parts == ("channels",) else {"model": model, **common}
-    for part in parts or _PARTS[:2]:
+    for part in parts or _OF_A_MODEL:
         rows, total = made[part]
         found[part] = held = list(tqdm(rows, total=total, desc=part, unit="plan", disable=None))
         for row in () if as_json else held:
