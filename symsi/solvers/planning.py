@@ -13,6 +13,7 @@ import torch
 from sympy import Expr, Rational, srepr
 from torch import Tensor
 
+from symsi.algebra.collector import uncollected
 from symsi.coefficients.cache import kept
 from symsi.coefficients.modal import modal_tables
 from symsi.coefficients.tables import tabulate
@@ -49,6 +50,7 @@ class _Named(NamedTuple):
 _Asked: TypeAlias = _Named | tuple[float, ...]
 
 
+@uncollected()
 def plan(
     model: Model | FlowMap | Callable[..., Tensor] | Schedule | str,
     *,
