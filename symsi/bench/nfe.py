@@ -51,7 +51,7 @@ class Contender:
     """A row of the table: options of `symsi.sample`, evaluations a step, and what must be calibrated first.
 
     `fit` are options of `fit_solver`, whose plan then takes the place of the others; with `gradient` they are those of
-    `gradient_plan`, a peer.
+    `gradient_plan`, a peer. With `seen` the fit compares what the task's second classifier sees in samples.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Contender:
     optimal: bool = False
     fit: Mapping[str, Any] | None = None
     gradient: bool = False
+    seen: bool = False
 
 
 _VP = {"schedule": "trigonometric"}
@@ -97,6 +98,7 @@ CONTENDERS: Mapping[str, Contender] = {
         Contender("fitted, 8 samples", fit={"samples": 8}),
         Contender("fitted, 256 samples", fit={"samples": 256}),
         Contender("fitted, joint", fit={"samples": 32, "refine": "joint"}),
+        Contender("fitted, features", fit={"samples": 128, "refine": "joint"}, seen=True),
         Contender("fitted, gradient", fit={"samples": 32, "refine": "gradient"}),
         Contender("by gradient (as GS)", fit={"samples": 32}, gradient=True),
         Contender("modal PCA kappa=1", {**_VP, "diffusion": "optimal", "solver": "exact-ab2"}, reference="pca"),
@@ -106,17 +108,22 @@ CONTENDERS: Mapping[str, Contender] = {
 
 @dataclass(frozen=True)
 class Task:
-    """A model and how its samples are judged: features of samples and of real data, and their classifier if any."""
+    """A model and how its samples are judged: features of samples and of real data, and their classifier if any.
+
+    `seen` are activations of a second classifier, which does not judge, for fits that compare them.
+    """
 
     model: Model
     features: Callable[[Tensor], Tensor]
     real: Tensor
     classify: Callable[[Tensor], Tensor] | None = None
+    seen: Callable[[Tensor], Tensor] | None = None
 
 
-def _images(name: str) -> Task:
-    features = load_features(WEIGHTS / f"{name}-features.safetensors")
-    return Task(load(name), features, features.reference.double(), features.classifier)
+def _images(name: str, second: str | None = None) -> Task:
+    judge = load_features(WEIGHTS / f"{name}-features.safetensors")
+    seen = None if second is None else load_features(WEIGHTS / f"{second}.safetensors").classifier.activations
+    return Task(load(name), judge, judge.reference.double(), judge.classifier, seen)
 
 
 def _digits8() -> Task:
@@ -125,7 +132,7 @@ def _digits8() -> Task:
 
 TASKS: Mapping[str, Callable[[], Task]] = {
     "digits28": partial(_images, "digits28"),
-    "fashion28": partial(_images, "fashion28"),
+    "fashion28": partial(_images, "fashion28", "fashion28-perceptual"),
     "digits8": _digits8,
 }
 
@@ -156,7 +163,8 @@ def quality_at_nfe(
     compares with lazy VP Heun at 64 evaluations from the same noise, for deterministic methods; "calibration" is what a
     fitted plan cost, in evaluations of a sample. Repeat r uses seed r for every method, so rows share start noise.
 
-    A method that cannot spend exactly that NFE (Heun at even ones) has no row, and a method whose FD was that of
+    A method that cannot spend exactly that NFE (Heun at even ones) has no row, nor one that asks a second classifier
+    where there is none, and a method whose FD was that of
     converged samples (or less, to within the larger spread) at two NFE in a row is not run at more. Plans, references
     and optimised grids are calibrated first, under another seed. `methods` are names, or names with NFE of their own:
     "UniPC@6,8". `tick(done, total)`
@@ -224,8 +232,10 @@ class Judge:
         self._references: dict[str, Any] = {}
 
     def fits(self, method: Any, nfe: int) -> bool:
-        """Whether the method can spend exactly that many evaluations."""
-        return method.steps_for(nfe) is not None if not isinstance(method, Contender) else nfe % method.per_step == 0
+        """Whether the method can spend exactly that many evaluations, on this task."""
+        if not isinstance(method, Contender):
+            return method.steps_for(nfe) is not None
+        return nfe % method.per_step == 0 and (self.task.seen is not None or not method.seen)
 
     def settled(self, row: Mapping[str, Any]) -> bool:
         """Whether a row's FD is that of converged samples, to within the larger spread."""
@@ -314,7 +324,8 @@ class Judge:
                 "plan": gradient_plan(self.task.model, nfe, batch=self.batch, seed=CALIBRATION["seed"], **method.fit)
             }
         if method.fit is not None:
-            return {"plan": fit_solver(self.task.model, nfe, batch=self.batch, **method.fit, **CALIBRATION)}
+            fit = {**method.fit, "features": self.task.seen if method.seen else None}
+            return {"plan": fit_solver(self.task.model, nfe, batch=self.batch, **fit, **CALIBRATION)}
         options = dict(method.options) | {"steps": nfe // method.per_step}
         if method.reference:
             if method.reference not in self._references:

@@ -1,19 +1,36 @@
-"""What should be known of a fit before it is believed: whether the model looks at x, and whether the data decides."""
+"""What should be known of a fit before it is believed: whether model and features look at x, and what data decides."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from symsi.calibration.student import Student
+from symsi.errors import SymsiError
 
-__all__ = ["warn_if_blind", "warn_if_few"]
+__all__ = ["check_features", "warn_if_blind", "warn_if_few"]
 
 _ROWS = 8  # samples that are looked at
 _CALLER = 3  # frames from a warning to who called `fit_solver`
+
+
+def check_features(features: Callable[[Tensor], Tensor], samples: Tensor) -> None:
+    """Raise SymsiError unless features of samples (N, *shape) are finite numbers, some of each sample."""
+    if not callable(features):
+        raise SymsiError(f"features is a function of samples (N, *shape); got {type(features).__name__}.")
+    with torch.no_grad():
+        found = features(samples)
+    count = len(samples)
+    if not isinstance(found, Tensor) or not found.is_floating_point() or found.ndim < 2 or len(found) != count:
+        kind = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
+        raise SymsiError(
+            f"features must return floating-point numbers of each sample, ({count}, F) for {count} samples; got {kind}."
+        )
+    if not torch.isfinite(found).all():
+        raise SymsiError("features of the teacher's samples are not finite; check what they are a function of.")
 
 
 def warn_if_blind(student: Student, where: Sequence[tuple[Tensor, float]]) -> None:

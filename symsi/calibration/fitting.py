@@ -33,8 +33,8 @@ class Fitter:
     Times lie on a clock from `earliest` to 1; the teacher is `target(t)` there, (count, *shape). The first evaluation
     is of the noise, at a time of its own: at 0 a prediction says no more than the mean.
     `prior(clock)` is the theory's table for those times, towards which a ridge of relative strength `ridge` draws.
-    Rows minimise squared differences, by which times are compared, too. With several `channels`, the first
-    dimension of a sample, each has numbers of its own.
+    Rows minimise squared differences, by which times are compared, too; `together` those of `features` of the ends,
+    (B, F), where they are given. With several `channels`, the first dimension of a sample, each has numbers of its own.
     """
 
     student: Student
@@ -43,6 +43,7 @@ class Fitter:
     prior: Callable[[Clock], Triangle]
     constant: bool = False
     channels: int = 1
+    features: Callable[[Tensor], Tensor] | None = None
     ridge: float = 1e-6
     earliest: float = 0.0
     _best: Point = field(default=((), ()), init=False)
@@ -84,17 +85,16 @@ class Fitter:
         """Return times and rows refined against the end alone, by damped Gauss-Newton steps.
 
         They start where times and sizes of the inner rows, moved one at a time as in `search`, are best: a network may
-        be told of less noise than there is. The last row is always the best for the others; derivatives by those are
-        differences. Only steps that lower the error are taken.
+        be told of less noise than there is. Derivatives are differences. The last row is always the best for the
+        others; where features are compared it moves with them. Only steps that lower the error are taken.
         """
         ones = (1.0,) * (len(clock) - 1)
         clock, scales = self._descend((clock, ones), lambda gains: True)
-        table, _ = self.rows(clock, scales)
-        table, error = self.last(clock, table)
+        table, error = self._ended(clock, self.last(clock, self.rows(clock, scales)[0])[0])
         for _ in range(_ROUNDS):
-            tried = [(*self.last(there, moved), there) for there, moved in self._newton(clock, table)]
+            tried = [(*self._ended(there, moved), there) for there, moved in self._newton(clock, table)]
             found = min(tried, key=lambda t: t[1], default=None)
-            if found is None or found[1] > error * (1 - _GAIN):
+            if found is None or not found[1] <= error * (1 - _GAIN):
                 break
             table, error, clock = found
         return clock, table
@@ -121,24 +121,36 @@ class Fitter:
                         break
         return self._best
 
+    def _ended(self, clock: Clock, table: Triangle) -> tuple[Triangle, float]:
+        """A table with its error in what is compared: in features, or in samples, with the best last row."""
+        if self.features is None:
+            return self.last(clock, table)
+        return table, self.student.error(table, self.target(1.0), 0, self.count, self.features)
+
     def _newton(self, clock: Clock, table: Triangle) -> Iterator[tuple[Clock, Triangle]]:
-        """The tables at the ends of Gauss-Newton steps of different damping; the last row counts as free, too."""
-        free, end, target = self._pack(clock, table), table.rows[-1], self.target(1.0)
+        """The tables at the ends of Gauss-Newton steps of different damping."""
+        free, last, target = self._pack(clock, table), table.rows[-1], self.target(1.0)
         sides = [self._unpack(clock, table, free + step)[1] for step in _DIFFERENCE * torch.eye(len(free)).double()]
 
         def parts() -> Iterator[tuple[list[Tensor], Tensor]]:
             for rows in self._batches():
                 columns = self.student.columns(table, rows)
-                here = combine(end, columns)
-                slopes = [(combine(end, self.student.columns(s, rows)) - here) / _DIFFERENCE for s in sides]
-                yield [*slopes, *self._with_constant(columns)], target[rows] - here
+                here, held = combine(last, columns), self._with_constant(columns)
+                ends = [combine(last, self.student.columns(side, rows)) for side in sides]
+                if self.features is None:
+                    yield [*((end - here) / _DIFFERENCE for end in ends), *held], target[rows] - here
+                    continue
+                ends += [here + _DIFFERENCE * column for column in held]
+                seen, *moved, aim = map(self.features, (here, *ends, target[rows]))
+                yield [(found - seen) / _DIFFERENCE for found in moved], aim - seen
 
         gram = Gram.of(parts())
         for damping in _DAMPING:
-            step = solve(gram, torch.zeros_like(gram.target), damping)[: len(free)]
-            there, moved = self._unpack(clock, table, free + step)
+            step = solve(gram, torch.zeros_like(gram.target), damping)
+            there, moved = self._unpack(clock, table, free + step[: len(free)])
             if _ordered(there):
-                yield there, moved
+                end = pad(step[len(free) :], (0, not self.constant))
+                yield there, replace(moved, rows=(*moved.rows[:-1], last + end))
 
     def _pack(self, clock: Clock, table: Triangle) -> Tensor:
         """What is free beside the last row: the times, and the rows without constants that are not fitted."""

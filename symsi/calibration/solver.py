@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from symsi.calibration.descent import Descent
-from symsi.calibration.doubts import warn_if_blind, warn_if_few
+from symsi.calibration.doubts import check_features, warn_if_blind, warn_if_few
 from symsi.calibration.fitting import Clock, Fitter
 from symsi.calibration.student import Student, fitted_rows
 from symsi.calibration.teacher import Trajectories, check_teacher, clock_of, teach, teacher_of
@@ -79,7 +79,8 @@ def fit_solver(
     refine      all times and rows together after they were fitted one by one, a lower error for many evaluations:
                 "joint" by forward passes alone, "gradient" by backpropagation through the network (of the two it alone
                 goes with by_channel)
-    features    with "gradient": what is compared, features(samples), in place of the samples themselves
+    features    with a refinement: what it compares, features(samples) (B, F), in place of the samples themselves, such
+                as the activations of a network that sees what people look for; "joint" asks for no gradient of them
     seed        of the noise; batch: rows a call at most, of each of the ranks
     progress    show a bar, up to the evaluations that such a fit usually takes; by default on a terminal
     ranks       processes that fit together, as `symsi.Ranks.join()` gives them: they share the rows of each evaluation,
@@ -102,8 +103,8 @@ def fit_solver(
         raise SymsiError("steps is empty; give a number of steps, or several.")
     if refine not in (None, *_REFINEMENTS):
         raise unknown("refinement", refine, _REFINEMENTS)
-    if features is not None and refine != "gradient":
-        raise SymsiError("features are compared by gradient alone; add refine='gradient'.")
+    if features is not None and refine is None:
+        raise SymsiError("features are compared by refinements alone; add refine='joint', or 'gradient'.")
     number = whole_number("samples", samples, 2)
     if not isinstance(shape, Sequence | None) or isinstance(shape, str):
         raise SymsiError(f"shape is that of one sample, such as (1, 28, 28); got {shape!r}.")
@@ -145,6 +146,8 @@ def fit_solver(
             batch=size,
             tick=tick,
         )
+        if features is not None:
+            check_features(features, taught.states[-1][:2])
         student = Student(shared, taught.states[0], given, guidance, size, tick)
         third = len(taught.states) // 3
         warn_if_blind(student, [(taught.states[k], fine.times[k]) for k in (third, 2 * third)])
@@ -216,9 +219,8 @@ class _Fit:
         together = False
         if self.refine == "joint":
             there, moved = fitter.together(clock)
-            refined = self._missed(moved, fitted)
-            if together := refined < error:
-                error, clock = refined, there
+            if together := self._seen(moved, fitted) < self._seen(table, fitted):
+                error, clock = self._missed(moved, fitted), there
         if self.refine == "gradient":
             end = self.taught.states[-1]
             descent = Descent(self.student, end, fitted, constant=self.constant, features=self.features)
@@ -248,12 +250,17 @@ class _Fit:
             prior=lambda clock: self._theory(solver, clock),
             constant=self.constant,
             channels=self.channels,
+            features=self.features,
             earliest=float(self.taught.clock[0]),
         )
 
     def _missed(self, table: Triangle, begin: int) -> float:
         """How far a table ends from the teacher's samples, from the one numbered `begin` on."""
         return self.student.error(table, self.taught.states[-1], begin, len(self.student.start))
+
+    def _seen(self, table: Triangle, begin: int) -> float:
+        """The same in features, where they are compared."""
+        return self.student.error(table, self.taught.states[-1], begin, len(self.student.start), self.features)
 
     def _grids(self, steps: int) -> Iterator[Clock]:
         model, clock = self.student.model, clock_of(self.student.model)

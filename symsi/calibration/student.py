@@ -70,10 +70,17 @@ class Student:
             state = combine(row, found)
         return found
 
-    def error(self, table: Triangle, target: Tensor, begin: int, end: int) -> float:
-        """Return the root mean square of the table's end to the target (N, *shape), on some rows, and inf for nan."""
+    def error(
+        self, table: Triangle, target: Tensor, begin: int, end: int, features: Callable[[Tensor], Tensor] | None = None
+    ) -> float:
+        """Return the root mean square of the table's end to the target (N, *shape), on some rows, and inf for nan.
+
+        With `features` it is that of theirs.
+        """
         squares, numbers = 0.0, 0
         for rows in self.batches(begin, end):
-            off = combine(table.rows[-1], self.columns(table, rows)) - target[rows]
+            pair = combine(table.rows[-1], self.columns(table, rows)), target[rows]
+            found, aim = pair if features is None else map(features, pair)
+            off = found - aim
             squares, numbers = squares + float(off.double().square().sum()), numbers + off.numel()
         return math.inf if math.isnan(squares) else math.sqrt(squares / numbers)

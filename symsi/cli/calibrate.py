@@ -17,6 +17,7 @@ from symsi.cli.options import device_of_rank, dtype_option, read_counts
 from symsi.cli.text_to_image import latents, model_of_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
+from symsi.models.features import load_features
 from symsi.models.pretrained import load
 from symsi.models.reference import KINDS, save
 from symsi.models.reference import load as load_reference
@@ -159,6 +160,13 @@ def reference(
     type=click.Choice(["joint", "gradient"]),
     help="All times and numbers together: a lower error, many evaluations. gradient goes back through the network.",
 )
+@click.option(
+    "--features",
+    "seen",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --refine: compare what a classifier by `symsi train features` sees in samples, not their pixels.",
+)
 @click.option("--seed", default=1, show_default=True, help="Of the noise; keep it apart from that of the samples.")
 @click.option("--batch", type=click.IntRange(1), help="Samples a call of the model at most; default: all, or 1 image.")
 @click.option("--device", default="cpu", show_default=True, metavar="cpu|cuda", help="Where the model runs.")
@@ -178,6 +186,7 @@ def solver(
     constant: bool,
     by_channel: bool,
     refine: str | None,
+    seen: Path | None,
     seed: int,
     batch: int | None,
     device: str,
@@ -196,6 +205,7 @@ def solver(
     Examples:
       symsi calibrate solver digits28 --steps 2,3,4 --output solver.json
       symsi calibrate solver --pipeline ./sd3 --prompts prompts.txt --steps 4 --by-channel --output solver.json
+      symsi calibrate solver fashion28 --refine joint --features classifier.safetensors --output solver.json
       torchrun --nproc-per-node 2 -m symsi calibrate solver digits28 --output solver.json
       symsi sample cat.png --pipeline ./sd3 --prompt "a cat" --plan solver.json
     """
@@ -206,6 +216,8 @@ def solver(
         raise SymsiError("--prompts and --size are for --pipeline.")
     if pipeline is not None and unconditional is not None:
         raise SymsiError("a pipeline gives one prediction, guided already; leave --unconditional out.")
+    if seen is not None and refine is None:
+        raise SymsiError("--features are what a refinement compares; add --refine joint, or gradient.")
     if output.suffix != ".json":
         raise SymsiError(f"a plan is a .json file; got {output.name!r}.")
     files = {n: output if len(counts) == 1 else output.with_stem(f"{output.stem}-{n}") for n in counts}
@@ -241,6 +253,7 @@ def solver(
             constant=constant,
             by_channel=by_channel,
             refine=refine,
+            features=None if seen is None else load_features(seen).classifier.activations,
             seed=seed,
             batch=batch,
             ranks=ranks,

@@ -18,6 +18,7 @@ __all__ = ["SHIPPED", "Classifier", "Features", "check_digits", "extract", "load
 
 SHIPPED = Path(__file__).parent / "weights" / "digits28-features.safetensors"
 _FORMAT, _VERSION = "symsi-features", "1"
+_FLAT = -3  # what flattens the last convolution's output, in the body
 _SHAPE, _SIZE, _CLASSES = (1, 28, 28), 64, 10
 
 
@@ -48,10 +49,17 @@ class Classifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the activations before the last layer, (B, 64). Raises SymsiError for another shape of x."""
+        return self.activations(x)[:, -_SIZE:]
+
+    def activations(self, x: Tensor) -> Tensor:
+        """Return those of the last convolution and the features behind them, (B, 1024 + 64), to compare images by.
+
+        Raises SymsiError for another shape of x.
+        """
         if x.shape[1:] != _SHAPE:
             raise SymsiError(f"the digit classifier takes a tensor of shape (B, 1, 28, 28); got {tuple(x.shape)}.")
-        found: Tensor = self.body(x)
-        return found
+        of_parts = self.body[:_FLAT](x)
+        return torch.cat([of_parts.flatten(1), self.body[_FLAT:](of_parts)], dim=1)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The benchmark of quality at equal evaluations: what its rows say, on the exact model of real digits."""
 
 import pytest
+import torch
 
 import symsi
 from symsi.bench import nfe, overhead
@@ -71,6 +72,16 @@ def test_a_method_may_have_nfe_of_its_own() -> None:
         ("lazy VP AB2, shift 2", 1),
         ("lazy VP AB2, shift 2", 3),
     ]
+
+
+def test_a_second_classifier_is_asked_where_there_is_one() -> None:
+    found = nfe.quality_at_nfe("digits8", samples=10, repeats=2, methods=["fitted, features@1", "lazy VP Euler@1"])
+    assert [r["method"] for r in found["rows"]] == ["lazy VP Euler"]
+    task = nfe.task("fashion28")
+    assert task.seen is not None
+    images = task.model.shape
+    assert task.seen(torch.zeros(2, *images)).shape == (2, 1088)
+    assert not torch.equal(task.seen(torch.zeros(2, *images))[:, 1024:], task.features(torch.zeros(2, *images)))
 
 
 def test_sampling_holds_two_states_for_ab2_and_one_for_euler() -> None:

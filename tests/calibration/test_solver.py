@@ -134,41 +134,60 @@ def test_the_table_of_a_reference_competes_with_the_theory() -> None:
     assert error(model, told) < 1.1 * error(model, plain)
 
 
-@pytest.fixture(scope="module")
-def descended(bimodal: symsi.Model) -> dict[str, symsi.Plan]:
-    def second(x: Tensor) -> Tensor:
-        return x[:, 1:]
+def second(x: Tensor) -> Tensor:
+    return x[:, 1:]
 
+
+@pytest.fixture(scope="module")
+def refined(bimodal: symsi.Model) -> dict[str, symsi.Plan]:
     ways: dict[str, dict[str, Any]] = {
         "row by row": {},
         "gradient": {"refine": "gradient"},
-        "second component": {"refine": "gradient", "features": second},
+        "gradient, second": {"refine": "gradient", "features": second},
+        "joint": {"refine": "joint"},
+        "joint, second": {"refine": "joint", "features": second},
+        "joint, whole": {"refine": "joint", "features": lambda x: x},
     }
     return {name: symsi.fit_solver(bimodal, 2, samples=512, **way, **QUIET) for name, way in ways.items()}  # type: ignore[misc]
 
 
-def test_refinement_by_gradient_lowers_the_error(bimodal: symsi.Model, descended: dict[str, symsi.Plan]) -> None:
-    before, after = descended["row by row"], descended["gradient"]
+def test_refinement_by_gradient_lowers_the_error(bimodal: symsi.Model, refined: dict[str, symsi.Plan]) -> None:
+    before, after = refined["row by row"], refined["gradient"]
     assert error(bimodal, after) < error(bimodal, before)
     assert after.grid != before.grid
     assert cost(after) > cost(before)
 
 
-def test_by_gradient_what_is_compared_is_ones_own_choice(
-    bimodal: symsi.Model, descended: dict[str, symsi.Plan]
-) -> None:
+@pytest.mark.parametrize("refine", ["gradient", "joint"])
+def test_what_is_compared_is_ones_own_choice(bimodal: symsi.Model, refined: dict[str, symsi.Plan], refine: str) -> None:
     options: dict[str, Any] = {"shape": 500, "seed": 7, "dtype": DOUBLE, **QUIET}
     truth = symsi.sample(bimodal, schedule="trigonometric", solver="heun", steps=200, **options).x
 
     def missed(plan: symsi.Plan) -> float:
         return float((symsi.sample(bimodal, plan=plan, **options).x - truth)[:, 1].square().mean())
 
-    assert missed(descended["second component"]) < missed(descended["gradient"])
+    assert missed(refined[f"{refine}, second"]) < missed(refined[refine])
+
+
+def test_features_that_are_the_sample_refine_as_the_sample_does(
+    bimodal: symsi.Model, refined: dict[str, symsi.Plan]
+) -> None:
+    """One solves for the last row, the other steps to it: not the same numbers, but the same minimum."""
+    assert error(bimodal, refined["joint, whole"]) == pytest.approx(error(bimodal, refined["joint"]), rel=0.02)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"refine": "gradients"}, "Did you mean 'gradient'"), ({"features": torch.sin}, "add refine='gradient'")],
+    [
+        ({"refine": "gradients"}, "Did you mean 'gradient'"),
+        ({"features": torch.sin}, "add refine='joint', or 'gradient'"),
+        ({"features": "sin", "refine": "joint"}, "features is a function of samples"),
+        ({"features": torch.mean, "refine": "joint"}, r"\(2, F\) for 2 samples; got \(\) torch.float32"),
+        ({"features": lambda x: x > 0, "refine": "gradient"}, r"got \(2, 2\) torch.bool"),
+        ({"features": lambda x: x[:1], "refine": "joint"}, r"got \(1, 2\)"),
+        ({"features": lambda x: None, "refine": "joint"}, "got NoneType"),
+        ({"features": lambda x: x / 0, "refine": "joint"}, "are not finite"),
+    ],
 )
 def test_an_unfit_refinement_is_refused(bimodal: symsi.Model, options: dict[str, Any], message: str) -> None:
     with pytest.raises(symsi.SymsiError, match=message):

@@ -12,11 +12,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import symsi
+from symsi.models.features import SHIPPED
 from symsi.proofs import load
 from tests.cli.test_cli import in_process
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
+REFINED = (
+    *("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "1", "--samples", "4"),
+    *("--refine", "joint"),
+)
 
 
 def test_sample_writes_numbers_and_a_picture(capsys: Capture, monkeypatch: Patch, tmp_path: Path) -> None:
@@ -155,6 +160,9 @@ def test_bench_nfe_prints_rows_and_draws(capsys: Capture, monkeypatch: Patch, tm
         (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "two"), "--steps takes a whole number"),
         (("calibrate", "solver", "digits8", "--output", "s.json", "--steps", "0"), "whole number from 1 on"),
         (("calibrate", "solver", "digits8", "--output", "s.json", "--guidance", "2"), "unconditional prediction"),
+        (("calibrate", "solver", "digits8", "--output", "s.json", "--features", "f"), "add --refine joint"),
+        ((*REFINED, "--features", "none.safetensors"), "cannot read features"),
+        ((*REFINED, "--features", str(SHIPPED)), "(B, 1, 28, 28); got (2, 1, 8, 8)"),
         (("sample", "x.png", "--plan", "none.json"), "there is no plan none.json"),
         (("sample", "x.png", "--plan", "none.json", "--steps", "3"), "leave --steps out"),
         (("train", "flow", "w.safetensors", "--dataset", "fashon"), "Did you mean 'fashion'"),
