@@ -7,19 +7,30 @@ walk through all that torch and SymPy have loaded.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
+from threading import Lock
 
 __all__ = ["uncollected"]
 
 
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Keep the collector waiting, in a `with` block or, as a decorator, during each call of a function."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
+class _Waiting(ContextDecorator):
+    """Keeps the collector waiting while any thread is inside, and leaves it as the first of them found it."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._collecting = Lock(), 0, False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._collecting = gc.isenabled()
+                gc.disable()
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._collecting:
+                gc.enable()
+
+
+uncollected = _Waiting()  # a `with` block, or the decorator of a function

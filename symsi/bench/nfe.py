@@ -163,12 +163,12 @@ def quality_at_nfe(
     compares with lazy VP Heun at 64 evaluations from the same noise, for deterministic methods; "calibration" is what a
     fitted plan cost, in evaluations of a sample. Repeat r uses seed r for every method, so rows share start noise.
 
-    A method that cannot spend exactly that NFE (Heun at even ones) has no row, nor one that asks a second classifier
-    where there is none, and a method whose FD was that of
+    A method that cannot spend exactly that NFE (Heun at even ones) has no row, and a method whose FD was that of
     converged samples (or less, to within the larger spread) at two NFE in a row is not run at more. Plans, references
     and optimised grids are calibrated first, under another seed. `methods` are names, or names with NFE of their own:
-    "UniPC@6,8". `tick(done, total)`
-    follows methods. Raises SymsiError for unknown methods or fewer than 2 repeats.
+    "UniPC@6,8"; of all, those that ask a second classifier are left out where the task has none. `tick(done, total)`
+    follows methods. Raises SymsiError for unknown methods, one asked for that needs a second classifier where there is
+    none, or fewer than 2 repeats.
     """
     known = {**CONTENDERS, **PEERS}
     wanted = [_cell(text, nfe) for text in methods or known]
@@ -177,7 +177,12 @@ def quality_at_nfe(
             raise unknown("method", name_of, known)
     if repeats < 2 or samples < 2 or min(nfe, default=0) < 1:
         raise SymsiError("the benchmark needs repeats >= 2, samples >= 2 and NFE >= 1.")
-    judge = Judge(task(name), samples, repeats, batch)
+    given = task(name)
+    for name_of, _ in wanted if methods and given.seen is None else ():
+        method = known[name_of]
+        if isinstance(method, Contender) and method.seen:
+            raise SymsiError(f"{name_of!r} asks a second classifier, and {name} has none; of our models fashion28 has.")
+    judge = Judge(given, samples, repeats, batch)
     rows: list[dict[str, Any]] = []
     for k, (name_of, counts) in enumerate(wanted):
         method, settled = known[name_of], 0

@@ -82,8 +82,9 @@ class Descent:
             for number, column in zip(row, columns, strict=False):
                 total = total + number.to(state) * column
             state = total
-        ends = (state, self.target[rows])
-        end, goal = ends if self.features is None else map(self.features, ends)
+        end, goal = state, self.target[rows]
+        if self.features is not None:
+            end, goal = self.features(end), self.features(goal.clone())  # which may write into what it is given
         return (end - goal).flatten(1).square().mean(1).sum().double()
 
     def _numbers(self, table: Triangle) -> list[Tensor]:

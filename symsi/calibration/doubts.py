@@ -11,26 +11,38 @@ from torch import Tensor
 from symsi.calibration.student import Student
 from symsi.errors import SymsiError
 
-__all__ = ["check_features", "warn_if_blind", "warn_if_few"]
+__all__ = ["check_features", "check_finite", "warn_if_blind", "warn_if_few"]
 
+_WIDE = (torch.float32, torch.float64)
 _ROWS = 8  # samples that are looked at
 _CALLER = 3  # frames from a warning to who called `fit_solver`
 
 
+@torch.no_grad()
 def check_features(features: Callable[[Tensor], Tensor], samples: Tensor) -> None:
-    """Raise SymsiError unless features of samples (N, *shape) are finite numbers, some of each sample."""
+    """Raise SymsiError unless features of samples (N, *shape) are float32 or float64 numbers, some of each sample."""
     if not callable(features):
         raise SymsiError(f"features is a function of samples (N, *shape); got {type(features).__name__}.")
-    with torch.no_grad():
-        found = features(samples)
-    count = len(samples)
-    if not isinstance(found, Tensor) or not found.is_floating_point() or found.ndim < 2 or len(found) != count:
-        kind = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
+    found, count = features(samples.clone()), len(samples)
+    if not isinstance(found, Tensor):
+        raise SymsiError(f"features must return a tensor, numbers of each sample; got {type(found).__name__}.")
+    fits = found.dtype in _WIDE and found.device == samples.device and found.ndim > 1 and len(found) == count
+    if not fits or not found.numel():
         raise SymsiError(
-            f"features must return floating-point numbers of each sample, ({count}, F) for {count} samples; got {kind}."
+            f"features must return float32 or float64 numbers of each sample on the {samples.device}, ({count}, F) for "
+            f"{count} samples; got {tuple(found.shape)} {found.dtype} on {found.device}."
         )
-    if not torch.isfinite(found).all():
-        raise SymsiError("features of the teacher's samples are not finite; check what they are a function of.")
+
+
+@torch.no_grad()
+def check_finite(features: Callable[[Tensor], Tensor], samples: Tensor, batch: int) -> None:
+    """Raise SymsiError unless features of all samples (N, *shape) are finite; `batch` are taken at a time."""
+    for first in range(0, len(samples), batch):
+        if not torch.isfinite(features(samples[first : first + batch].clone())).all():
+            raise SymsiError(
+                f"features of the teacher's samples are not finite, first among samples {first} to "
+                f"{min(first + batch, len(samples)) - 1}; check what they are a function of."
+            )
 
 
 def warn_if_blind(student: Student, where: Sequence[tuple[Tensor, float]]) -> None:

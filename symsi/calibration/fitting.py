@@ -81,20 +81,24 @@ class Fitter:
         start = min([*starts, *later], key=lambda s: float(self.rows(s)[1].mean()))
         return self._descend((start, ()), _helps)[0]
 
+    @torch.no_grad()
     def together(self, clock: Clock) -> tuple[Clock, Triangle]:
         """Return times and rows refined against the end alone, by damped Gauss-Newton steps.
 
         They start where times and sizes of the inner rows, moved one at a time as in `search`, are best: a network may
         be told of less noise than there is. Derivatives are differences. The last row is always the best for the
-        others; where features are compared it moves with them. Only steps that lower the error are taken.
+        others, drawn by the ridge; where features are compared it moves with them, held by the damping alone. Only
+        steps that lower the error are taken.
         """
         ones = (1.0,) * (len(clock) - 1)
         clock, scales = self._descend((clock, ones), lambda gains: True)
-        table, error = self._ended(clock, self.last(clock, self.rows(clock, scales)[0])[0])
+        table, error = self.last(clock, self.rows(clock, scales)[0])
+        if self.features is not None:
+            table, error = self._ended(clock, table)
         for _ in range(_ROUNDS):
             tried = [(*self._ended(there, moved), there) for there, moved in self._newton(clock, table)]
             found = min(tried, key=lambda t: t[1], default=None)
-            if found is None or not found[1] <= error * (1 - _GAIN):
+            if found is None or not found[1] < error * (1 - _GAIN):
                 break
             table, error, clock = found
         return clock, table
@@ -141,10 +145,12 @@ class Fitter:
                     yield [*((end - here) / _DIFFERENCE for end in ends), *held], target[rows] - here
                     continue
                 ends += [here + _DIFFERENCE * column for column in held]
-                seen, *moved, aim = map(self.features, (here, *ends, target[rows]))
+                seen, *moved, aim = map(self.features, (here, *ends, target[rows].clone()))
                 yield [(found - seen) / _DIFFERENCE for found in moved], aim - seen
 
         gram = Gram.of(parts())
+        if not (gram.columns.isfinite().all() and gram.target.isfinite().all()):
+            return  # features that have no value where a number moves to
         for damping in _DAMPING:
             step = solve(gram, torch.zeros_like(gram.target), damping)
             there, moved = self._unpack(clock, table, free + step[: len(free)])

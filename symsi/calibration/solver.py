@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from symsi.calibration.descent import Descent
-from symsi.calibration.doubts import check_features, warn_if_blind, warn_if_few
+from symsi.calibration.doubts import check_features, check_finite, warn_if_blind, warn_if_few
 from symsi.calibration.fitting import Clock, Fitter
 from symsi.calibration.student import Student, fitted_rows
 from symsi.calibration.teacher import Trajectories, check_teacher, clock_of, teach, teacher_of
@@ -22,7 +22,7 @@ from symsi.models.protocol import Model, as_model, fingerprint
 from symsi.models.reference import Reference
 from symsi.processes.ranks import ALONE, Ranks
 from symsi.sampling.inputs import check_inputs, read_shape, whole_number
-from symsi.sampling.noise import check_seed
+from symsi.sampling.noise import check_seed, standard_normal
 from symsi.solvers.advice import advice
 from symsi.solvers.plan import Plan
 from symsi.solvers.planning import origin_of, plan
@@ -80,7 +80,8 @@ def fit_solver(
                 "joint" by forward passes alone, "gradient" by backpropagation through the network (of the two it alone
                 goes with by_channel)
     features    with a refinement: what it compares, features(samples) (B, F), in place of the samples themselves, such
-                as the activations of a network that sees what people look for; "joint" asks for no gradient of them
+                as the activations of a network that sees what people look for: a function of float32 samples on the
+                CPU, of which "joint" asks for no gradient. Errors in `Plan.origin` are of samples all the same
     seed        of the noise; batch: rows a call at most, of each of the ranks
     progress    show a bar, up to the evaluations that such a fit usually takes; by default on a terminal
     ranks       processes that fit together, as `symsi.Ranks.join()` gives them: they share the rows of each evaluation,
@@ -115,6 +116,8 @@ def fit_solver(
     device, kind = known.device or torch.device("cpu"), known.dtype or torch.float32
     check_inputs(known, device, kind, guidance, given, conditions, count)
     size = count if batch is None else min(count, whole_number("batch", batch, 1) * ranks.world)
+    if features is not None:
+        check_features(features, standard_normal(check_seed(seed), range(2), 0, form).float())
     fine = teacher_of(known) if teacher is None else teacher
     check_teacher(fine, counts[-1], clock_of(known))
     asks = {n: _asks(n, guidance, unconditional) for n in counts}
@@ -125,7 +128,7 @@ def fit_solver(
     total = count * expected(counts, fine.evaluations, guidance=guidance, refine=refine)
     hidden = True if ranks.rank else None if progress is None else not progress
     shared = ranks.shared(known)
-    settings = f"{guidance} {constant} {channels} {refine} {seed}"
+    settings = f"{guidance} {constant} {channels} {refine} {features is not None} {seed}"
     ranks.agree(f"{fingerprint(known)} {fine.hash} {asks} {form} {count} {size} {settings}")
     with tqdm(desc=f"teach {known.name}", total=total, unit="row", disable=hidden) as bar:
         spent = 0
@@ -147,7 +150,7 @@ def fit_solver(
             tick=tick,
         )
         if features is not None:
-            check_features(features, taught.states[-1][:2])
+            check_finite(features, taught.states[-1], size)
         student = Student(shared, taught.states[0], given, guidance, size, tick)
         third = len(taught.states) // 3
         warn_if_blind(student, [(taught.states[k], fine.times[k]) for k in (third, 2 * third)])
@@ -216,11 +219,13 @@ class _Fit:
             table, _ = other.rows(clock)
             chosen.append((self._missed(table, fitted), other, table))
         error, fitter, table = min(chosen, key=lambda c: c[0])
-        together = False
+        unrefined, together = error, False
         if self.refine == "joint":
             there, moved = fitter.together(clock)
-            if together := self._seen(moved, fitted) < self._seen(table, fitted):
-                error, clock = self._missed(moved, fitted), there
+            missed = self._missed(moved, fitted)
+            before, after = (error, missed) if self.features is None else map(self._seen, (table, moved))
+            if together := after < before:
+                error, clock = missed, there
         if self.refine == "gradient":
             end = self.taught.states[-1]
             descent = Descent(self.student, end, fitted, constant=self.constant, features=self.features)
@@ -228,7 +233,10 @@ class _Fit:
             error = self._missed(table, fitted)
         origin = {"solver": "fitted", "error": f"{error:.4g} on {count - fitted} samples held out"}
         origin["theory"] = f"{theory:.4g}, {name}"
-        if not error < theory:
+        if self.features is not None:
+            origin["compared"] = "features of samples"
+        beats = error if self.features is None else min(error, unrefined)  # samples may end further apart by features
+        if not beats < theory:
             return replace(own, origin={**origin, "solver": f"{name}, which the fit does not beat"}).plan()
         size = float(self.taught.states[-1].double().square().mean().sqrt())
         if self.taught.doubt > max(error, _NEGLIGIBLE * size):
@@ -258,9 +266,10 @@ class _Fit:
         """How far a table ends from the teacher's samples, from the one numbered `begin` on."""
         return self.student.error(table, self.taught.states[-1], begin, len(self.student.start))
 
-    def _seen(self, table: Triangle, begin: int) -> float:
-        """The same in features, where they are compared."""
-        return self.student.error(table, self.taught.states[-1], begin, len(self.student.start), self.features)
+    def _seen(self, table: Triangle) -> float:
+        """How far a table's ends are from those samples that are held out, in features."""
+        count = len(self.student.start)
+        return self.student.error(table, self.taught.states[-1], fitted_rows(count), count, self.features)
 
     def _grids(self, steps: int) -> Iterator[Clock]:
         model, clock = self.student.model, clock_of(self.student.model)

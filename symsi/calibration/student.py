@@ -70,6 +70,7 @@ class Student:
             state = combine(row, found)
         return found
 
+    @torch.no_grad()
     def error(
         self, table: Triangle, target: Tensor, begin: int, end: int, features: Callable[[Tensor], Tensor] | None = None
     ) -> float:
@@ -79,8 +80,9 @@ class Student:
         """
         squares, numbers = 0.0, 0
         for rows in self.batches(begin, end):
-            pair = combine(table.rows[-1], self.columns(table, rows)), target[rows]
-            found, aim = pair if features is None else map(features, pair)
+            found, aim = combine(table.rows[-1], self.columns(table, rows)), target[rows]
+            if features is not None:
+                found, aim = features(found), features(aim.clone())  # which may write into what it is given
             off = found - aim
             squares, numbers = squares + float(off.double().square().sum()), numbers + off.numel()
         return math.inf if math.isnan(squares) else math.sqrt(squares / numbers)

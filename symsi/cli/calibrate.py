@@ -18,7 +18,7 @@ from symsi.cli.text_to_image import latents, model_of_pipeline
 from symsi.errors import SymsiError
 from symsi.files import check_free
 from symsi.models.features import load_features
-from symsi.models.pretrained import load
+from symsi.models.pretrained import digest, load
 from symsi.models.reference import KINDS, save
 from symsi.models.reference import load as load_reference
 from symsi.processes.ranks import Ranks
@@ -240,9 +240,12 @@ def solver(
         call = {"guidance_scale": guidance, "height": height, "width": width}
         network = model_of_pipeline(pipeline, prompts, call=call, device=device_of_rank(device), dtype=dtype)
         batch = batch or 1
+    classifier = None if seen is None else load_features(seen).classifier
     about = number * expected(sorted(set(counts)), guidance=strength, refine=refine)
     what = "calls" if pipeline is None else "steps of the pipeline"
     with Ranks.join() as ranks:
+        if classifier is not None:
+            ranks.agree(digest(classifier.state_dict()))
         if ranks.rank == 0:
             click.echo(f"{network.name}: about {about:,} {what}, a sample each, for {number} samples", err=True)
         found = fit_solver(
@@ -253,7 +256,7 @@ def solver(
             constant=constant,
             by_channel=by_channel,
             refine=refine,
-            features=None if seen is None else load_features(seen).classifier.activations,
+            features=None if classifier is None else classifier.activations,
             seed=seed,
             batch=batch,
             ranks=ranks,

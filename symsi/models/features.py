@@ -18,7 +18,6 @@ __all__ = ["SHIPPED", "Classifier", "Features", "check_digits", "extract", "load
 
 SHIPPED = Path(__file__).parent / "weights" / "digits28-features.safetensors"
 _FORMAT, _VERSION = "symsi-features", "1"
-_FLAT = -3  # what flattens the last convolution's output, in the body
 _SHAPE, _SIZE, _CLASSES = (1, 28, 28), 64, 10
 
 
@@ -49,17 +48,24 @@ class Classifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the activations before the last layer, (B, 64). Raises SymsiError for another shape of x."""
-        return self.activations(x)[:, -_SIZE:]
+        return self._seen(x)[1]
 
     def activations(self, x: Tensor) -> Tensor:
-        """Return those of the last convolution and the features behind them, (B, 1024 + 64), to compare images by.
+        """Return what the last convolution's layer gives, flattened, and the features, (B, 1024 + 64).
 
-        Raises SymsiError for another shape of x.
+        Images are compared by them, as in `fit_solver(features=...)`. Raises SymsiError for another shape of x.
         """
+        return torch.cat(self._seen(x), dim=1)
+
+    def _seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The activations that are flattened, and those before the last layer."""
         if x.shape[1:] != _SHAPE:
             raise SymsiError(f"the digit classifier takes a tensor of shape (B, 1, 28, 28); got {tuple(x.shape)}.")
-        of_parts = self.body[:_FLAT](x)
-        return torch.cat([of_parts.flatten(1), self.body[_FLAT:](of_parts)], dim=1)
+        flat = x
+        for layer in self.body:
+            x = layer(x)
+            flat = x if isinstance(layer, nn.Flatten) else flat
+        return flat, x
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class _Named(NamedTuple):
 _Asked: TypeAlias = _Named | tuple[float, ...]
 
 
-@uncollected()
+@uncollected
 def plan(
     model: Model | FlowMap | Callable[..., Tensor] | Schedule | str,
     *,

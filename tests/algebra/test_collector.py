@@ -1,6 +1,7 @@
 """The collector waits while formulas are derived, and goes on as it was afterwards."""
 
 import gc
+import threading
 from typing import Any
 
 import pytest
@@ -16,17 +17,35 @@ from symsi.theory.conversion import convert
 def test_the_collector_waits_and_is_left_as_it_was(before: bool) -> None:
     (gc.enable if before else gc.disable)()
     try:
-        with uncollected():
+        with uncollected:
             assert not gc.isenabled()
-            with uncollected():
+            with uncollected:
                 assert not gc.isenabled()
             assert not gc.isenabled()
         assert gc.isenabled() is before
-        with pytest.raises(ZeroDivisionError), uncollected():
+        with pytest.raises(ZeroDivisionError), uncollected:
             _ = 1 / 0
         assert gc.isenabled() is before
     finally:
         gc.enable()
+
+
+def test_threads_that_overlap_leave_the_collector_on() -> None:
+    inside, out = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with uncollected:
+            inside.set()
+            out.wait(10)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    inside.wait(10)
+    with uncollected:
+        out.set()
+        thread.join()
+        assert not gc.isenabled()
+    assert gc.isenabled()
 
 
 def test_the_collector_waits_while_a_plan_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

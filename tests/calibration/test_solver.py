@@ -32,6 +32,11 @@ def error(model: symsi.Model, plan: symsi.Plan, guidance: float = 1.0) -> float:
     return float((symsi.sample(model, plan=plan, guidance=own, **options).x - truth).square().mean().sqrt())
 
 
+def numbers(plan: symsi.Plan) -> list[Any]:
+    table = triangle_of(plan)
+    return [table.times, *(row.tolist() for row in table.rows)]
+
+
 @pytest.fixture(scope="module")
 def bimodal() -> symsi.Model:
     law = symsi.models.mixture([0.5, 0.5], [[2.0, 0.5], [-1.0, 0.0]], [0.05, 0.2])
@@ -169,6 +174,69 @@ def test_what_is_compared_is_ones_own_choice(bimodal: symsi.Model, refined: dict
     assert missed(refined[f"{refine}, second"]) < missed(refined[refine])
 
 
+def curved(x: Tensor) -> Tensor:
+    return torch.cat([x.square().sum(1, keepdim=True), torch.tanh(2 * x)], 1)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_features_that_are_curved_come_closer(bimodal: symsi.Model, constant: bool) -> None:
+    """Fitted to, and measured by, with a parameter that asks for a gradient, a batch at a time."""
+    network = torch.nn.Linear(2, 3)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[1.0, 1.0], [1.0, -1.0], [2.0, 0.0]]))
+
+    def features(x: Tensor) -> Tensor:
+        return torch.cat([curved(x), network(x).tanh()], 1)
+
+    options: dict[str, Any] = {"samples": 256, "batch": 100, "constant": constant, **QUIET}
+    plain = symsi.fit_solver(bimodal, 2, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = symsi.fit_solver(bimodal, 2, refine="joint", features=features, **options)
+    assert isinstance(plain, symsi.Plan)
+    assert isinstance(found, symsi.Plan)
+    assert found.origin["compared"] == "features of samples"
+    noise: dict[str, Any] = {"shape": 256, "seed": 1, **QUIET}
+    truth = features(symsi.sample(bimodal, schedule="trigonometric", solver="heun", steps=64, **noise).x)
+
+    def missed(plan: symsi.Plan) -> float:
+        return float((features(symsi.sample(bimodal, plan=plan, **noise).x) - truth).square().mean().detach())
+
+    assert missed(found) < 0.95 * missed(plain)
+
+
+def test_features_may_write_into_what_they_are_given(bimodal: symsi.Model) -> None:
+    ways = (lambda x: 2 * x, lambda x: x.mul_(2))
+    one, other = (
+        symsi.fit_solver(bimodal, 1, samples=32, refine="joint", features=features, **QUIET) for features in ways
+    )
+    assert numbers(one) == numbers(other)
+
+
+@pytest.mark.parametrize("refine", ["joint", "gradient"])
+def test_features_that_have_no_value_at_some_sample_are_refused(bimodal: symsi.Model, refine: str) -> None:
+    def some(x: Tensor) -> Tensor:
+        return torch.where(x[:, :1] > x[:, :1].quantile(0.9), torch.nan, x)
+
+    with pytest.raises(symsi.SymsiError, match="not finite, first among samples 0 to 7"):
+        symsi.fit_solver(bimodal, 1, samples=32, batch=8, refine=refine, features=some, **QUIET)
+
+
+def test_features_without_a_value_near_the_samples_leave_the_fit(bimodal: symsi.Model) -> None:
+    """They are finite at the teacher's samples alone."""
+    plain = symsi.fit_solver(bimodal, 1, samples=32, **QUIET)
+    assert isinstance(plain, symsi.Plan)
+    taught = symsi.sample(bimodal, plan=teacher_of(bimodal), shape=32, seed=1, **QUIET).x
+
+    def narrow(x: Tensor) -> Tensor:
+        known = (x[:, None] - taught.to(x)).abs().amax(-1).amin(1, keepdim=True) < 1e-6
+        return torch.where(known | (len(x) == 2), x, torch.nan)
+
+    found = symsi.fit_solver(bimodal, 1, samples=32, refine="joint", features=narrow, **QUIET)
+    assert isinstance(found, symsi.Plan)
+    assert numbers(found) == numbers(plain)
+
+
 def test_features_that_are_the_sample_refine_as_the_sample_does(
     bimodal: symsi.Model, refined: dict[str, symsi.Plan]
 ) -> None:
@@ -184,7 +252,10 @@ def test_features_that_are_the_sample_refine_as_the_sample_does(
         ({"features": "sin", "refine": "joint"}, "features is a function of samples"),
         ({"features": torch.mean, "refine": "joint"}, r"\(2, F\) for 2 samples; got \(\) torch.float32"),
         ({"features": lambda x: x > 0, "refine": "gradient"}, r"got \(2, 2\) torch.bool"),
+        ({"features": lambda x: x.half(), "refine": "joint"}, r"got \(2, 2\) torch.float16"),
+        ({"features": lambda x: x.to("meta"), "refine": "joint"}, r"on the cpu.* got \(2, 2\) torch.float32 on meta"),
         ({"features": lambda x: x[:1], "refine": "joint"}, r"got \(1, 2\)"),
+        ({"features": lambda x: x[:, :0], "refine": "joint"}, r"got \(2, 0\)"),
         ({"features": lambda x: None, "refine": "joint"}, "got NoneType"),
         ({"features": lambda x: x / 0, "refine": "joint"}, "are not finite"),
     ],
