@@ -56,7 +56,7 @@ class Entry:
 
 _EULER, _DPM, _UNIPC = "FlowMatchEulerDiscreteScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler"
 QUALITY = (
-    Entry("symsi, fitted", _OURS, steps=(3, 4), fitted=True),
+    Entry("symsi, fitted", _OURS, steps=(2, 3, 4), fitted=True),
     Entry("symsi, default", _OURS, steps=(3, 4, 8)),
     Entry("symsi, default, sigmas of the call", _OURS, steps=(4,), sigmas=True),
     Entry("symsi, sigmas of the config", _OURS, {"grid": "sigmas"}, (4, 8)),
