@@ -114,7 +114,7 @@ def prepare(path: Path, manifest: Manifest, plan: Plan, conditions: bytes, again
             raise SymsiError(
                 f"{path} holds another run: {differs}. Give the options it was begun with, or another folder."
             )
-    unwanted = [path / name for name in names_in(path) if name.startswith(_OURS)]
+    unwanted = _half_written(path)
     unwanted += [path_of(path, span) for span in again]
     if held is not None and held != manifest and held.count % held.batch:
         unwanted.append(path_of(path, held.span(held.shards - 1)))  # the last shard is to be a whole one
@@ -132,9 +132,12 @@ def prepare(path: Path, manifest: Manifest, plan: Plan, conditions: bytes, again
 def seal(folder: Folder) -> None:
     """Read all shards and write the SHA-256 of every file, in the format of sha256sum.
 
-    The bytes are the same whoever drew the samples. Raises SymsiError where a shard is damaged, and where the folder
-    was sealed before with other sums: samples that were drawn again are not those that were lost.
+    The bytes are the same whoever drew the samples. What a rank had half written when it was killed in this run is
+    removed. Raises SymsiError where a shard is damaged, and where the folder was sealed before with other sums: samples
+    that were drawn again are not those that were lost.
     """
+    for file in _half_written(folder.path):
+        _remove(file)
     lines = []
     for name in (MANIFEST, PLAN, *([CONDITIONS] if folder.conditions else [])):
         lines.append(f"{digest_of((folder.path / name).read_bytes())}  {name}\n")
@@ -167,6 +170,11 @@ def _manifest(path: Path) -> Manifest | None:
         return None
     data = bytes_in(path / MANIFEST, _MANIFEST_BYTES)
     return Manifest.read(data.decode("utf-8", "replace"), str(path / MANIFEST))
+
+
+def _half_written(path: Path) -> list[Path]:
+    """The temporary files that processes left when they were killed."""
+    return [path / name for name in names_in(path) if name.startswith(_OURS)]
 
 
 def _remove(path: Path) -> None:

@@ -21,6 +21,7 @@ _LABELS = {  # of the pages, where they are not the names of the benchmark
     "UniPC, on the same grid": "UniPC, shift 2",
     "UniPC, as shipped with diffusers": "UniPC",
     'fitted, `refine="joint"`': "fitted, joint",
+    'fitted, `refine="joint"`, features, 128 samples': "fitted, features",
     "by gradient, in the manner of GS": "by gradient (as GS)",
     "linear SDE (epsilon = alpha), landing": "linear SDE",
     "point mass, landing": "point mass",

@@ -92,6 +92,17 @@ def test_a_run_goes_on_where_shards_are_missing(whole: Path, tmp_path: Path) -> 
     assert draw(folder).drawn == 0
 
 
+def test_what_a_rank_leaves_that_is_killed_in_the_same_run_is_removed(whole: Path, tmp_path: Path) -> None:
+    left = tmp_path / "out" / ".samples-000000000000-000000000005-x.safetensors"
+
+    def leaves(x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        left.write_text("half")
+        return velocity(x, t, label)
+
+    draw(tmp_path / "out", model=symsi.Model(leaves, shape=(2,), name="small"))
+    assert hashes(tmp_path / "out") == hashes(whole)
+
+
 def test_more_samples_join_those_that_are_there(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     draw(folder, count=7)
