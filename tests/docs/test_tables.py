@@ -83,7 +83,7 @@ def test_frechet_distances_by_evaluations(page: str, head: str, name: str) -> No
 
 def test_schedulers_in_pipelines() -> None:
     rows = figure("pipelines")["quality"]
-    columns, lines = table("diffusers.md", "steps 3 4 8 16")
+    columns, lines = table("diffusers.md", "steps 2 3 4 8 16")
     for label, *cells in lines:
         for count, cell in zip(columns[1:], cells, strict=True):
             if cell:
