@@ -64,7 +64,8 @@ def best(rows: list[Row], solver: str, count: str) -> Row:
     ("page", "head", "name"),
     [
         ("sampling.md", "evaluations 2 3 4 6 8 32", "nfe"),
-        ("sampling.md", "evaluations 2 3 4 5 6 8 10", "nfe-fashion28"),
+        ("sampling.md", "evaluations 2 3 4 5 6 8 10 calibration at 3", "nfe-fashion28"),
+        ("sampling.md", "evaluations 2 3 4 5 6 8 10 12", "nfe-fashion28-2000"),
         ("../README.md", "Fréchet distance at N evaluations", "nfe"),
     ],
 )
