@@ -171,17 +171,16 @@ def quality_at_nfe(
     none, or fewer than 2 repeats.
     """
     known = {**CONTENDERS, **PEERS}
-    wanted = [_cell(text, nfe) for text in methods or known]
+    given = task(name)
+    blind = {n for n, method in CONTENDERS.items() if method.seen and given.seen is None}
+    wanted = [_cell(text, nfe) for text in methods or (n for n in known if n not in blind)]
     for name_of, _ in wanted:
         if name_of not in known:
             raise unknown("method", name_of, known)
+        if name_of in blind:
+            raise SymsiError(f"{name_of!r} asks a second classifier, and {name} has none; of our models fashion28 has.")
     if repeats < 2 or samples < 2 or min(nfe, default=0) < 1:
         raise SymsiError("the benchmark needs repeats >= 2, samples >= 2 and NFE >= 1.")
-    given = task(name)
-    for name_of, _ in wanted if methods and given.seen is None else ():
-        method = known[name_of]
-        if isinstance(method, Contender) and method.seen:
-            raise SymsiError(f"{name_of!r} asks a second classifier, and {name} has none; of our models fashion28 has.")
     judge = Judge(given, samples, repeats, batch)
     rows: list[dict[str, Any]] = []
     for k, (name_of, counts) in enumerate(wanted):
@@ -237,10 +236,8 @@ class Judge:
         self._references: dict[str, Any] = {}
 
     def fits(self, method: Any, nfe: int) -> bool:
-        """Whether the method can spend exactly that many evaluations, on this task."""
-        if not isinstance(method, Contender):
-            return method.steps_for(nfe) is not None
-        return nfe % method.per_step == 0 and (self.task.seen is not None or not method.seen)
+        """Whether the method can spend exactly that many evaluations."""
+        return method.steps_for(nfe) is not None if not isinstance(method, Contender) else nfe % method.per_step == 0
 
     def settled(self, row: Mapping[str, Any]) -> bool:
         """Whether a row's FD is that of converged samples, to within the larger spread."""

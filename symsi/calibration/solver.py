@@ -233,9 +233,10 @@ class _Fit:
             error = self._missed(table, fitted)
         origin = {"solver": "fitted", "error": f"{error:.4g} on {count - fitted} samples held out"}
         origin["theory"] = f"{theory:.4g}, {name}"
-        if self.features is not None:
+        by_features = self.features is not None and (together or self.refine == "gradient")
+        if by_features:
             origin["compared"] = "features of samples"
-        beats = error if self.features is None else min(error, unrefined)  # samples may end further apart by features
+        beats = min(error, unrefined) if by_features else error  # by features samples may end further apart
         if not beats < theory:
             return replace(own, origin={**origin, "solver": f"{name}, which the fit does not beat"}).plan()
         size = float(self.taught.states[-1].double().square().mean().sqrt())
